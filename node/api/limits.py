@@ -1,0 +1,45 @@
+"""Bound everything a client of the API can make the daemon hold, parse or send.
+
+Rule: every number that limits a request, a connection, a queue or an answer is named here, with
+its unit.
+Spec: docs/reference/api.md (Limits). Deviations: none.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+BODY_BYTES_MAX: Final = 1 << 20  # one REST request body
+FRAME_BYTES_MAX: Final = 1 << 20  # one WebSocket message from a client
+NESTING_DEPTH_MAX: Final = 16  # arrays and maps inside each other, JSON and MessagePack alike
+QUERY_BYTES_MAX: Final = 2_048  # a request target with its query
+HEADER_BYTES_MAX: Final = 16 << 10  # all headers of a request
+
+ACTIONS_PER_REQUEST_MAX: Final = 100
+PAYLOAD_BYTES_MAX: Final = 16 << 10  # one signed action without its signature
+SIGNATURE_BYTES: Final = 65
+CHAT_PAYLOAD_BYTES_MAX: Final = 8 << 10  # one signed chat message
+ROOM_NAME_CHARS_MAX: Final = 64
+
+DEPTH_DEFAULT: Final = 20  # price levels per side
+DEPTH_MAX: Final = 200
+PAGE_DEFAULT: Final = 50  # rows per page: trades, blocks, messages
+PAGE_MAX: Final = 500
+CANDLES_MAX: Final = 1_000
+INTEGER_MAX: Final = (1 << 63) - 1  # a height, cursor or index in a query
+
+CONNECTIONS_MAX: Final = 1_024  # WebSocket connections of one node
+CONNECTIONS_PER_ADDRESS_MAX: Final = 256  # of one remote address (a home has one address for all)
+SUBSCRIPTIONS_PER_CONNECTION_MAX: Final = 64
+SUBSCRIBER_QUEUE_MESSAGES: Final = 512  # waiting for one connection; more closes it as too slow
+SUBMITS_IN_FLIGHT_MAX: Final = 16  # requests of one connection being verified at the same time
+REQUESTS_PER_S_MAX: Final = 2_000  # sustained, per remote address, REST
+REQUESTS_BURST: Final = 4_000
+ACTIONS_PER_S_MAX: Final = 20_000  # sustained, per remote address, over REST and WebSocket
+ACTIONS_BURST: Final = 40_000
+RATE_BUCKETS_MAX: Final = 4_096  # remote addresses whose rate is remembered
+
+SEND_TIMEOUT_S: Final = 10  # a client that takes nothing for this long is closed
+IDLE_TIMEOUT_S: Final = 120  # a WebSocket without a frame from the client and without subscription
+HTTP_KEEP_ALIVE_S: Final = 30
+STOP_GRACE_S: Final = 2  # open requests are given this long when the daemon stops

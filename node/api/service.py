@@ -1,0 +1,164 @@
+"""State what the API needs from a node; `node/service.py` is the real one.
+
+Rule: the API touches the daemon through this Protocol and the `Hub` only; a method that is not
+`async` answers from memory and never waits.
+Spec: docs/reference/api.md. Deviations: none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from typing import TYPE_CHECKING, Protocol
+
+import msgspec
+
+from node.api.views import (
+    Account,
+    ActionReceipt,
+    BlockDetail,
+    BlockSummary,
+    Book,
+    Candle,
+    ChatPage,
+    ChatReceipt,
+    ChatRoom,
+    DirectMessage,
+    Market,
+    Order,
+    Peer,
+    Prekey,
+    Settlement,
+    Status,
+    SubmitResult,
+    TradePage,
+    Validator,
+    WithdrawalProof,
+)
+
+if TYPE_CHECKING:
+    from node.api.hub import Hub
+
+Envelope = tuple[bytes, bytes]
+"""(payload, signature of 65 bytes), exactly as the client signed it."""
+
+
+class IpfsAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """What the trustless gateway answers; the API only adds its own security headers."""
+
+    status: int  # HTTP status
+    headers: tuple[tuple[str, str], ...]
+    body: bytes | AsyncIterator[bytes]
+
+
+class NodeService(Protocol):
+    """Everything the API shows and takes.
+
+    None means "no such thing" and becomes 404. `PeerError` becomes 400, `TransientError` 503.
+    Addresses are 20 bytes, hashes and ids 32, market ids are valid (the API has looked them up in
+    `markets`).
+    """
+
+    @property
+    def hub(self) -> Hub:
+        """Where the daemon publishes what has changed."""
+        ...
+
+    # The node
+
+    def status(self) -> Status: ...
+
+    def peers(self) -> tuple[Peer, ...]: ...
+
+    def validators(self) -> tuple[Validator, ...]: ...
+
+    def metrics(self) -> bytes:
+        """Return the Prometheus text, normally `metrics.render()`."""
+        ...
+
+    # Markets
+
+    def markets(self) -> tuple[Market, ...]: ...
+
+    def book(self, market: int, depth: int) -> Book: ...
+
+    async def trades(self, market: int, limit: int, cursor: int | None) -> TradePage:
+        """Return the newest trades, or those with an id below `cursor`, newest first."""
+        ...
+
+    async def candles(self, market: int, interval_ms: int, limit: int) -> tuple[Candle, ...]:
+        """Return the newest candles, oldest first, without the empty ones."""
+        ...
+
+    # Accounts
+
+    def account(self, address: bytes) -> Account | None: ...
+
+    def orders(self, address: bytes) -> tuple[Order, ...]:
+        """Return the resting orders of all sub-accounts, oldest first."""
+        ...
+
+    async def action(self, action_id: bytes) -> ActionReceipt | None: ...
+
+    async def submit(self, envelopes: Sequence[Envelope]) -> Sequence[SubmitResult]:
+        """Verify each action and queue it for a bundle; one result per envelope, in order."""
+        ...
+
+    async def submit_sealed(self, commit: Envelope, opening: Envelope) -> SubmitResult:
+        """Send the commit now and the opening as soon as the commit is final."""
+        ...
+
+    # Chain
+
+    async def blocks(self, from_height: int | None, limit: int) -> tuple[BlockSummary, ...]:
+        """Return final blocks downwards from `from_height` (None = newest)."""
+        ...
+
+    async def block(self, reference: int | bytes) -> BlockDetail | None:
+        """Return a final block by height or by its 32-byte hash."""
+        ...
+
+    async def ipfs(self, cid: str, form: str, headers: Sequence[tuple[str, str]]) -> IpfsAnswer:
+        """Answer for `/ipfs/{cid}`; `form` is the `format` query (raw, car or empty)."""
+        ...
+
+    # Settlement
+
+    async def settlement(self) -> Settlement: ...
+
+    async def withdrawal_proof(self, index: int) -> WithdrawalProof | None:
+        """Return a proof against the newest checkpoint on chain; None until it covers `index`."""
+        ...
+
+    # Chat
+
+    async def chat_rooms(self) -> tuple[ChatRoom, ...]: ...
+
+    async def chat_messages(self, room: str, limit: int, cursor: str | None) -> ChatPage: ...
+
+    async def chat_post(self, room: str, envelope: Envelope) -> ChatReceipt: ...
+
+    async def direct_messages(
+        self, address: bytes, limit: int, after_ms: int
+    ) -> tuple[DirectMessage, ...]:
+        """Return sealed messages to `address` newer than `after_ms`, oldest first."""
+        ...
+
+    async def direct_post(self, envelope: Envelope) -> ChatReceipt: ...
+
+    async def prekeys(self, address: bytes) -> tuple[Prekey, ...]: ...
+
+    async def prekey_post(self, envelope: Envelope) -> ChatReceipt: ...
+
+    # Operator (the API has checked the token)
+
+    async def add_peer(self, multiaddr: str) -> None:
+        """Dial a peer and keep it. Raises InvalidMessage on a bad address."""
+        ...
+
+    async def ban_peer(self, reference: str, banned: bool) -> None:
+        """Refuse, or accept again, a peer named by peer id or validator address."""
+        ...
+
+    def request_stop(self) -> None:
+        """Begin the same clean stop as SIGTERM."""
+        ...

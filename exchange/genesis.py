@@ -1,0 +1,120 @@
+"""What a network agrees on before its first block, as far as the exchange needs it.
+
+Rule: every parameter that can change a state root is here; nothing is read from anywhere else.
+Spec: docs/spec/exchange.md#genesis
+Deviations: none.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Final, Literal
+
+import msgspec
+from msgspec import Meta, Struct
+
+from exchange import limits
+from primitives.errors import ConfigError
+
+HexAddress = Annotated[str, Meta(pattern="^0x[0-9a-fA-F]{40}$")]
+Hex32 = Annotated[str, Meta(pattern="^0x[0-9a-fA-F]{64}$")]
+Name = Annotated[str, Meta(pattern="^[A-Z0-9][A-Z0-9._-]{0,31}$")]
+FeeBps = Annotated[int, Meta(ge=0, le=1_000)]
+
+
+class AssetConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """One asset: a claim on exactly one token in exactly one vault. Its id is its place in the list."""
+
+    name: Name
+    decimals: Annotated[int, Meta(ge=0, le=36)]
+    chain_id: Annotated[int, Meta(ge=1, lt=1 << 63)]
+    vault: HexAddress
+    token: HexAddress
+
+    @property
+    def vault_bytes(self) -> bytes:
+        """The vault's address, 20 bytes."""
+        return bytes.fromhex(self.vault[2:])
+
+    @property
+    def token_bytes(self) -> bytes:
+        """The token's address, 20 bytes."""
+        return bytes.fromhex(self.token[2:])
+
+
+class MarketConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """One spot market. Its id is its place in the list."""
+
+    name: Name
+    base: Annotated[int, Meta(ge=0, lt=limits.ASSETS_MAX)]
+    quote: Annotated[int, Meta(ge=0, lt=limits.ASSETS_MAX)]
+    tick: Annotated[int, Meta(ge=1, lt=1 << 80)]
+    """Quote atoms that one lot costs per unit of price."""
+    lot: Annotated[int, Meta(ge=1, lt=1 << 80)]
+    """Base atoms in one lot."""
+    mode: Literal["sealed", "fair"] = "sealed"
+    matching: Literal["uniform", "shuffle"] = "uniform"
+    """How a sealed batch clears."""
+    maker_bps: FeeBps = 10
+    taker_bps: FeeBps = 20
+    reference_price: Annotated[int, Meta(ge=1, le=limits.PRICE_TICKS_MAX)] = 1
+    """Ticks; the reference of the uniform auction until the first trade."""
+    bond_ppm: Annotated[int, Meta(ge=0, le=limits.PPM)] = 1_000
+    """Least bond of a commit, in millionths of its tier (1,000 = 10 basis points)."""
+    commit_fee_ppm: Annotated[int, Meta(ge=0, le=limits.PPM)] = 10
+    """Fee of a commit that is always kept, in millionths of its tier (10 = 0.1 basis point)."""
+    sigma_ppm: Annotated[int, Meta(ge=0, le=limits.PPM)] = 110
+    """Standard deviation of the price over one second, in millionths (110 = 62 % a year)."""
+
+
+class ExchangeGenesis(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """The exchange's part of the network file."""
+
+    assets: Annotated[tuple[AssetConfig, ...], Meta(min_length=1, max_length=limits.ASSETS_MAX)]
+    markets: Annotated[tuple[MarketConfig, ...], Meta(max_length=limits.MARKETS_MAX)]
+    open_window_ms: Annotated[int, Meta(ge=0, le=600_000)] = 2_000
+    """Least block time between the first opening block of a batch and the end of its window."""
+    checkpoint_interval: Annotated[int, Meta(ge=1, le=1 << 32)] = 64
+    """Heights between checkpoints; fees are shared and the rest word is renewed there."""
+    actions_per_account_block: Annotated[int, Meta(ge=1, le=1 << 20)] = 1_024
+    orders_per_account_market: Annotated[int, Meta(ge=1, le=1 << 20)] = 10_000
+    """Live orders (resting and pending) of one sub-account in one market."""
+
+
+def load_genesis(data: dict[str, Any]) -> ExchangeGenesis:
+    """Read the exchange's genesis from plain JSON data. Raises ConfigError."""
+    try:
+        genesis = msgspec.convert(data, ExchangeGenesis)
+    except msgspec.ValidationError as error:
+        raise _bad(str(error)) from error
+    _check_names(genesis)
+    vaults = {(asset.chain_id, asset.vault.lower(), asset.token.lower()) for asset in genesis.assets}
+    if len(vaults) != len(genesis.assets):
+        raise _bad("two assets name the same token in the same vault")
+    for market in genesis.markets:
+        if max(market.base, market.quote) >= len(genesis.assets):
+            raise _bad(f"market {market.name} names an asset that does not exist")
+        if market.base == market.quote:
+            raise _bad(f"market {market.name} trades an asset against itself")
+        if market.maker_bps > market.taker_bps:
+            raise _bad(f"market {market.name} has a maker fee above its taker fee")
+    return genesis
+
+
+def dump_genesis(genesis: ExchangeGenesis) -> dict[str, Any]:
+    """Return the plain JSON data from which `load_genesis` makes an equal genesis."""
+    plain: dict[str, Any] = msgspec.to_builtins(genesis)
+    return plain
+
+
+def _check_names(genesis: ExchangeGenesis) -> None:
+    for names in ([a.name for a in genesis.assets], [m.name for m in genesis.markets]):
+        if len(set(names)) != len(names):
+            raise _bad("names of assets and of markets must be unique")
+
+
+def _bad(message: str) -> ConfigError:
+    return ConfigError(
+        f"exchange genesis: {message}", code="BAD_GENESIS", fix="correct the network file"
+    )
+
+

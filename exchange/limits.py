@@ -1,0 +1,56 @@
+"""Bounds of everything the exchange admits, each with its unit.
+
+Rule: no other file of this room states a maximum; a quantity from outside is compared with one of these.
+Spec: docs/spec/exchange.md#limits
+Deviations: none.
+"""
+
+from typing import Final
+
+PRICE_TICKS_MAX: Final = (1 << 40) - 1
+SIZE_LOTS_MAX: Final = (1 << 40) - 1
+AMOUNT_ATOMS_MAX: Final = (1 << 128) - 1
+AMOUNT_BYTES: Final = 16
+ASSETS_MAX: Final = 256
+MARKETS_MAX: Final = 1024
+SUB_ACCOUNT_MAX: Final = 127
+
+OPS_PER_ACTION_MAX: Final = 64
+ORDERS_PER_OPENING_MAX: Final = 8
+PAYLOAD_BYTES_MAX: Final = 64 * 1024
+SIGNATURE_BYTES: Final = 65
+ACTIONS_PER_BUNDLE_MAX: Final = 4_096
+BUNDLE_BYTES_MAX: Final = 256 * 1024
+MARKETS_PER_GRANT_MAX: Final = 64
+GRANT_LIFETIME_MS_MAX: Final = 366 * 86_400_000
+DEPOSITS_PER_ATTESTATION_MAX: Final = 512
+EVENT_BYTES_MAX: Final = 16 * 1024
+
+NONCES_KEPT: Final = 100
+NONCE_PAST_MS_MAX: Final = 2 * 86_400_000
+NONCE_FUTURE_MS_MAX: Final = 86_400_000
+DEADLINE_AFTER_NONCE_MS_MAX: Final = 86_400_000
+TIME_MS_MAX: Final = (1 << 48) - 1
+U64_MAX: Final = (1 << 64) - 1
+
+BASE_TIER_MAX: Final = 12
+"""A base tier holds 10**tier lots."""
+QUOTE_TIER_MAX: Final = 24
+"""A quote tier holds 10**tier price-size units, each worth `tick` quote atoms."""
+BASE_TIERS: Final = 32
+"""A commit that hides its side packs both tiers as quote_tier * BASE_TIERS + base_tier."""
+
+COMMITS_PER_ACCOUNT_MAX: Final = 64
+"""Live commits of one account over all markets."""
+COMMITS_PER_BATCH_MAX: Final = 4_096
+PPM: Final = 1_000_000
+BPS: Final = 10_000
+BOND_DOUBLINGS_MAX: Final = 12
+"""A bond is quadrupled at most six times (two doublings each) and never exceeds its tier."""
+FORFEIT_MEMORY_MS: Final = 86_400_000
+AUCTION_ROUNDS_MAX: Final = 8
+"""Rounds in which a uniform auction may drop orders (fill-or-kill, self-trade) and start again."""
+
+BALANCE_TREE_DEPTH: Final = 16
+SNAPSHOT_CHUNK_BYTES: Final = 256 * 1024
+CHECKPOINT_LAG: Final = 32

@@ -1,0 +1,216 @@
+"""The operations of the exchange and the action that carries them, in their wire form.
+
+Rule: these classes say everything about shape and range of what a trader or validator may send;
+they hold no behaviour but the encoding of amounts.
+Spec: docs/spec/actions.md
+Deviations: none.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Final
+
+from msgspec import Meta, Struct
+
+from exchange import limits
+from primitives.errors import LimitExceeded
+
+BUY: Final = 0
+SELL: Final = 1
+
+GTC: Final = 0
+IOC: Final = 1
+FOK: Final = 2
+POST_ONLY: Final = 3
+
+STP_NEWEST: Final = 0
+STP_OLDEST: Final = 1
+STP_BOTH: Final = 2
+STP_DECREMENT: Final = 3
+
+HOLD_QUOTE: Final = 0
+HOLD_BASE: Final = 1
+HOLD_BOTH: Final = 2
+
+Address = Annotated[bytes, Meta(min_length=20, max_length=20)]
+Hash32 = Annotated[bytes, Meta(min_length=32, max_length=32)]
+Amount = Annotated[bytes, Meta(min_length=limits.AMOUNT_BYTES, max_length=limits.AMOUNT_BYTES)]
+"""Atoms as 16 big-endian bytes: MessagePack integers end at 2**64."""
+MarketId = Annotated[int, Meta(ge=0, lt=limits.MARKETS_MAX)]
+AssetId = Annotated[int, Meta(ge=0, lt=limits.ASSETS_MAX)]
+SubAccount = Annotated[int, Meta(ge=0, le=limits.SUB_ACCOUNT_MAX)]
+Price = Annotated[int, Meta(ge=1, le=limits.PRICE_TICKS_MAX)]
+Size = Annotated[int, Meta(ge=1, le=limits.SIZE_LOTS_MAX)]
+U64 = Annotated[int, Meta(ge=0)]
+TimeMs = Annotated[int, Meta(ge=0, le=limits.TIME_MS_MAX)]
+
+
+def encode_amount(atoms: int) -> bytes:
+    """Encode an amount of atoms for the wire. Raises LimitExceeded beyond 128 bits."""
+    if not 0 <= atoms <= limits.AMOUNT_ATOMS_MAX:
+        raise LimitExceeded(f"amount {atoms} does not fit 128 bits")
+    return atoms.to_bytes(limits.AMOUNT_BYTES, "big")
+
+
+def decode_amount(data: bytes) -> int:
+    """Read an amount of atoms from its wire form."""
+    return int.from_bytes(data, "big")
+
+
+class Op(Struct, frozen=True, array_like=True, forbid_unknown_fields=True, gc=False):
+    """Base of all operations; on the wire an array led by the tag."""
+
+
+class Place(Op, frozen=True, tag=1):
+    """A new order. A market order is IOC with its bound as price."""
+
+    market: MarketId
+    side: Annotated[int, Meta(ge=0, le=1)]
+    price: Price
+    size: Size
+    tif: Annotated[int, Meta(ge=0, le=3)] = GTC
+    stp: Annotated[int, Meta(ge=0, le=3)] = STP_NEWEST
+    client_id: U64 = 0
+
+
+class Cancel(Op, frozen=True, tag=2):
+    """Cancel one order by id."""
+
+    market: MarketId
+    order_id: U64
+
+
+class CancelClient(Op, frozen=True, tag=3):
+    """Cancel one live order by the client's own id."""
+
+    market: MarketId
+    client_id: U64
+
+
+class CancelAll(Op, frozen=True, tag=4):
+    """Cancel every order of the sub-account that was admitted to the market before this operation."""
+
+    market: MarketId
+
+
+class Replace(Op, frozen=True, tag=5):
+    """Give an order a new price and remaining size; priority stays if only the size falls."""
+
+    market: MarketId
+    order_id: U64
+    price: Price
+    size: Size
+
+
+class Commit(Op, frozen=True, tag=6):
+    """Commit to hidden orders: holds the tier and a bond."""
+
+    market: MarketId
+    hold: Annotated[int, Meta(ge=0, le=2)]
+    tier: Annotated[int, Meta(ge=0, lt=(limits.QUOTE_TIER_MAX + 1) * limits.BASE_TIERS)]
+    commit_hash: Hash32
+
+
+class Open(Op, frozen=True, tag=7):
+    """Show the orders of a commit."""
+
+    market: MarketId
+    commit_hash: Hash32
+    orders: Annotated[
+        tuple[Place, ...], Meta(min_length=1, max_length=limits.ORDERS_PER_OPENING_MAX)
+    ]
+    salt: Hash32
+
+
+class Grant(Op, frozen=True, tag=10):
+    """Let a session key act for the account."""
+
+    key: Address
+    expiry_ms: TimeMs
+    actions: Annotated[int, Meta(ge=0, lt=1 << 32)]
+    """Bit `1 << tag` per allowed operation (tags 1 to 7)."""
+    markets: Annotated[tuple[MarketId, ...], Meta(max_length=limits.MARKETS_PER_GRANT_MAX)]
+    """Allowed markets; empty means all."""
+    notional_cap: Amount
+    """Largest notional of one order in quote atoms; zero means none."""
+    cancel_on_revoke: bool
+
+
+class Revoke(Op, frozen=True, tag=11):
+    """End a session key at once."""
+
+    key: Address
+
+
+class Withdraw(Op, frozen=True, tag=12):
+    """Leave the ledger: the vault of the asset's chain pays `to` after the next checkpoint."""
+
+    asset: AssetId
+    amount: Amount
+    to: Address
+
+
+class Transfer(Op, frozen=True, tag=13):
+    """Move free funds to another account or sub-account."""
+
+    asset: AssetId
+    amount: Amount
+    to: Address
+    to_sub: SubAccount
+
+
+class Deposit(Struct, frozen=True, array_like=True, forbid_unknown_fields=True, gc=False):
+    """One deposit as the vault's event says it."""
+
+    id: U64
+    beneficiary: Address
+    token: Address
+    amount: Amount
+
+
+class Attest(Op, frozen=True, tag=20):
+    """A validator's word on one non-empty window of a vault's events."""
+
+    chain_id: U64
+    vault: Address
+    window: U64
+    end_hash: Hash32
+    """Hash of the window's last EVM block."""
+    previous: Hash32
+    """`compute_window_hash` of the last applied attestation of this vault; zero for the first."""
+    deposits: Annotated[
+        tuple[Deposit, ...], Meta(max_length=limits.DEPOSITS_PER_ATTESTATION_MAX)
+    ]
+    events: Annotated[bytes, Meta(max_length=limits.EVENT_BYTES_MAX)] = b""
+    """Registry events, opaque to the exchange."""
+
+
+AnyOp = (
+    Place
+    | Cancel
+    | CancelClient
+    | CancelAll
+    | Replace
+    | Commit
+    | Open
+    | Grant
+    | Revoke
+    | Withdraw
+    | Transfer
+    | Attest
+)
+TRADING_TAGS: Final = (1, 2, 3, 4, 5, 6, 7)
+TRADING_MASK: Final = sum(1 << tag for tag in TRADING_TAGS)
+WALLET_OPS: Final = (Grant, Revoke, Withdraw, Transfer)
+
+
+class Action(Struct, frozen=True, array_like=True, forbid_unknown_fields=True, gc=False):
+    """What is signed: operations of one account under one nonce."""
+
+    domain: Hash32
+    account: Address
+    sub: SubAccount
+    nonce_ms: TimeMs
+    deadline_ms: TimeMs
+    atomic: bool
+    ops: Annotated[tuple[AnyOp, ...], Meta(min_length=1, max_length=limits.OPS_PER_ACTION_MAX)]

@@ -1,0 +1,97 @@
+"""What became of an operation: one stable code per outcome.
+
+Rule: a code is never reused or renumbered; codes below `REJECTED` mean that the operation was accepted.
+Spec: docs/spec/exchange.md#reasons
+Deviations: none.
+"""
+
+from enum import IntEnum
+from typing import Final
+
+REJECTED: Final = 16
+"""Codes from here on are rejections: the operation changed nothing."""
+
+
+class Reason(IntEnum):
+    """Status of an operation, and the reason in an order's last event."""
+
+    OK = 0
+    """Done: applied, resting, cancelled as asked."""
+    PENDING = 1
+    """Accepted; it waits for its market's batch. A later receipt or resolution tells the end."""
+    FILLED = 2
+    """The order traded completely."""
+    PARTLY_FILLED = 3
+    """The order traded in part and the rest expired (immediate-or-cancel)."""
+    REPLACED = 4
+    """In order events: the order left its place for its replacement."""
+    CANCELLED = 5
+    """In order events: cancelled by its owner."""
+    REVOKED = 6
+    """In order events: cancelled with the session key that placed it."""
+
+    MALFORMED = 16
+    WRONG_DOMAIN = 17
+    BAD_SIGNATURE = 18
+    MIXED_OPERATIONS = 19
+    """A wallet operation or an attestation must be the only kind in its action."""
+    NEEDS_WALLET = 20
+    """Grant, Revoke, Withdraw and Transfer need the account's own key."""
+    UNKNOWN_ACCOUNT = 21
+    UNKNOWN_KEY = 22
+    KEY_EXPIRED = 23
+    KEY_REVOKED = 24
+    NONCE_USED = 25
+    NONCE_TOO_OLD = 26
+    NONCE_OUT_OF_WINDOW = 27
+    DEADLINE_PASSED = 28
+    DEADLINE_TOO_FAR = 29
+    RATE_LIMITED = 30
+    ATOMIC_FAILED = 31
+    """Another operation of the same atomic action was rejected."""
+    KEY_LACKS_ACTION = 32
+    KEY_LACKS_MARKET = 33
+    OVER_KEY_NOTIONAL = 34
+
+    UNKNOWN_MARKET = 48
+    UNKNOWN_ASSET = 49
+    INSUFFICIENT_FUNDS = 50
+    POST_ONLY_CROSSES = 51
+    FOK_UNFILLABLE = 52
+    IOC_UNFILLED = 53
+    NEEDS_COMMIT = 54
+    """Taking liquidity in a sealed market needs a commit."""
+    SELF_TRADE = 55
+    UNKNOWN_ORDER = 56
+    """No such live order, or not this account's."""
+    DUPLICATE_CLIENT_ID = 57
+    TOO_MANY_ORDERS = 58
+    OVER_MARKET_LIMIT = 59
+
+    NOT_SEALED = 64
+    BAD_TIER = 65
+    DUPLICATE_COMMIT = 66
+    TOO_MANY_COMMITS = 67
+    UNKNOWN_COMMIT = 68
+    OPENED_TOO_EARLY = 69
+    ALREADY_OPEN = 70
+    OPENING_MISMATCH = 71
+    OPENING_OVER_TIER = 72
+    OPENING_INVALID = 73
+    NOT_OPENED = 74
+    """In commit events: the window closed; the bond went to the insurance account."""
+
+    KEY_USED_BEFORE = 80
+    BAD_GRANT = 81
+    BAD_TRANSFER = 82
+
+    NOT_VALIDATOR = 96
+    ATTESTED_ALREADY = 97
+    ATTESTATION_NOT_NEXT = 98
+    BAD_DEPOSITS = 99
+    UNKNOWN_VAULT = 100
+
+
+def is_accepted(status: int) -> bool:
+    """Tell whether a status is no rejection."""
+    return status < REJECTED

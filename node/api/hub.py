@@ -15,15 +15,29 @@ import trio
 from node.api.limits import SUBSCRIBER_QUEUE_MESSAGES
 from node.api.render import encode_json, encode_msgpack
 
-Channel = Literal["book", "trades", "blocks", "account", "chat", "status", "settlement"]
+Channel = Literal[
+    "book",
+    "trades",
+    "blocks",
+    "account",
+    "chat",
+    "status",
+    "markets",
+    "validators",
+    "settlement",
+]
 CHANNELS: Final[tuple[Channel, ...]] = (
-    "book",  # key: market id; data: Book (the top levels, whole)
+    # Published by the daemon, when a block was executed or a message stored:
+    "book",  # key: market id; data: Book (the top BOOK_PUSH_LEVELS levels, whole)
     "trades",  # key: market id; data: tuple of Trade, oldest first
-    "blocks",  # no key; data: BlockSummary
+    "blocks",  # no key; data: tuple of BlockSummary, oldest first
     "account",  # key: address; data: AccountUpdate
-    "chat",  # key: room name; data: ChatMessage
-    "status",  # no key; data: Status, about once a second
-    "settlement",  # no key; data: Settlement, when it changed
+    "chat",  # key: room name; data: tuple of ChatMessage, oldest first
+    # Published by the API itself (ticker.py), about once a second:
+    "status",  # no key; data: Status
+    "markets",  # no key; data: tuple of Market
+    "validators",  # no key; data: tuple of Validator
+    "settlement",  # no key; data: Settlement, only when it changed
 )
 KEY_FIELD: Final[dict[Channel, str]] = {
     "book": "market",

@@ -492,3 +492,81 @@ class ChatReceipt(View, frozen=True, kw_only=True):
 
     id: Hex
     stored: bool
+
+
+# -- Lists, wrapped so that fields can be added later ----------------------------------------------
+
+
+class Markets(View, frozen=True, kw_only=True):
+    """All markets in id order."""
+
+    markets: tuple[Market, ...]
+
+
+class Candles(View, frozen=True, kw_only=True):
+    """Oldest first; intervals without a trade are left out."""
+
+    market: int
+    interval_ms: int
+    candles: tuple[Candle, ...]
+
+
+class Orders(View, frozen=True, kw_only=True):
+    """Resting orders, oldest first."""
+
+    orders: tuple[Order, ...]
+
+
+class Blocks(View, frozen=True, kw_only=True):
+    """Newest first."""
+
+    blocks: tuple[BlockSummary, ...]
+
+
+class Validators(View, frozen=True, kw_only=True):
+    """The committee in index order."""
+
+    validators: tuple[Validator, ...]
+
+
+class Peers(View, frozen=True, kw_only=True):
+    """Connected and known peers."""
+
+    peers: tuple[Peer, ...]
+
+
+class SubmitResults(View, frozen=True, kw_only=True):
+    """One result per action, in the order they were sent."""
+
+    results: tuple[SubmitResult, ...]
+
+
+class ChatRooms(View, frozen=True, kw_only=True):
+    """Public rooms."""
+
+    rooms: tuple[ChatRoom, ...]
+
+
+class DirectMessages(View, frozen=True, kw_only=True):
+    """Sealed messages, oldest first."""
+
+    messages: tuple[DirectMessage, ...]
+
+
+class Prekeys(View, frozen=True, kw_only=True):
+    """Published keys of one owner."""
+
+    prekeys: tuple[Prekey, ...]
+
+
+class Done(View, frozen=True, kw_only=True):
+    """The node has done it."""
+
+    done: bool = True
+
+
+class Ready(View, frozen=True, kw_only=True):
+    """Whether the node can do its duties, and if not, why."""
+
+    ready: bool
+    problems: tuple[Problem, ...]

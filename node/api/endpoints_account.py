@@ -1,0 +1,105 @@
+"""Answer for accounts and take signed actions.
+
+Rule: an action is what its signature says; the API never changes a byte of it and needs no login.
+Spec: docs/reference/api.md. Deviations: none.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from node.api.bodies import ActionsBody, OneRequest, PairBytes, SealedBody, envelope
+from node.api.endpoint import Call, Endpoint, Parameter
+from node.api.errors import ApiError
+from node.api.views import Account, ActionReceipt, Orders, SubmitResult, SubmitResults
+
+ADDRESS = Parameter(name="address", kind="address", about="0x and 40 hex digits")
+ACCOUNT = Parameter(name="account", kind="address", about="whose orders", required=True)
+ACTION = Parameter(name="id", kind="hash", about="the action's signing digest")
+
+
+async def get_account(call: Call) -> Account:
+    """Return everything the ledger holds for one wallet."""
+    account = call.service.account(call.values["address"])
+    if account is None:
+        raise ApiError("not_found", "the ledger has no such account", fix="Deposit first.")
+    return account
+
+
+async def get_orders(call: Call) -> Orders:
+    """Return the resting orders of one wallet."""
+    return Orders(orders=call.service.orders(call.values["account"]))
+
+
+async def get_action(call: Call) -> ActionReceipt:
+    """Return where an action is."""
+    receipt = await call.service.action(call.values["id"])
+    if receipt is None:
+        raise ApiError(
+            "not_found",
+            "this node knows no such action",
+            fix="Ask the node it was sent to, or send it again with the same nonce.",
+        )
+    return receipt
+
+
+async def post_actions(call: Call) -> SubmitResults:
+    """Queue signed actions for the next bundle."""
+    if isinstance(call.body, ActionsBody):
+        envelopes = [envelope(item) for item in call.body.actions]
+    else:
+        envelopes = call.body
+    results = await call.service.submit(envelopes)
+    assert len(results) == len(envelopes), "one result per action"
+    return SubmitResults(results=tuple(results))
+
+
+async def post_sealed(call: Call) -> SubmitResult:
+    """Send a commit now and its opening when the commit is final."""
+    body: SealedBody = call.body
+    return await call.service.submit_sealed(envelope(body.commit), envelope(body.opening))
+
+
+ENDPOINTS = (
+    Endpoint(
+        method="GET",
+        path="/v1/accounts/{address}",
+        summary="Balances, grants and nonces",
+        handler=get_account,
+        answer=Account,
+        parameters=(ADDRESS,),
+    ),
+    Endpoint(
+        method="GET",
+        path="/v1/orders",
+        summary="Resting orders of one account",
+        handler=get_orders,
+        answer=Orders,
+        parameters=(ACCOUNT,),
+    ),
+    Endpoint(
+        method="GET",
+        path="/v1/actions/{id}",
+        summary="Where an action is",
+        handler=get_action,
+        answer=ActionReceipt,
+        parameters=(ACTION,),
+    ),
+    Endpoint(
+        method="POST",
+        path="/v1/actions",
+        summary="Send up to 100 signed actions",
+        handler=post_actions,
+        answer=SubmitResults,
+        body=ActionsBody,
+        body_msgpack=Annotated[list[PairBytes], OneRequest],
+    ),
+    Endpoint(
+        method="POST",
+        path="/v1/sealed",
+        summary="Send a commit; the node opens it",
+        handler=post_sealed,
+        answer=SubmitResult,
+        body=SealedBody,
+    ),
+)

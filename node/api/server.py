@@ -1,0 +1,191 @@
+"""Listen on TCP and run the application on hypercorn's trio worker, fenced against hostile clients.
+
+Rule: whatever one connection does ends at most that connection. HTTP/2 and compression are not
+offered, every write has a deadline, input nobody takes ends the connection.
+Spec: docs/reference/api.md (Limits); docs/adr/0080-hypercorn-behind-a-fence.md.
+Deviations: none.
+"""
+
+from __future__ import annotations
+
+import logging
+import socket
+from collections.abc import Sequence
+from typing import Any
+
+import h11
+import trio
+from hypercorn.app_wrappers import ASGIWrapper
+from hypercorn.config import Config
+from hypercorn.events import Closed, Event, RawData, Updated
+from hypercorn.protocol.h11 import H2CProtocolRequiredError, H2ProtocolAssumedError, H11Protocol
+from hypercorn.trio.task_group import TaskGroup
+from hypercorn.trio.tcp_server import MAX_RECV, TCPServer
+from hypercorn.trio.worker_context import WorkerContext
+from hypercorn.typing import ConnectionState
+from hypercorn.utils import parse_socket_addr
+from starlette.types import ASGIApp
+
+from node.api.limits import (
+    FRAME_BYTES_MAX,
+    HEADER_BYTES_MAX,
+    HTTP_KEEP_ALIVE_S,
+    READ_STALL_S,
+    SEND_TIMEOUT_S,
+    SOCKETS_MAX,
+    STOP_GRACE_S,
+)
+from primitives.errors import ConfigError
+
+logger = logging.getLogger("omnibazaar.api")
+
+UPGRADES_REFUSED = frozenset({b"sec-websocket-extensions", b"http2-settings"})
+
+
+class FencedProtocol(H11Protocol):
+    """HTTP/1.1 and WebSocket, without compression (a small frame could inflate)."""
+
+    async def _create_stream(self, request: h11.Request) -> None:
+        if any(name in UPGRADES_REFUSED for name, _ in request.headers):
+            request = h11.Request(
+                method=request.method,
+                target=request.target,
+                headers=[pair for pair in request.headers if pair[0] not in UPGRADES_REFUSED],
+                http_version=request.http_version,
+            )
+        await super()._create_stream(request)
+
+
+class Connection(TCPServer):
+    """One TCP connection with its own cancel scope and deadlines."""
+
+    async def run(self) -> None:
+        """Serve until either side ends it. Never raises what a client can cause."""
+        self._scope = trio.CancelScope()
+        try:
+            with self._scope:
+                await self._serve()
+        except* (H2ProtocolAssumedError, H2CProtocolRequiredError):
+            logger.debug("a client asked for HTTP/2, which is not offered")
+        except* Exception as group:  # noqa: BLE001 - the boundary of one client
+            logger.debug("a connection ended: %r", group.exceptions[0])
+        finally:
+            await trio.aclose_forcefully(self.stream)
+
+    async def _serve(self) -> None:
+        sock = self.stream.socket
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        client = parse_socket_addr(sock.family, sock.getpeername())
+        server = parse_socket_addr(sock.family, sock.getsockname())
+        async with TaskGroup() as group:
+            self._task_group = group
+            self.protocol = FencedProtocol(
+                self.app,
+                self.config,
+                self.context,
+                group,
+                ConnectionState(self.state),
+                False,
+                client,
+                server,
+                self.protocol_send,
+            )
+            await self.protocol.initiate()
+            await self.idle_task.restart(group, self._idle_timeout)
+            await self._read_data()
+
+    async def protocol_send(self, event: Event) -> None:
+        """Write, close or note idleness; a write that does not finish in time ends all."""
+        if isinstance(event, RawData):
+            with trio.move_on_after(SEND_TIMEOUT_S) as deadline:
+                async with self.send_lock:
+                    await self._send_bytes(event.data)
+            if deadline.cancelled_caught:
+                self._scope.cancel()
+        elif isinstance(event, Closed):
+            await self._close()
+            await self.protocol.handle(Closed())
+        elif isinstance(event, Updated):
+            if event.idle:
+                await self.idle_task.restart(self._task_group, self._idle_timeout)
+            else:
+                await self.idle_task.stop()
+
+    async def _send_bytes(self, data: bytes) -> None:
+        try:
+            await self.stream.send_all(data)
+        except (trio.BrokenResourceError, trio.ClosedResourceError):
+            await self.protocol.handle(Closed())
+
+    async def _read_data(self) -> None:
+        while True:
+            try:
+                data = await self.stream.receive_some(MAX_RECV)
+            except (trio.ClosedResourceError, trio.BrokenResourceError):
+                break
+            with trio.move_on_after(READ_STALL_S) as deadline:
+                await self.protocol.handle(RawData(bytes(data)))
+            if deadline.cancelled_caught:
+                self._scope.cancel()
+                return
+            if data == b"":
+                break
+        await self.protocol.handle(Closed())
+
+
+def build_config() -> Config:
+    """Return hypercorn's settings; the listening itself is ours."""
+    config = Config()
+    config.errorlog = None
+    config.accesslog = None
+    config.include_server_header = False
+    config.h11_max_incomplete_size = HEADER_BYTES_MAX
+    config.keep_alive_timeout = HTTP_KEEP_ALIVE_S
+    config.websocket_max_message_size = FRAME_BYTES_MAX
+    config.websocket_ping_interval = 20
+    config.graceful_timeout = STOP_GRACE_S
+    return config
+
+
+async def open_listeners(host: str, port: int) -> Sequence[trio.SocketListener]:
+    """Bind. Raises ConfigError when the address is taken or not ours."""
+    try:
+        return await trio.open_tcp_listeners(port, host=host, backlog=SOCKETS_MAX)
+    except OSError as error:
+        raise ConfigError(
+            f"cannot listen on {host}:{port}: {error.strerror or error}",
+            code="CFG010",
+            fix="stop the program that uses the port, or set api.listen to another one",
+        ) from None
+
+
+def listener_url(listener: trio.SocketListener) -> str:
+    """Return the base URL under which a listener is reached."""
+    host, port = listener.socket.getsockname()[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+async def serve(
+    app: ASGIApp,
+    listeners: Sequence[trio.SocketListener],
+    *,
+    task_status: trio.TaskStatus[str] = trio.TASK_STATUS_IGNORED,
+) -> None:
+    """Serve until cancelled; reports the URL when it accepts connections."""
+    config, context = build_config(), WorkerContext(None)
+    slots = trio.CapacityLimiter(SOCKETS_MAX)
+
+    async def handle(stream: trio.SocketStream) -> None:
+        try:
+            slots.acquire_on_behalf_of_nowait(stream)
+        except trio.WouldBlock:
+            await trio.aclose_forcefully(stream)
+            return
+        try:
+            wrapped: Any = ASGIWrapper(app)
+            await Connection(wrapped, config, context, ConnectionState({}), stream).run()
+        finally:
+            slots.release_on_behalf_of(stream)
+
+    task_status.started(listener_url(listeners[0]))
+    await trio.serve_listeners(handle, list(listeners))

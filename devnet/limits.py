@@ -1,0 +1,22 @@
+"""Bound what a devnet starts, waits for and asks.
+
+Rule: every number that limits size, time or count in `devnet/` is named here, with its unit.
+Spec: docs/reference/devnet.md (Limits). Deviations: none.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+PORT_BASE: Final = 18_640  # first validator's API; the chain has the ten ports before it
+PORTS_PER_NODE: Final = 10
+PORT_BLOCKS_MAX: Final = 200
+VALIDATORS_MIN: Final = 1
+VALIDATORS_MAX: Final = 16
+TRADERS_MAX: Final = 64
+
+READY_S_MAX: Final = 60  # until all validators are ready
+STOP_S_MAX: Final = 10  # a process has this long to end by itself
+STATUS_S_MAX: Final = 3  # one validator's answer
+LIVE_LINE_S: Final = 1  # between two refreshes on a terminal
+PLAIN_LINE_S: Final = 10  # between two lines without a terminal

@@ -1,0 +1,62 @@
+"""Find a whole block of free loopback ports for one devnet.
+
+Rule: a devnet's ports move together or not at all, so that two devnets on one machine never interleave.
+Spec: docs/reference/devnet.md (Ports). Deviations: none.
+"""
+
+from __future__ import annotations
+
+import socket
+from dataclasses import dataclass
+
+from devnet.limits import PORT_BASE, PORT_BLOCKS_MAX, PORTS_PER_NODE, VALIDATORS_MAX
+from primitives.errors import OperatorError
+
+PORT_BLOCK = (VALIDATORS_MAX + 1) * PORTS_PER_NODE
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PortBlock:
+    """The ports of one devnet: the chain's first, then ten for each validator."""
+
+    base: int
+
+    @property
+    def evm(self) -> int:
+        """JSON-RPC of the EVM chain."""
+        return self.base - PORTS_PER_NODE
+
+    def api(self, index: int) -> int:
+        """HTTP API of validator `index`."""
+        return self.base + PORTS_PER_NODE * index
+
+    def p2p(self, index: int) -> int:
+        """libp2p port of validator `index`."""
+        return self.api(index) + 1
+
+
+def allocate_ports(validators: int) -> PortBlock:
+    """Return the first block in which every port is free. Raises OperatorError when none is."""
+    for number in range(PORT_BLOCKS_MAX):
+        block = PortBlock(base=PORT_BASE + number * PORT_BLOCK)
+        wanted = [block.evm]
+        for index in range(validators):
+            wanted += [block.api(index), block.p2p(index)]
+        if all(is_free(port) for port in wanted):
+            return block
+    raise OperatorError(
+        f"no free block of ports from {PORT_BASE} upwards",
+        code="DEV001",
+        fix="stop another devnet: omnibazaar devnet down",
+    )
+
+
+def is_free(port: int) -> bool:
+    """True when nothing listens on the loopback port and it can be bound."""
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True

@@ -1,0 +1,53 @@
+"""Bound everything the daemon queues, caches, retries and waits for.
+
+Rule: a number that limits memory, time or work in `node/` is named here, with its unit.
+Spec: docs/spec/node.md (Limits). Deviations: none.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+BUNDLE_BYTES_MAX: Final = 256 << 10  # one bundle, as the protocol allows
+BUNDLE_ACTIONS_MAX: Final = 4_096  # actions in one bundle
+BUNDLE_FLUSH_BYTES: Final = 128 << 10  # a bundle this large is sent without waiting for its time
+BUNDLE_DEPTH_MAX: Final = 2  # arrays in arrays: the list and its pairs
+
+BLOCK_BUNDLES_MAX: Final = 256  # bundles in one block
+BLOCK_BYTES_MAX: Final = 2 << 20  # bundle bytes in one block
+
+POOL_BUNDLES_PER_ORIGIN_MAX: Final = 512  # of one validator, waiting to be proposed
+POOL_BYTES_PER_ORIGIN_MAX: Final = 16 << 20
+POOL_KEPT_BUNDLES_MAX: Final = 2_048  # included ones kept in memory to serve stragglers
+
+MEMPOOL_ACTIONS_MAX: Final = 20_000  # own clients' actions waiting for a bundle
+MEMPOOL_BYTES_MAX: Final = 16 << 20
+VERIFY_CACHE_ACTIONS_MAX: Final = 50_000  # verified actions remembered by the hash of their bytes
+VERIFY_THREADS: Final = 2  # coincurve releases the GIL
+VERIFY_BATCH_MAX: Final = 256  # actions checked in one call to a worker thread
+
+INCLUSION_IDS_MAX: Final = 32  # ids one vote may list as pending
+INCLUSION_RECENT_IDS_MAX: Final = 200_000  # ids of included actions remembered
+INCLUSION_PENDING_IDS_MAX: Final = 20_000  # ids watched for inclusion
+
+EXECUTION_QUEUE_BLOCKS_MAX: Final = 256  # final blocks waiting to be executed
+ROOTS_KEPT_MAX: Final = 256  # executed heights whose roots are remembered
+SNAPSHOTS_KEPT: Final = 3  # newest state snapshots on disk
+
+PEER_FRAMES_MAX: Final = 4_096  # frames of all peers waiting for the consensus loop
+FETCH_BUNDLES_MAX: Final = 64  # bundles asked for in one request
+FETCH_RETRY_MS: Final = 300  # pause before the same bundle is asked of another peer
+FETCH_OPEN_MAX: Final = 1_024  # bundles being fetched at the same time
+
+JOURNAL_SEGMENT_BYTES: Final = 32 << 20  # a journal segment is rolled over beyond this
+BUNDLE_LOG_SEGMENT_BYTES: Final = 64 << 20
+
+EVM_TIMEOUT_MS: Final = 10_000  # one call to the EVM chain
+EVM_POLL_MS_MIN: Final = 250
+ATTEST_RESEND_MS: Final = 5_000  # an attestation that did not reach the chain is signed again
+ATTEST_WINDOWS_AHEAD_MAX: Final = 64  # EVM windows looked at in one round
+CHECKPOINT_TURN_MS: Final = 4_000  # the next validator submits when the one before did not
+HEADERS_PER_CHECKPOINT_MAX: Final = 64  # as Settlement accepts
+
+SUBSCRIBER_QUEUE_MAX: Final = 1_024  # events waiting for one API subscriber
+SHUTDOWN_S: Final = 5  # seconds a clean stop may take before it is cut short

@@ -97,9 +97,7 @@ def encode_type(name: str, types: Types) -> str:
         found.add(current)
         waiting += [member["type"].split("[")[0] for member in types[current]]
     order = [name, *sorted(found - {name})]
-    return "".join(
-        f"{n}({','.join(m['type'] + ' ' + m['name'] for m in types[n])})" for n in order
-    )
+    return "".join(f"{n}({','.join(m['type'] + ' ' + m['name'] for m in types[n])})" for n in order)
 
 
 def _hash_struct(name: str, value: Mapping[str, Any], types: Types, depth: int) -> bytes:

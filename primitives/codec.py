@@ -1,46 +1,39 @@
-"""Encode and decode MessagePack, the one encoding on the wire.
+"""Encode and decode MessagePack at the edges.
 
-Rule: bytes from outside become objects only here, by a typed schema and under a maximum.
-Spec: docs/spec/encoding.md §1 (MessagePack); msgpack.org.
-Deviations: none. Schemas are msgspec structs (`array_like=True`), integers have at most 64 bits.
+Rule: bytes from outside become typed values here or fail as `PeerError`; nothing else comes out.
+Spec: https://msgpack.org; docs/spec/wire.md. Deviations: none.
 """
 
 from __future__ import annotations
 
-from functools import lru_cache
+from functools import cache
 from typing import Any, TypeVar
 
 import msgspec
 
 from primitives.errors import InvalidMessage, LimitExceeded
-from primitives.limits import CODEC_BYTES_MAX
+from primitives.limits import MESSAGE_BYTES_MAX
 
 T = TypeVar("T")
-
-_encode = msgspec.msgpack.Encoder().encode
-
-
-def encode(value: Any) -> bytes:
-    """Return the MessagePack bytes of `value`; equal values give equal bytes."""
-    return _encode(value)
+_encoder = msgspec.msgpack.Encoder()
 
 
-@lru_cache(maxsize=256)
-def _decoder(schema: Any) -> Any:
-    """Compile a schema once: it costs a hundred times what one small decode does."""
-    return msgspec.msgpack.Decoder(schema).decode
+def encode(value: object) -> bytes:
+    """Encode any msgspec-compatible value."""
+    return _encoder.encode(value)
 
 
-def decode(data: bytes, schema: type[T] | Any, *, max_bytes: int = CODEC_BYTES_MAX) -> T:
-    """Decode one whole message of type `schema`.
+@cache
+def _decoder(kind: Any) -> msgspec.msgpack.Decoder[Any]:
+    return msgspec.msgpack.Decoder(kind)
 
-    Raises LimitExceeded above `max_bytes` and InvalidMessage on anything that is not exactly one
-    value of the schema, nesting too deep for the interpreter included.
-    """
+
+def decode(data: bytes, kind: type[T], max_bytes: int = MESSAGE_BYTES_MAX) -> T:
+    """Decode exactly one value of `kind`. Raises LimitExceeded or InvalidMessage."""
     if len(data) > max_bytes:
-        raise LimitExceeded(f"a message of {len(data)} bytes, at most {max_bytes} are allowed")
+        raise LimitExceeded(f"{len(data)} bytes, the limit is {max_bytes}")
     try:
-        value: T = _decoder(schema)(data)
-    except (msgspec.DecodeError, RecursionError, ValueError, TypeError, OverflowError) as error:
-        raise InvalidMessage(f"not a message of the expected form: {error}") from error
+        value: T = _decoder(kind).decode(data)
+    except (msgspec.DecodeError, ValueError, RecursionError) as error:
+        raise InvalidMessage(f"not a {getattr(kind, '__name__', kind)}: {error}") from None
     return value

@@ -73,7 +73,7 @@ def recover_address(digest: bytes, signature: bytes) -> bytes:
         raise InvalidSignature("v is not 0, 1, 27 or 28, or s is in the upper half")
     try:
         public_key = _recover(signature[:64] + recovery_id, digest, hasher=None)
-    except Exception as error:  # noqa: BLE001  the library raises bare Exception
+    except Exception as error:
         raise InvalidSignature("the signature fits no key") from error
     return keccak256(public_key.format(compressed=False)[1:])[12:]
 

@@ -34,7 +34,7 @@ from contracts.limits import CODE_SIZE_MAX_BYTES, COMPILE_SECONDS_MAX, NPM_INSTA
 SOLC_VERSION = "0.8.28"
 OPENZEPPELIN_VERSION = "5.3.0"
 SOLJSON_SHA256 = "9ef37cc1d2597ed6d2f706a960f449e33eb9eee920936cea77b11e6f43861970"
-"""Digest of the compiler itself (solc/soljson.js); a registry that serves another one is refused."""
+"""Digest of the compiler itself, solc/soljson.js; another one is refused."""
 
 EVM_VERSION = "paris"
 SOURCES = Path(__file__).parent / "solidity"
@@ -95,8 +95,7 @@ def collect_sources(modules: Path) -> dict[str, str]:
             continue
         path = modules / name if name.startswith("@") else SOURCES / name
         sources[name] = path.read_text()
-        for target in IMPORT.findall(sources[name]):
-            pending.append(_resolve(name, target))
+        pending.extend(_resolve(name, target) for target in IMPORT.findall(sources[name]))
     return dict(sorted(sources.items()))
 
 
@@ -170,15 +169,13 @@ def make_artifacts(output: dict[str, Any], document: bytes) -> dict[str, str]:
         if source.startswith("@"):
             continue
         for name, contract in contracts.items():
-            if any(entry["type"] == "constructor" for entry in contract["abi"]) or _is_contract(
-                contract
-            ):
+            if _is_contract(contract):
                 artifacts[name] = _artifact(name, source, contract, document)
     return artifacts
 
 
 def _is_contract(contract: dict[str, Any]) -> bool:
-    """Libraries with internal functions only compile to code that offers no function."""
+    """Whether it offers functions; libraries of internal functions and bare structs do not."""
     return any(entry["type"] == "function" for entry in contract["abi"])
 
 

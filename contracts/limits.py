@@ -25,3 +25,27 @@ DEPOSIT_MAX_ATOMS = 2**128 - 1
 # --- build -----------------------------------------------------------------------------------
 NPM_INSTALL_SECONDS_MAX = 300
 COMPILE_SECONDS_MAX = 300
+
+# --- devnet chain ----------------------------------------------------------------------------
+CHAIN_CACHE_ENTRIES_MAX = 50_000
+"""State entries kept in memory (a few hundred bytes each)."""
+CHAIN_GAS_LIMIT = 120_000_000
+"""Gas per block, as on COTI."""
+CHAIN_CALL_GAS = 60_000_000
+"""Gas of an eth_call or an estimate that states none."""
+POOL_TRANSACTIONS_MAX = 4_096
+POOL_AHEAD_MAX = 256
+"""Nonces that a waiting transaction may be ahead of its account."""
+BLOCK_TRANSACTIONS_MAX = 500
+SERVER_BODY_MAX_BYTES = 4 * 1024 * 1024
+SERVER_BATCH_MAX = 200
+SERVER_CONNECTIONS_MAX = 128
+SERVER_IDLE_SECONDS_MAX = 120
+LOG_RANGE_BLOCKS_MAX = 10_000
+LOG_RESULTS_MAX = 10_000
+ACCOUNTS_MAX = 1_000
+MINE_BLOCKS_MAX = 1_000
+"""Blocks of one evm_mine."""
+FEE_HISTORY_BLOCKS_MAX = 1_024
+TIP_WEI = 1_000_000_000
+"""Priority fee that the devnet chain suggests, wei per gas."""

@@ -1,0 +1,448 @@
+"""Read the chain: by height, hash, CID, id, or in pages whose cursors stay valid.
+
+Rule: a cursor is a height, an id or a number that never changes its meaning, so a page read later
+neither repeats nor skips a row; every query is bounded. One reader serves one thread at a time.
+Spec: docs/spec/storage.md#reading
+Deviations: none.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+from sqlite_utils import Database
+
+from storage import limits
+from storage.candle_rows import COLUMNS as CANDLE_COLUMNS
+from storage.candle_rows import decode_candle
+from storage.candles import Candle
+from storage.database import failures_named, get_size_bytes, is_sound, open_reader
+from storage.integers import decode_integer
+from storage.records import (
+    BlockSummary,
+    CheckpointRecord,
+    Executed,
+    FillRecord,
+    StoredAccountEvent,
+    StoredBlock,
+    StoredBundle,
+    StoredFill,
+    StoredReceipt,
+    StoredWithdrawal,
+    WithdrawalRecord,
+)
+
+SUMMARY: Final = (
+    "b.height, b.view, b.epoch, b.hash, b.cid, b.time_ms, b.proposer, b.executed_height, b.signers,"
+    " b.actions, length(b.bundles) / 32, b.finality_ms, e.fills"
+)
+BLOCKS: Final = "blocks b LEFT JOIN executed e ON e.height = b.height"
+FILLS: Final = (
+    "f.id, f.market, f.price, f.size, m.address, f.maker_sub, f.maker_order, f.maker_fee,"
+    " t.address, f.taker_sub, f.taker_order, f.taker_fee, f.taker_side, f.sealed, f.height,"
+    " f.time_ms"
+)
+FILL_TABLES: Final = "fills f JOIN accounts m ON m.id = f.maker JOIN accounts t ON t.id = f.taker"
+
+
+class ChainReader:
+    """Queries over one connection. Every method raises TransientError or OperatorError."""
+
+    def __init__(self, database: Database, path: str) -> None:
+        self._database = database
+        self._path = path
+
+    @classmethod
+    def open(cls, path: Path | str) -> ChainReader:
+        """Open a database that a `ChainStore` has made, read-only."""
+        return cls(open_reader(path), str(path))
+
+    def close(self) -> None:
+        self._database.conn.close()
+
+    def _all(self, sql: str, *parameters: Any) -> list[tuple[Any, ...]]:
+        with failures_named(self._path):
+            return list(self._database.execute(sql, parameters))
+
+    def _one(self, sql: str, *parameters: Any) -> tuple[Any, ...] | None:
+        rows = self._all(sql, *parameters)
+        return rows[0] if rows else None
+
+    # Where we are
+
+    def meta(self, key: str) -> bytes | None:
+        row = self._one("SELECT value FROM meta WHERE key = ?", key)
+        return None if row is None else bytes(row[0])
+
+    def latest_executed(self) -> Executed | None:
+        """Return the newest executed height with its roots; None = nothing executed."""
+        row = self._one(
+            "SELECT height, time_ms, state_root, fees_root, roots, actions, fills FROM executed"
+            " ORDER BY height DESC LIMIT 1"
+        )
+        return None if row is None else decode_executed(row)
+
+    def executed(self, height: int) -> Executed | None:
+        row = self._one(
+            "SELECT height, time_ms, state_root, fees_root, roots, actions, fills FROM executed"
+            " WHERE height = ?",
+            height,
+        )
+        return None if row is None else decode_executed(row)
+
+    def latest_final(self) -> BlockSummary | None:
+        """Return the newest final block; None = none on record."""
+        page = self.blocks(before=None, limit=1)
+        return page[0] if page else None
+
+    def latest_final_height(self) -> int:
+        """Return the newest final height, or that of the snapshot we began from; 0 = genesis."""
+        base = self.meta("base_height")
+        row = self._one("SELECT max(height) FROM blocks")
+        newest = 0 if row is None or row[0] is None else int(row[0])
+        return max(newest, 0 if base is None else int.from_bytes(base, "big"))
+
+    def oldest_height(self) -> int | None:
+        """Return the oldest final height that has not been pruned; None = no blocks."""
+        row = self._one("SELECT min(height) FROM blocks")
+        return None if row is None or row[0] is None else int(row[0])
+
+    def last_fill_id(self) -> int:
+        row = self._one("SELECT last_fill FROM executed ORDER BY height DESC LIMIT 1")
+        return 0 if row is None else int(row[0])
+
+    # Blocks and bundles
+
+    def block_hash(self, height: int) -> bytes | None:
+        row = self._one("SELECT hash FROM blocks WHERE height = ?", height)
+        return None if row is None else bytes(row[0])
+
+    def block(self, height: int) -> StoredBlock | None:
+        return self._block("b.height = ?", height)
+
+    def block_by_hash(self, block_hash: bytes) -> StoredBlock | None:
+        return self._block("b.hash = ?", block_hash)
+
+    def block_by_cid(self, cid: bytes) -> StoredBlock | None:
+        return self._block("b.cid = ?", cid)
+
+    def _block(self, condition: str, value: int | bytes) -> StoredBlock | None:
+        row = self._one(
+            f"SELECT {SUMMARY}, b.encoded, b.node, b.certificate, b.bundles FROM {BLOCKS}"
+            f" WHERE {condition}",
+            value,
+        )
+        return None if row is None else decode_block(row)
+
+    def blocks(
+        self, *, before: int | None = None, limit: int = limits.PAGE_ROWS_MAX
+    ) -> list[BlockSummary]:
+        """Return final blocks downwards from below height `before` (None = the newest)."""
+        rows = self._all(
+            f"SELECT {SUMMARY} FROM {BLOCKS} WHERE b.height < ? ORDER BY b.height DESC LIMIT ?",
+            (1 << 62) if before is None else before,
+            bound(limit),
+        )
+        return [decode_summary(row) for row in rows]
+
+    def block_range(self, first: int, count: int) -> list[StoredBlock]:
+        """Return up to `count` whole blocks upwards from `first`, for replay and for peers."""
+        rows = self._all(
+            f"SELECT {SUMMARY}, b.encoded, b.node, b.certificate, b.bundles FROM {BLOCKS}"
+            " WHERE b.height >= ? ORDER BY b.height LIMIT ?",
+            first,
+            min(count, limits.BLOCKS_PER_READ_MAX),
+        )
+        return [decode_block(row) for row in rows]
+
+    def bundle(self, digest: bytes) -> StoredBundle | None:
+        row = self._one(
+            "SELECT digest, height, size_bytes, actions, data FROM bundles WHERE digest = ?", digest
+        )
+        if row is None:
+            return None
+        return StoredBundle(
+            digest=row[0], height=row[1], size_bytes=row[2], actions=row[3], data=row[4]
+        )
+
+    def node(self, cid: bytes) -> bytes | None:
+        """Return a block's DAG-CBOR node by its binary CID."""
+        row = self._one("SELECT node FROM blocks WHERE cid = ?", cid)
+        return None if row is None else bytes(row[0])
+
+    # What was executed
+
+    def receipt(self, action_id: bytes) -> StoredReceipt | None:
+        """Return the first outcome of an action (a replayed one is rejected, later)."""
+        row = self._one(
+            "SELECT r.id, r.height, r.position, e.time_ms, r.statuses FROM receipts r"
+            " JOIN executed e ON e.height = r.height WHERE r.prefix = ? AND r.id = ?"
+            " ORDER BY r.height, r.position LIMIT 1",
+            int.from_bytes(action_id[:8], "big", signed=True),
+            action_id,
+        )
+        return None if row is None else decode_receipt(row)
+
+    def receipts(self, height: int) -> list[StoredReceipt]:
+        """Return all receipts of a block, in its order."""
+        rows = self._all(
+            "SELECT r.id, r.height, r.position, e.time_ms, r.statuses FROM receipts r"
+            " JOIN executed e ON e.height = r.height WHERE r.height = ? ORDER BY r.position",
+            height,
+        )
+        return [decode_receipt(row) for row in rows]
+
+    def fills(
+        self, market: int, *, before: int | None = None, limit: int = limits.PAGE_ROWS_MAX
+    ) -> list[StoredFill]:
+        """Return a market's fills with an id below `before` (None = the newest), newest first."""
+        rows = self._all(
+            f"SELECT {FILLS} FROM {FILL_TABLES} WHERE f.market = ? AND f.id < ?"
+            " ORDER BY f.id DESC LIMIT ?",
+            market,
+            (1 << 62) if before is None else before,
+            bound(limit),
+        )
+        return [decode_fill(row) for row in rows]
+
+    def fills_after(self, after: int, *, limit: int = limits.PAGE_ROWS_MAX) -> list[StoredFill]:
+        """Return the fills of all markets with an id above `after`, oldest first."""
+        rows = self._all(
+            f"SELECT {FILLS} FROM {FILL_TABLES} WHERE f.id > ? ORDER BY f.id LIMIT ?",
+            after,
+            bound(limit),
+        )
+        return [decode_fill(row) for row in rows]
+
+    def account_fills(
+        self, address: bytes, *, before: int | None = None, limit: int = limits.PAGE_ROWS_MAX
+    ) -> list[StoredFill]:
+        """Return an account's fills on either side, newest first, with an id below `before`."""
+        account = self._one("SELECT id FROM accounts WHERE address = ?", address)
+        if account is None:
+            return []
+        below, rows_max = (1 << 62) if before is None else before, bound(limit)
+        side = "SELECT id FROM fills WHERE {} = ?1 AND id < ?2 ORDER BY id DESC LIMIT ?3"
+        rows = self._all(
+            f"SELECT {FILLS} FROM {FILL_TABLES} WHERE f.id IN"
+            f" (SELECT id FROM ({side.format('maker')})"
+            f" UNION SELECT id FROM ({side.format('taker')})) ORDER BY f.id DESC LIMIT ?3",
+            account[0],
+            below,
+            rows_max,
+        )
+        return [decode_fill(row) for row in rows]
+
+    def count_fills(self, market: int) -> int:
+        """Return the number of a market's fills since genesis, pruned ones included."""
+        row = self._one(
+            "SELECT sum(trades) FROM candles WHERE market = ? AND interval_ms = 86400000", market
+        )
+        return 0 if row is None or row[0] is None else int(row[0])
+
+    def candles(
+        self,
+        market: int,
+        interval_ms: int,
+        *,
+        before_ms: int | None = None,
+        limit: int = limits.PAGE_ROWS_MAX,
+    ) -> list[Candle]:
+        """Return the newest candles that start below `before_ms`, oldest first."""
+        rows = self._all(
+            f"SELECT {CANDLE_COLUMNS} FROM candles WHERE market = ? AND interval_ms = ?"
+            " AND start_ms < ? ORDER BY start_ms DESC LIMIT ?",
+            market,
+            interval_ms,
+            (1 << 62) if before_ms is None else before_ms,
+            bound(limit),
+        )
+        return [decode_candle(row) for row in reversed(rows)]
+
+    def account_events(
+        self, address: bytes, *, after: int = 0, limit: int = limits.PAGE_ROWS_MAX
+    ) -> list[StoredAccountEvent]:
+        """Return an account's events numbered above `after`, oldest first."""
+        rows = self._all(
+            "SELECT v.seq, v.height, v.time_ms, v.kind, v.body FROM account_events v"
+            " JOIN accounts a ON a.id = v.account WHERE a.address = ? AND v.seq > ?"
+            " ORDER BY v.seq LIMIT ?",
+            address,
+            after,
+            bound(limit),
+        )
+        return [
+            StoredAccountEvent(
+                address=address, seq=row[0], height=row[1], time_ms=row[2], kind=row[3], body=row[4]
+            )
+            for row in rows
+        ]
+
+    def account_seq(self, address: bytes) -> int:
+        """Return the number of the account's newest event; 0 = none yet."""
+        row = self._one("SELECT events FROM accounts WHERE address = ?", address)
+        return 0 if row is None else int(row[0])
+
+    # Settlement
+
+    def withdrawal(self, index: int) -> StoredWithdrawal | None:
+        page = self.withdrawals(first=index, limit=1)
+        return page[0] if page and page[0].withdrawal.index == index else None
+
+    def withdrawals(
+        self, *, first: int = 0, limit: int = limits.PAGE_ROWS_MAX
+    ) -> list[StoredWithdrawal]:
+        """Return withdrawals upwards from index `first`; leaves are never pruned."""
+        rows = self._all(
+            "SELECT w.id, a.address, w.chain_id, w.vault, w.token, w.amount, w.recipient, w.leaf,"
+            " w.height FROM withdrawals w JOIN accounts a ON a.id = w.account WHERE w.id >= ?"
+            " ORDER BY w.id LIMIT ?",
+            first,
+            bound(limit),
+        )
+        return [decode_withdrawal(row) for row in rows]
+
+    def account_withdrawals(
+        self, address: bytes, *, before: int | None = None, limit: int = limits.PAGE_ROWS_MAX
+    ) -> list[StoredWithdrawal]:
+        """Return an account's withdrawals with an index below `before`, newest first."""
+        rows = self._all(
+            "SELECT w.id, a.address, w.chain_id, w.vault, w.token, w.amount, w.recipient, w.leaf,"
+            " w.height FROM withdrawals w JOIN accounts a ON a.id = w.account WHERE a.address = ?"
+            " AND w.id < ? ORDER BY w.id DESC LIMIT ?",
+            address,
+            (1 << 62) if before is None else before,
+            bound(limit),
+        )
+        return [decode_withdrawal(row) for row in rows]
+
+    def checkpoint(self, height: int) -> CheckpointRecord | None:
+        page = self.checkpoints(before=height + 1, limit=1)
+        return page[0] if page and page[0].height == height else None
+
+    def checkpoints(
+        self, *, before: int | None = None, limit: int = limits.PAGE_ROWS_MAX
+    ) -> list[CheckpointRecord]:
+        """Return checkpoints below height `before`, newest first; they are never pruned."""
+        rows = self._all(
+            "SELECT height, executed_height, state_root, fees_root, cid, status, tx_hash, time_ms,"
+            " fees FROM checkpoints WHERE height < ? ORDER BY height DESC LIMIT ?",
+            (1 << 62) if before is None else before,
+            bound(limit),
+        )
+        return [decode_checkpoint(row) for row in rows]
+
+    # Care
+
+    def size_bytes(self) -> int:
+        """Return the bytes in use by the database."""
+        with failures_named(self._path):
+            return get_size_bytes(self._database)
+
+    def is_sound(self) -> bool:
+        """Tell whether SQLite's quick check passes; takes seconds on a large database."""
+        with failures_named(self._path):
+            return is_sound(self._database)
+
+
+def bound(limit: int) -> int:
+    """Return how many rows a page may have."""
+    return max(0, min(limit, limits.PAGE_ROWS_MAX))
+
+
+def decode_executed(row: tuple[Any, ...]) -> Executed:
+    return Executed(
+        height=row[0],
+        time_ms=row[1],
+        state_root=row[2],
+        fees_root=row[3],
+        roots=row[4],
+        actions=row[5],
+        fills=row[6],
+    )
+
+
+def decode_summary(row: tuple[Any, ...]) -> BlockSummary:
+    return BlockSummary(
+        height=row[0],
+        view=row[1],
+        epoch=row[2],
+        block_hash=row[3],
+        cid=row[4],
+        time_ms=row[5],
+        proposer=row[6],
+        executed_height=row[7],
+        signers=row[8],
+        actions=row[9],
+        bundles=row[10],
+        finality_ms=row[11],
+        fills=row[12],
+    )
+
+
+def decode_block(row: tuple[Any, ...]) -> StoredBlock:
+    digests: bytes = row[16]
+    return StoredBlock(
+        summary=decode_summary(row),
+        encoded=row[13],
+        node=row[14],
+        certificate=row[15],
+        bundles=tuple(digests[i : i + 32] for i in range(0, len(digests), 32)),
+    )
+
+
+def decode_receipt(row: tuple[Any, ...]) -> StoredReceipt:
+    return StoredReceipt(
+        action_id=row[0], height=row[1], index=row[2], time_ms=row[3], statuses=row[4]
+    )
+
+
+def decode_fill(row: tuple[Any, ...]) -> StoredFill:
+    fill = FillRecord(
+        id=row[0],
+        market=row[1],
+        price=row[2],
+        size=row[3],
+        maker=row[4],
+        maker_sub=row[5],
+        maker_order=decode_integer(row[6]),
+        maker_fee=decode_integer(row[7]),
+        taker=row[8],
+        taker_sub=row[9],
+        taker_order=decode_integer(row[10]),
+        taker_fee=decode_integer(row[11]),
+        taker_side=row[12],
+        sealed=bool(row[13]),
+    )
+    return StoredFill(fill=fill, height=row[14], time_ms=row[15])
+
+
+def decode_withdrawal(row: tuple[Any, ...]) -> StoredWithdrawal:
+    withdrawal = WithdrawalRecord(
+        index=row[0],
+        account=row[1],
+        chain_id=decode_integer(row[2]),
+        vault=row[3],
+        token=row[4],
+        amount=decode_integer(row[5]),
+        to=row[6],
+        leaf=row[7],
+    )
+    return StoredWithdrawal(withdrawal=withdrawal, height=row[8])
+
+
+def decode_checkpoint(row: tuple[Any, ...]) -> CheckpointRecord:
+    fees: list[tuple[int, str]] = msgspec.msgpack.decode(row[8])
+    return CheckpointRecord(
+        height=row[0],
+        executed_height=row[1],
+        state_root=row[2],
+        fees_root=row[3],
+        cid=row[4],
+        status=row[5],
+        tx_hash=row[6],
+        time_ms=row[7],
+        fees=tuple((asset, int(total)) for asset, total in fees),
+    )

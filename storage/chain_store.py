@@ -1,0 +1,341 @@
+"""Write the chain: final blocks, and what executing them brought.
+
+Rule: one final block is one transaction, one executed height is one transaction; heights follow
+each other without a gap. Writing a height again changes nothing, if it says the same.
+This file is synchronous and used by one thread; `writer.py` is its trio shell.
+Spec: docs/spec/storage.md#chain-store
+Deviations: none.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+
+from primitives.errors import StateDiverged, WrongNetwork
+from storage import candle_rows
+from storage.account_rows import AccountRows
+from storage.candles import Candle, CandleKey, Trade, advance
+from storage.chain_reader import ChainReader
+from storage.database import failures_named, get_size_bytes, open_database, transaction
+from storage.integers import encode_integer
+from storage.records import CheckpointRecord, ExecutedRecord, FillRecord, FinalRecord
+from storage.schema import CHAIN_MIGRATIONS
+
+NETWORK_KEY = "network_id"
+BASE_KEY = "base_height"
+"""Height of the snapshot this store was started from; 0 = genesis."""
+
+
+class ChainStore:
+    """The writing side of the chain database; `read` queries through the same connection."""
+
+    def __init__(self, path: Path | str, network_id: bytes) -> None:
+        """Open or create. Raises WrongNetwork, TransientError, OperatorError."""
+        self.path = str(path)
+        self._database = open_database(path, CHAIN_MIGRATIONS)
+        try:
+            self.read = ChainReader(self._database, self.path)
+            self._accounts = AccountRows(self._database)
+            self._candles: dict[CandleKey, Candle] = {}
+            self._bind_network(network_id)
+            self._load_heights()
+        except BaseException:
+            self.close()
+            raise
+
+    def _bind_network(self, network_id: bytes) -> None:
+        stored = self.read.meta(NETWORK_KEY)
+        if stored is None:
+            self.put_meta(NETWORK_KEY, network_id)
+        elif stored != network_id:
+            raise WrongNetwork(
+                f"{self.path} belongs to network {stored.hex()}, not {network_id.hex()}",
+                fix="use the data directory of this network",
+            )
+
+    def _load_heights(self) -> None:
+        with failures_named(self.path):
+            executed = self.read.latest_executed()
+            self._final_height = self.read.latest_final_height()
+            self._executed_height = executed.height if executed else 0
+            self._last_fill = self.read.last_fill_id()
+
+    @property
+    def final_height(self) -> int:
+        """Newest final height on record; 0 = none."""
+        return self._final_height
+
+    @property
+    def executed_height(self) -> int:
+        """Newest executed height on record; 0 = none."""
+        return self._executed_height
+
+    def write_final(self, record: FinalRecord) -> None:
+        """Record a final block, its certificate and its bundles.
+
+        Raises StateDiverged when another block is on record at its height, TransientError when the
+        disk is full or busy (nothing is written then; call again), OperatorError when read-only.
+        """
+        if record.height <= self._final_height:
+            self._check_same_block(record)
+            return
+        assert record.height == self._final_height + 1, "final heights have no gap"
+        assert hashlib.sha256(record.node).digest() == record.cid[-32:], "the CID is of the node"
+        with transaction(self._database, self.path):
+            self._insert_bundles(record)
+            self._database.conn.execute(
+                "INSERT INTO blocks VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
+                (
+                    record.height,
+                    record.view,
+                    record.epoch,
+                    record.block_hash,
+                    record.cid,
+                    record.time_ms,
+                    record.proposer,
+                    record.executed_height,
+                    record.signers,
+                    record.actions,
+                    b"".join(bundle.digest for bundle in record.bundles),
+                    record.finality_ms,
+                    record.encoded,
+                    record.node,
+                    record.certificate,
+                ),
+            )
+        self._final_height = record.height
+
+    def _check_same_block(self, record: FinalRecord) -> None:
+        stored = self.read.block_hash(record.height)
+        if stored is not None and stored != record.block_hash:
+            raise StateDiverged(
+                f"two final blocks at height {record.height}: "
+                f"{stored.hex()} on record, {record.block_hash.hex()} offered"
+            )
+
+    def _insert_bundles(self, record: FinalRecord) -> None:
+        self._database.conn.executemany(
+            "INSERT INTO bundles (digest, height, size_bytes, actions, data) VALUES (?,?,?,?,?)"
+            " ON CONFLICT (digest) DO UPDATE SET height = excluded.height,"
+            " data = coalesce(excluded.data, data)",
+            [
+                (bundle.digest, record.height, bundle.size_bytes, bundle.actions, bundle.data)
+                for bundle in record.bundles
+            ],
+        )
+
+    def write_executed(self, record: ExecutedRecord) -> tuple[int, ...]:
+        """Record what one height brought; return the numbers of `record.events`, in their order.
+
+        A height written before returns () and changes nothing. Raises StateDiverged when its state
+        root differs from the one on record, else as `write_final`.
+        """
+        if record.height <= self._executed_height:
+            self._check_same_state(record)
+            return ()
+        assert record.height == self._executed_height + 1, "executed heights have no gap"
+        last_fill = self._check_fills(record.fills)
+        with self._account_transaction():
+            self._insert_receipts(record)
+            self._insert_fills(record)
+            candles = self._insert_candles(record)
+            seqs = self._insert_events(record)
+            self._insert_withdrawals(record)
+            self._insert_executed(record, last_fill)
+        self._candles.update(candles)
+        self._executed_height, self._last_fill = record.height, last_fill
+        return seqs
+
+    def _check_same_state(self, record: ExecutedRecord) -> None:
+        stored = self.read.executed(record.height)
+        if stored is not None and stored.state_root != record.state_root:
+            raise StateDiverged(
+                f"height {record.height} was executed to {stored.state_root.hex()} before, "
+                f"now to {record.state_root.hex()}"
+            )
+
+    def _check_fills(self, fills: tuple[FillRecord, ...]) -> int:
+        last = self._last_fill
+        for fill in fills:
+            assert fill.id > last, "fill ids ascend"
+            last = fill.id
+        return last
+
+    @contextlib.contextmanager
+    def _account_transaction(self) -> Iterator[None]:
+        try:
+            with transaction(self._database, self.path):
+                yield
+                self._accounts.flush()
+        except BaseException:
+            self._accounts.on_rollback()
+            raise
+        self._accounts.on_commit()
+
+    def _insert_executed(self, record: ExecutedRecord, last_fill: int) -> None:
+        self._database.conn.execute(
+            "INSERT INTO executed VALUES (?,?,?,?,?,?,?,?)",
+            (
+                record.height,
+                record.time_ms,
+                record.state_root,
+                record.fees_root,
+                record.roots,
+                record.actions,
+                len(record.fills),
+                last_fill,
+            ),
+        )
+
+    def _insert_receipts(self, record: ExecutedRecord) -> None:
+        height = record.height
+        self._database.conn.executemany(
+            "INSERT INTO receipts VALUES (?,?,?,?,?)",
+            [
+                (
+                    height,
+                    receipt.index,
+                    int.from_bytes(receipt.action_id[:8], "big", signed=True),
+                    receipt.action_id,
+                    receipt.statuses,
+                )
+                for receipt in record.receipts
+            ],
+        )
+
+    def _insert_fills(self, record: ExecutedRecord) -> None:
+        height, time_ms, row_of = record.height, record.time_ms, self._accounts.get_row
+        self._database.conn.executemany(
+            "INSERT INTO fills VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
+            [
+                (
+                    fill.id,
+                    height,
+                    time_ms,
+                    fill.market,
+                    fill.price,
+                    fill.size,
+                    row_of(fill.maker),
+                    fill.maker_sub,
+                    encode_integer(fill.maker_order),
+                    encode_integer(fill.maker_fee),
+                    row_of(fill.taker),
+                    fill.taker_sub,
+                    encode_integer(fill.taker_order),
+                    encode_integer(fill.taker_fee),
+                    fill.taker_side,
+                    fill.sealed,
+                )
+                for fill in record.fills
+            ],
+        )
+
+    def _insert_candles(self, record: ExecutedRecord) -> dict[CandleKey, Candle]:
+        trades = [
+            Trade(market=fill.market, time_ms=record.time_ms, price=fill.price, size=fill.size)
+            for fill in record.fills
+        ]
+        connection = self._database.conn
+        for market in {trade.market for trade in trades}:
+            candle_rows.load_current(connection, market, self._candles)
+        changed = advance(self._candles, trades)
+        candle_rows.upsert(connection, changed)
+        return {(candle.market, candle.interval_ms): candle for candle in changed}
+
+    def _insert_events(self, record: ExecutedRecord) -> tuple[int, ...]:
+        rows = []
+        for event in record.events:
+            row, seq = self._accounts.take_seq(event.address)
+            rows.append((row, seq, record.height, record.time_ms, event.kind, event.body))
+        self._database.conn.executemany("INSERT INTO account_events VALUES (?,?,?,?,?,?)", rows)
+        return tuple(row[1] for row in rows)
+
+    def _insert_withdrawals(self, record: ExecutedRecord) -> None:
+        self._database.conn.executemany(
+            "INSERT INTO withdrawals VALUES (?,?,?,?,?,?,?,?,?)",
+            [
+                (
+                    withdrawal.index,
+                    record.height,
+                    self._accounts.get_row(withdrawal.account),
+                    encode_integer(withdrawal.chain_id),
+                    withdrawal.vault,
+                    withdrawal.token,
+                    encode_integer(withdrawal.amount),
+                    withdrawal.to,
+                    withdrawal.leaf,
+                )
+                for withdrawal in record.withdrawals
+            ],
+        )
+
+    def adopt_snapshot(
+        self,
+        *,
+        height: int,
+        time_ms: int,
+        state_root: bytes,
+        fees_root: bytes,
+        roots: bytes = b"",
+        last_fill: int = 0,
+    ) -> None:
+        """Go on from a state that was fetched, not executed.
+
+        The next executed height is `height + 1`, and the next final one too, unless newer final
+        blocks are on record already.
+        """
+        assert height > self._executed_height, "a snapshot leads forward"
+        with transaction(self._database, self.path):
+            self._database.conn.execute(
+                "INSERT INTO executed VALUES (?,?,?,?,?,0,0,?)",
+                (height, time_ms, state_root, fees_root, roots, max(last_fill, self._last_fill)),
+            )
+            if height > self._final_height:
+                self._put_meta(BASE_KEY, height.to_bytes(8, "big"))
+        self._load_heights()
+
+    def put_checkpoint(self, record: CheckpointRecord) -> None:
+        """Insert or replace a checkpoint. Raises as `write_final`."""
+        fees = msgspec.msgpack.encode([[asset, str(total)] for asset, total in record.fees])
+        with transaction(self._database, self.path):
+            self._database.conn.execute(
+                "INSERT OR REPLACE INTO checkpoints VALUES (?,?,?,?,?,?,?,?,?)",
+                (
+                    record.height,
+                    record.executed_height,
+                    record.state_root,
+                    record.fees_root,
+                    record.cid,
+                    record.status,
+                    record.tx_hash,
+                    record.time_ms,
+                    fees,
+                ),
+            )
+
+    def put_meta(self, key: str, value: bytes) -> None:
+        """Remember a small value. Raises as `write_final`."""
+        with transaction(self._database, self.path):
+            self._put_meta(key, value)
+
+    def _put_meta(self, key: str, value: bytes) -> None:
+        self._database.conn.execute("INSERT OR REPLACE INTO meta VALUES (?,?)", (key, value))
+
+    def sync(self) -> None:
+        """Make what was written survive a power cut (a write alone survives only a crash)."""
+        with failures_named(self.path):
+            self._database.conn.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+
+    def size_bytes(self) -> int:
+        """Return the bytes in use."""
+        with failures_named(self.path):
+            return get_size_bytes(self._database)
+
+    def close(self) -> None:
+        """Close the file; what was written stays."""
+        self._database.conn.close()

@@ -1,0 +1,220 @@
+"""What is written to and read from the chain store, as plain data.
+
+Rule: these classes know nothing of consensus or exchange types; `node/` maps one onto the other.
+Integers that may exceed 63 bits (amounts, client ids) are stored as described in `integers.py`.
+Spec: docs/spec/storage.md#records
+Deviations: none.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+BUY = 0
+SELL = 1
+NO_SIDE = 2
+"""Both orders were matched in one batch; nobody took."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BundleRecord:
+    """One bundle of a block: `digest` is the sha2-256 of `data` (CIDv1 raw)."""
+
+    digest: bytes
+    size_bytes: int
+    actions: int
+    data: bytes | None = None
+    """The bundle itself; None when the block store keeps it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FinalRecord:
+    """A finalized block with everything that came with it; written in one transaction."""
+
+    height: int
+    view: int
+    epoch: int
+    block_hash: bytes  # keccak256 of the header words
+    cid: bytes  # binary CID of `node`
+    time_ms: int
+    proposer: int  # committee index
+    executed_height: int  # as stated in the header
+    encoded: bytes  # the block as the wire carries it
+    node: bytes  # the block as DAG-CBOR; sha2-256 of it is the digest in `cid`
+    certificate: bytes  # encoded finality certificate
+    signers: int  # validators in the certificate
+    actions: int  # in all bundles
+    finality_ms: int = 0  # proposal seen to final, here; 0 = unknown
+    bundles: tuple[BundleRecord, ...] = ()  # in block order
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReceiptRecord:
+    """What became of one action: its place in the block and one status code per operation."""
+
+    action_id: bytes  # 32 bytes
+    index: int  # position in the block
+    statuses: bytes
+    """One byte per operation, or whatever encoding `node/` chooses; opaque here."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FillRecord:
+    """One trade. Price in ticks, size in lots, fees in quote atoms (negative = rebate)."""
+
+    id: int  # ascending over all markets since genesis
+    market: int
+    price: int
+    size: int
+    maker: bytes  # owner's address, 20 bytes
+    maker_sub: int
+    maker_order: int
+    maker_fee: int
+    taker: bytes
+    taker_sub: int
+    taker_order: int
+    taker_fee: int
+    taker_side: int  # BUY, SELL or NO_SIDE
+    sealed: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AccountEventRecord:
+    """Something an account's owner wants to know; the store numbers them without a gap."""
+
+    address: bytes  # 20 bytes
+    kind: int
+    body: bytes  # encoded by `node/`
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WithdrawalRecord:
+    """A leaf of the withdrawals tree, with whom it debited."""
+
+    index: int
+    account: bytes
+    chain_id: int
+    vault: bytes
+    token: bytes
+    amount: int  # atoms
+    to: bytes
+    leaf: bytes = b""  # 32-byte leaf hash
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExecutedRecord:
+    """The outcome of one executed height; written in one transaction."""
+
+    height: int
+    time_ms: int  # of the block
+    state_root: bytes
+    fees_root: bytes
+    roots: bytes = b""  # the words under the state root, concatenated
+    actions: int = 0
+    receipts: tuple[ReceiptRecord, ...] = ()
+    fills: tuple[FillRecord, ...] = ()
+    events: tuple[AccountEventRecord, ...] = ()
+    withdrawals: tuple[WithdrawalRecord, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Executed:
+    """How far the exchange is, and its roots there."""
+
+    height: int
+    time_ms: int
+    state_root: bytes
+    fees_root: bytes
+    roots: bytes
+    actions: int
+    fills: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BlockSummary:
+    """A final block without its bytes; `fills` is None until the block is executed."""
+
+    height: int
+    view: int
+    epoch: int
+    block_hash: bytes
+    cid: bytes
+    time_ms: int
+    proposer: int
+    executed_height: int
+    signers: int
+    actions: int
+    bundles: int
+    finality_ms: int
+    fills: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredBlock:
+    """A final block with its bytes."""
+
+    summary: BlockSummary
+    encoded: bytes
+    node: bytes
+    certificate: bytes
+    bundles: tuple[bytes, ...]  # digests in block order
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredBundle:
+    """Where a bundle was included, and its bytes if they are kept here."""
+
+    digest: bytes
+    height: int
+    size_bytes: int
+    actions: int
+    data: bytes | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredReceipt:
+    action_id: bytes
+    height: int
+    index: int
+    time_ms: int
+    statuses: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredFill:
+    """A fill with the block it happened in."""
+
+    fill: FillRecord
+    height: int
+    time_ms: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredAccountEvent:
+    address: bytes
+    seq: int  # from 1, without gaps
+    height: int
+    time_ms: int
+    kind: int
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredWithdrawal:
+    withdrawal: WithdrawalRecord
+    height: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckpointRecord:
+    """A checkpoint and what became of it on the EVM chain."""
+
+    height: int
+    executed_height: int
+    state_root: bytes
+    fees_root: bytes
+    cid: bytes  # binary CID of the snapshot manifest; empty = none
+    status: str  # decided by `node/`: made, submitted, settled, failed
+    tx_hash: bytes = b""
+    time_ms: int = 0
+    fees: tuple[tuple[int, int], ...] = field(default=())  # (asset, cumulative atoms)

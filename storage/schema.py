@@ -1,0 +1,157 @@
+"""The tables of the chain store, as an ordered list of migrations.
+
+Rule: a migration that has been released is never edited; a change is a new one at the end.
+Spec: docs/spec/storage.md#chain-store
+Deviations: none.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from sqlite_utils import Database
+
+from storage.database import Migration
+
+CHAIN_TABLES: Final = """
+CREATE TABLE meta (key TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID, STRICT;
+
+CREATE TABLE blocks (
+    height INTEGER PRIMARY KEY,
+    view INTEGER NOT NULL,
+    epoch INTEGER NOT NULL,
+    hash BLOB NOT NULL,
+    cid BLOB NOT NULL,
+    time_ms INTEGER NOT NULL,
+    proposer INTEGER NOT NULL,
+    executed_height INTEGER NOT NULL,
+    signers INTEGER NOT NULL,
+    actions INTEGER NOT NULL,
+    bundles BLOB NOT NULL,
+    finality_ms INTEGER NOT NULL,
+    encoded BLOB NOT NULL,
+    node BLOB NOT NULL,
+    certificate BLOB NOT NULL
+) STRICT;
+CREATE UNIQUE INDEX blocks_by_hash ON blocks (hash);
+CREATE UNIQUE INDEX blocks_by_cid ON blocks (cid);
+
+CREATE TABLE bundles (
+    id INTEGER PRIMARY KEY,
+    digest BLOB NOT NULL,
+    height INTEGER NOT NULL,
+    size_bytes INTEGER NOT NULL,
+    actions INTEGER NOT NULL,
+    data BLOB
+) STRICT;
+CREATE UNIQUE INDEX bundles_by_digest ON bundles (digest);
+CREATE INDEX bundles_by_height ON bundles (height);
+
+CREATE TABLE executed (
+    height INTEGER PRIMARY KEY,
+    time_ms INTEGER NOT NULL,
+    state_root BLOB NOT NULL,
+    fees_root BLOB NOT NULL,
+    roots BLOB NOT NULL,
+    actions INTEGER NOT NULL,
+    fills INTEGER NOT NULL,
+    last_fill INTEGER NOT NULL
+) STRICT;
+
+CREATE TABLE accounts (
+    id INTEGER PRIMARY KEY,
+    address BLOB NOT NULL,
+    events INTEGER NOT NULL DEFAULT 0
+) STRICT;
+CREATE UNIQUE INDEX accounts_by_address ON accounts (address);
+
+CREATE TABLE receipts (
+    height INTEGER NOT NULL,
+    position INTEGER NOT NULL,
+    prefix INTEGER NOT NULL,
+    id BLOB NOT NULL,
+    statuses BLOB NOT NULL,
+    PRIMARY KEY (height, position)
+) WITHOUT ROWID, STRICT;
+CREATE INDEX receipts_by_prefix ON receipts (prefix);
+
+CREATE TABLE fills (
+    id INTEGER PRIMARY KEY,
+    height INTEGER NOT NULL,
+    time_ms INTEGER NOT NULL,
+    market INTEGER NOT NULL,
+    price INTEGER NOT NULL,
+    size INTEGER NOT NULL,
+    maker INTEGER NOT NULL,
+    maker_sub INTEGER NOT NULL,
+    maker_order ANY NOT NULL,
+    maker_fee ANY NOT NULL,
+    taker INTEGER NOT NULL,
+    taker_sub INTEGER NOT NULL,
+    taker_order ANY NOT NULL,
+    taker_fee ANY NOT NULL,
+    taker_side INTEGER NOT NULL,
+    sealed INTEGER NOT NULL
+) STRICT;
+CREATE INDEX fills_by_market ON fills (market, id);
+CREATE INDEX fills_by_maker ON fills (maker, id);
+CREATE INDEX fills_by_taker ON fills (taker, id);
+
+CREATE TABLE candles (
+    market INTEGER NOT NULL,
+    interval_ms INTEGER NOT NULL,
+    start_ms INTEGER NOT NULL,
+    open INTEGER NOT NULL,
+    high INTEGER NOT NULL,
+    low INTEGER NOT NULL,
+    close INTEGER NOT NULL,
+    volume ANY NOT NULL,
+    quote_volume ANY NOT NULL,
+    trades INTEGER NOT NULL,
+    PRIMARY KEY (market, interval_ms, start_ms)
+) WITHOUT ROWID, STRICT;
+
+CREATE TABLE account_events (
+    account INTEGER NOT NULL,
+    seq INTEGER NOT NULL,
+    height INTEGER NOT NULL,
+    time_ms INTEGER NOT NULL,
+    kind INTEGER NOT NULL,
+    body BLOB NOT NULL,
+    PRIMARY KEY (account, seq)
+) WITHOUT ROWID, STRICT;
+CREATE INDEX account_events_by_height ON account_events (height);
+
+CREATE TABLE withdrawals (
+    id INTEGER PRIMARY KEY,
+    height INTEGER NOT NULL,
+    account INTEGER NOT NULL,
+    chain_id ANY NOT NULL,
+    vault BLOB NOT NULL,
+    token BLOB NOT NULL,
+    amount ANY NOT NULL,
+    recipient BLOB NOT NULL,
+    leaf BLOB NOT NULL
+) STRICT;
+CREATE INDEX withdrawals_by_account ON withdrawals (account, id);
+
+CREATE TABLE checkpoints (
+    height INTEGER PRIMARY KEY,
+    executed_height INTEGER NOT NULL,
+    state_root BLOB NOT NULL,
+    fees_root BLOB NOT NULL,
+    cid BLOB NOT NULL,
+    status TEXT NOT NULL,
+    tx_hash BLOB NOT NULL,
+    time_ms INTEGER NOT NULL,
+    fees BLOB NOT NULL
+) STRICT;
+"""
+
+
+def create_chain_tables(database: Database) -> None:
+    """Create schema 1 of the chain store."""
+    database.executescript(CHAIN_TABLES)
+
+
+CHAIN_MIGRATIONS: Final[tuple[Migration, ...]] = (create_chain_tables,)

@@ -15,7 +15,7 @@ QUERY_BYTES_MAX: Final = 2_048  # a request target with its query
 HEADER_BYTES_MAX: Final = 16 << 10  # all headers of a request
 
 ACTIONS_PER_REQUEST_MAX: Final = 100
-PAYLOAD_BYTES_MAX: Final = 16 << 10  # one signed action without its signature
+PAYLOAD_BYTES_MAX: Final = 64 << 10  # one signed action without its signature, as the ledger admits
 SIGNATURE_BYTES: Final = 65
 CHAT_PAYLOAD_BYTES_MAX: Final = 8 << 10  # one signed chat message
 ROOM_NAME_CHARS_MAX: Final = 64

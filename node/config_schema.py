@@ -1,0 +1,196 @@
+"""List every setting of the daemon: its meaning, type, bounds and default.
+
+Rule: this file is the only list; loading, `config explain` and docs/reference/config.md are made
+from it. What all nodes must agree on is not here but in the network file.
+Spec: docs/reference/config.md. Deviations: none.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Final, Literal
+
+import msgspec
+from msgspec import Meta
+
+Profile = Literal["home", "server", "lowpower", "test"]
+ListenAddress = Annotated[str, Meta(pattern=r"^(\[[0-9a-fA-F:]+\]|[A-Za-z0-9.-]+):[0-9]{1,5}$")]
+Url = Annotated[str, Meta(pattern=r"^https?://[^\s]+$", max_length=512)]
+
+
+def about(text: str, **bounds: Any) -> Meta:
+    """Describe a setting and its bounds."""
+    return Meta(description=text, **bounds)
+
+
+class Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Root of every table of the file."""
+
+
+class ValidatorSettings(Section, frozen=True, kw_only=True):
+    """Duties of this node's own seat."""
+
+    key: Annotated[
+        str, about("first digits of the address of a key in keys/; empty = no duties")
+    ] = ""
+    password_file: Annotated[str, about("file with the password of that key")] = ""
+
+
+class P2pSettings(Section, frozen=True, kw_only=True):
+    """The peer-to-peer side."""
+
+    listen: Annotated[ListenAddress, about("address and TCP port for other nodes")] = (
+        "0.0.0.0:30303"
+    )
+    external: Annotated[
+        str, about('how others reach us: "auto", "none" or HOST:PORT', max_length=128)
+    ] = "auto"
+    bootstrap: Annotated[
+        tuple[str, ...],
+        about("multiaddrs to dial besides those of the network file", max_length=64),
+    ] = ()
+    peers_max: Annotated[int, about("connections at the same time", ge=4, le=512)] = 64
+    upnp: Annotated[bool, about("ask the router to forward the port")] = True
+
+
+class EvmSettings(Section, frozen=True, kw_only=True):
+    """The settlement chains."""
+
+    rpc_urls: Annotated[
+        tuple[Url, ...],
+        about("one JSON-RPC endpoint per EVM chain; asked for its chain id", max_length=16),
+    ] = ("http://127.0.0.1:8545",)
+    submit: Annotated[bool, about("send checkpoints to the contract in turn with the others")] = (
+        True
+    )
+    gas_key: Annotated[
+        str,
+        about(
+            "first digits of the address of the key in keys/ that pays gas; empty = validator.key"
+        ),
+    ] = ""
+    gas_price_gwei_max: Annotated[int, about("never pay more per gas", ge=1, le=100_000)] = 500
+    poll_ms: Annotated[int, about("time between looks at the chain", ge=100, le=60_000)] = 1_000
+
+
+class ApiSettings(Section, frozen=True, kw_only=True):
+    """REST, WebSocket, page and metrics."""
+
+    listen: Annotated[ListenAddress, about("address and TCP port; port 0 = any free one")] = (
+        "127.0.0.1:8640"
+    )
+    hosts: Annotated[
+        tuple[str, ...], about("names under which a reverse proxy offers this node", max_length=32)
+    ] = ()
+    origins: Annotated[
+        tuple[str, ...], about("pages of other origins that may use it", max_length=32)
+    ] = ()
+    requests_per_s: Annotated[
+        int, about("REST requests of one remote address", ge=1, le=1_000_000)
+    ] = 2_000
+    actions_per_s: Annotated[
+        int, about("signed actions of one remote address", ge=1, le=1_000_000)
+    ] = 20_000
+
+
+class LogSettings(Section, frozen=True, kw_only=True):
+    """What is written where. The file is always at debug level."""
+
+    level: Annotated[
+        Literal["debug", "info", "warning", "error"], about("least level on the terminal")
+    ] = "info"
+    format: Annotated[
+        Literal["auto", "human", "json"], about("form on the terminal; auto = human")
+    ] = "auto"
+    file_mb: Annotated[
+        int, about("size at which logs/node.jsonl is rolled over", ge=1, le=1_000)
+    ] = 50
+    files: Annotated[int, about("rolled-over files that are kept", ge=1, le=100)] = 5
+
+
+class StorageSettings(Section, frozen=True, kw_only=True):
+    """Disk use of the chain database, which can be rebuilt."""
+
+    archive: Annotated[bool, about("keep every block for ever")] = False
+    chain_gb: Annotated[int, about("size at which old blocks are pruned", ge=1, le=100_000)] = 50
+    cache_mb: Annotated[int, about("SQLite page cache", ge=8, le=16_384)] = 64
+    snapshots: Annotated[int, about("newest state snapshots that are kept", ge=2, le=1_000)] = 3
+
+
+class IpfsSettings(Section, frozen=True, kw_only=True):
+    """Content by CID."""
+
+    quota_gb: Annotated[int, about("size of the block store", ge=1, le=100_000)] = 50
+    gateway: Annotated[bool, about("answer /ipfs/{cid} over HTTP")] = True
+    kubo_api: Annotated[
+        str, about("multiaddr of a Kubo that pins checkpoints too; empty = none", max_length=256)
+    ] = ""
+
+
+class ChatSettings(Section, frozen=True, kw_only=True):
+    """Rooms and direct messages."""
+
+    enabled: Annotated[bool, about("store and relay messages")] = True
+    retention_days: Annotated[int, about("age at which messages are dropped", ge=1, le=3_650)] = 7
+
+
+class SafetySettings(Section, frozen=True, kw_only=True):
+    """When duties wait. Absence is cheap, a double signature is not."""
+
+    doppelganger_s: Annotated[
+        int, about("listen this long for our own key before signing", ge=0, le=3_600)
+    ] = 20
+    clock_offset_ms_max: Annotated[
+        int, about("clock error at which duties stop", ge=50, le=60_000)
+    ] = 1_000
+    disk_free_mb_min: Annotated[
+        int, about("free space below which duties stop", ge=10, le=1_000_000)
+    ] = 512
+
+
+class WorkSettings(Section, frozen=True, kw_only=True):
+    """How the machine is used."""
+
+    bundle_ms: Annotated[int, about("longest wait before actions go out", ge=1, le=1_000)] = 25
+    verify_threads: Annotated[int, about("threads that check signatures", ge=1, le=64)] = 2
+
+
+class Config(Section, frozen=True, kw_only=True):
+    """All settings. `version` is the format of the file."""
+
+    version: Annotated[Literal[1], about("format of this file")] = 1
+    network: Annotated[
+        str, about("the network file, relative to the data directory", min_length=1)
+    ] = "network.json"
+    profile: Annotated[Profile, about("a set of defaults for a kind of machine")] = "home"
+    validator: ValidatorSettings = ValidatorSettings()
+    p2p: P2pSettings = P2pSettings()
+    evm: EvmSettings = EvmSettings()
+    api: ApiSettings = ApiSettings()
+    log: LogSettings = LogSettings()
+    storage: StorageSettings = StorageSettings()
+    ipfs: IpfsSettings = IpfsSettings()
+    chat: ChatSettings = ChatSettings()
+    safety: SafetySettings = SafetySettings()
+    work: WorkSettings = WorkSettings()
+
+
+PROFILES: Final[dict[Profile, dict[str, Any]]] = {
+    "home": {},
+    "server": {"p2p.upnp": False, "p2p.peers_max": 128, "work.verify_threads": 4},
+    "lowpower": {
+        "p2p.peers_max": 24,
+        "storage.chain_gb": 10,
+        "storage.cache_mb": 16,
+        "ipfs.quota_gb": 5,
+        "work.verify_threads": 1,
+    },
+    "test": {
+        "p2p.listen": "127.0.0.1:0",
+        "p2p.external": "none",
+        "p2p.upnp": False,
+        "api.listen": "127.0.0.1:0",
+        "evm.poll_ms": 250,
+        "safety.doppelganger_s": 0,
+        "safety.disk_free_mb_min": 10,
+    },
+}

@@ -1,0 +1,244 @@
+"""Read and write the one file that says which network this is.
+
+Rule: everything all nodes must agree on stands in it and in nothing else; its hash (without
+bootstrap addresses, which may change) is the genesis hash, the parent of block 1.
+Spec: docs/spec/network-file.md. Deviations: none.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Any, Final
+
+import msgspec
+from msgspec import Meta
+
+from exchange.genesis import ExchangeGenesis, dump_genesis, load_genesis
+from primitives.errors import ConfigError, WrongNetwork
+from primitives.keccak import keccak256
+
+FILE_BYTES_MAX: Final = 1 << 20
+MEMBERS_MAX: Final = 128
+
+HexAddress = Annotated[str, Meta(pattern="^0x[0-9a-fA-F]{40}$")]
+Hex32 = Annotated[str, Meta(pattern="^0x[0-9a-f]{64}$")]
+Milliseconds = Annotated[int, Meta(ge=0, le=600_000)]
+
+
+class Part(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Root of every object in the file."""
+
+
+class Seat(Part, frozen=True, kw_only=True):
+    """One member of the genesis committee; its index is its place in the list."""
+
+    name: Annotated[str, Meta(pattern="^[A-Za-z0-9_.-]{1,32}$")]
+    address: HexAddress
+    payout: HexAddress
+    weight: Annotated[int, Meta(ge=1, le=1 << 32)] = 1
+
+    @property
+    def address_bytes(self) -> bytes:
+        """The validator's 20-byte address."""
+        return bytes.fromhex(self.address[2:])
+
+    @property
+    def payout_bytes(self) -> bytes:
+        """The 20-byte address its fees are credited to."""
+        return bytes.fromhex(self.payout[2:])
+
+
+class Timers(Part, frozen=True, kw_only=True):
+    """Base durations of consensus, as in `consensus.config.Timing`."""
+
+    gap_ms: Milliseconds = 1_000
+    leader_ms: Milliseconds = 2_000
+    view_ms: Milliseconds = 3_000
+    retry_ms: Milliseconds = 2_000
+    standstill_ms: Milliseconds = 5_000
+    fetch_ms: Milliseconds = 500
+
+
+class Chain(Part, frozen=True, kw_only=True):
+    """One EVM chain with its contracts."""
+
+    chain_id: Annotated[int, Meta(ge=1, lt=1 << 63)]
+    vault: HexAddress
+    registry: HexAddress
+    distributor: HexAddress
+    first_block: Annotated[int, Meta(ge=0, lt=1 << 63)] = 0
+    confirmations: Annotated[int, Meta(ge=1, le=10_000)] = 12
+    block_ms: Annotated[int, Meta(ge=100, le=600_000)] = 5_000
+
+    @property
+    def vault_bytes(self) -> bytes:
+        """The vault's 20-byte address."""
+        return bytes.fromhex(self.vault[2:])
+
+
+class Bootstrap(Part, frozen=True, kw_only=True):
+    """Where a validator is found. Not part of the hash."""
+
+    address: HexAddress
+    peer_id: Annotated[str, Meta(min_length=1, max_length=128)]
+    multiaddrs: Annotated[
+        tuple[Annotated[str, Meta(min_length=1, max_length=512)], ...], Meta(max_length=16)
+    ]
+
+    @property
+    def address_bytes(self) -> bytes:
+        """The validator's 20-byte address."""
+        return bytes.fromhex(self.address[2:])
+
+
+class _File(Part, frozen=True, kw_only=True):
+    format: Annotated[int, Meta(ge=1, le=1)]
+    name: Annotated[str, Meta(pattern="^[a-z0-9-]{1,32}$")]
+    network_id: Hex32
+    genesis_time_ms: Annotated[int, Meta(ge=0, lt=1 << 48)]
+    committee: Annotated[tuple[Seat, ...], Meta(min_length=1, max_length=MEMBERS_MAX)]
+    timers: Timers
+    chains: Annotated[tuple[Chain, ...], Meta(max_length=16)]
+    exchange: dict[str, Any]
+    bootstrap: Annotated[tuple[Bootstrap, ...], Meta(max_length=256)] = ()
+
+
+class NetworkFile(msgspec.Struct, frozen=True, kw_only=True):
+    """A network, checked. Build it with `load_network` or `parse_network`."""
+
+    name: str
+    network_id: bytes  # 32 bytes; the salt of the EIP-712 domain
+    genesis_time_ms: int
+    committee: tuple[Seat, ...]
+    timers: Timers
+    chains: tuple[Chain, ...]
+    exchange: ExchangeGenesis
+    bootstrap: tuple[Bootstrap, ...]
+    genesis_hash: bytes  # 32 bytes
+
+    @property
+    def checkpoint_interval(self) -> int:
+        """Heights between checkpoints."""
+        return self.exchange.checkpoint_interval
+
+
+def load_network(file: Path) -> NetworkFile:
+    """Read and check a network file. Raises ConfigError."""
+    try:
+        data = file.read_bytes()
+    except OSError as error:
+        raise ConfigError(
+            f"the network file {file} cannot be read: {error.strerror}",
+            code="NET002",
+            fix="`omnibazaar init --network FILE` copies it into the data directory",
+        ) from None
+    return parse_network(data, str(file))
+
+
+def parse_network(data: bytes, name: str = "network file") -> NetworkFile:
+    """Check the bytes of a network file. Raises ConfigError that says what is wrong and where."""
+    if len(data) > FILE_BYTES_MAX:
+        raise _bad(name, f"larger than {FILE_BYTES_MAX} bytes")
+    try:
+        raw = msgspec.json.decode(data, type=_File)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise _bad(name, str(error)) from None
+    exchange = load_genesis(raw.exchange)
+    _verify(raw, exchange, name)
+    return NetworkFile(
+        name=raw.name,
+        network_id=bytes.fromhex(raw.network_id[2:]),
+        genesis_time_ms=raw.genesis_time_ms,
+        committee=raw.committee,
+        timers=raw.timers,
+        chains=raw.chains,
+        exchange=exchange,
+        bootstrap=raw.bootstrap,
+        genesis_hash=compute_genesis_hash(data),
+    )
+
+
+def dump_network(network: NetworkFile) -> bytes:
+    """Write the file from which `parse_network` makes an equal network."""
+    raw = {
+        "format": 1,
+        "name": network.name,
+        "network_id": "0x" + network.network_id.hex(),
+        "genesis_time_ms": network.genesis_time_ms,
+        "committee": msgspec.to_builtins(network.committee),
+        "timers": msgspec.to_builtins(network.timers),
+        "chains": msgspec.to_builtins(network.chains),
+        "exchange": dump_genesis(network.exchange),
+        "bootstrap": msgspec.to_builtins(network.bootstrap),
+    }
+    return json.dumps(raw, indent=2).encode() + b"\n"
+
+
+def make_network(
+    *,
+    name: str,
+    network_id: bytes,
+    genesis_time_ms: int,
+    committee: tuple[Seat, ...],
+    timers: Timers,
+    chains: tuple[Chain, ...],
+    exchange: ExchangeGenesis,
+    bootstrap: tuple[Bootstrap, ...] = (),
+) -> NetworkFile:
+    """Build a network from its parts, with all checks of `parse_network`. Raises ConfigError."""
+    draft = NetworkFile(
+        name=name,
+        network_id=network_id,
+        genesis_time_ms=genesis_time_ms,
+        committee=committee,
+        timers=timers,
+        chains=chains,
+        exchange=exchange,
+        bootstrap=bootstrap,
+        genesis_hash=b"",
+    )
+    return parse_network(dump_network(draft))
+
+
+def compute_genesis_hash(data: bytes) -> bytes:
+    """Return keccak256 of the canonical JSON (sorted keys, no spaces) without `bootstrap`."""
+    raw = json.loads(data)
+    raw.pop("bootstrap", None)
+    text = json.dumps(raw, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+    return keccak256(text.encode())
+
+
+def verify_same_network(expected: bytes, found: bytes, place: str) -> None:
+    """Raise WrongNetwork when two genesis hashes differ."""
+    if expected != found:
+        raise WrongNetwork(
+            f"{place} belongs to the network 0x{found.hex()}, this is 0x{expected.hex()}",
+            fix="use another data directory for another network",
+        )
+
+
+def _verify(raw: _File, exchange: ExchangeGenesis, name: str) -> None:
+    for what, values in (
+        ("validators share an address", [seat.address.lower() for seat in raw.committee]),
+        ("validators share a name", [seat.name for seat in raw.committee]),
+        ("chains share a chain id", [chain.chain_id for chain in raw.chains]),
+        ("bootstrap entries share an address", [peer.address.lower() for peer in raw.bootstrap]),
+    ):
+        if len(set(values)) != len(values):
+            raise _bad(name, f"two {what}")
+    vaults = {(chain.chain_id, chain.vault.lower()) for chain in raw.chains}
+    for asset in exchange.assets:
+        if (asset.chain_id, asset.vault.lower()) not in vaults:
+            raise _bad(name, f"the asset {asset.name} lies in a vault that no chain names")
+    timers = raw.timers
+    if not 0 <= 2 * timers.gap_ms <= timers.leader_ms <= timers.view_ms:
+        raise _bad(name, "timers must keep 2 × gap_ms ≤ leader_ms ≤ view_ms")
+
+
+def _bad(name: str, text: str) -> ConfigError:
+    return ConfigError(
+        f"{name}: {text}",
+        code="NET002",
+        fix="get the file again from where the network is announced",
+    )

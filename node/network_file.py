@@ -69,6 +69,7 @@ class Chain(Part, frozen=True, kw_only=True):
     distributor: HexAddress
     first_block: Annotated[int, Meta(ge=0, lt=1 << 63)] = 0
     confirmations: Annotated[int, Meta(ge=1, le=10_000)] = 12
+    window_blocks: Annotated[int, Meta(ge=1, le=10_000)] = 32  # EVM blocks attested together
     block_ms: Annotated[int, Meta(ge=100, le=600_000)] = 5_000
 
     @property

@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from consensus.journal import JournalScan, encode_record, scan_records
+from consensus.journal import Damage, Framer, scan_journal
 
 SEGMENT_SUFFIX = ".log"
 
@@ -36,8 +36,8 @@ class SegmentLog:
         folder.mkdir(parents=True, exist_ok=True)
         self._segments = sorted(int(p.stem) for p in folder.glob("*" + SEGMENT_SUFFIX))
         self._file = -1
-        self._pending: list[bytes] = []
-        self._size_bytes = 0
+        self._pending = bytearray()
+        self._framer = Framer()
 
     def open(self) -> LogScan:
         """Read every segment, cut a torn tail, and get ready to append."""
@@ -46,48 +46,45 @@ class SegmentLog:
         for number in self._segments:
             path = self._path(number)
             data = path.read_bytes()
-            scan: JournalScan = scan_records(data)
+            scan = scan_journal(data)
             records.extend(scan.records)
-            rest = len(data) - scan.good_bytes
-            if not rest:
+            if scan.damage is Damage.NONE:
                 continue
-            if number != self._segments[-1] or scan.is_damaged:
-                damaged = True
-            torn += rest
-            if number == self._segments[-1]:
-                os.truncate(path, scan.good_bytes)
+            is_newest = number == self._segments[-1]
+            damaged = damaged or scan.damage is Damage.INSIDE or not is_newest
+            torn += len(data) - scan.intact_bytes
+            if is_newest:
+                os.truncate(path, scan.intact_bytes)
         self._open_newest()
         return LogScan(records=tuple(records), torn_bytes=torn, is_damaged=damaged)
 
     def append(self, record: bytes) -> None:
         """Queue one record; it reaches the file at the next `flush` or `sync`."""
-        self._pending.append(encode_record(record))
+        self._pending += self._framer.frame(record)
 
     def flush(self) -> None:
         """Hand queued records to the operating system (survives a kill, not a power cut)."""
-        if not self._pending:
-            return
-        data, self._pending = b"".join(self._pending), []
-        view = memoryview(data)
-        while view:
-            view = view[os.write(self._file, view) :]
-        self._size_bytes += len(data)
+        while self._pending:
+            written = os.write(self._file, self._pending)
+            del self._pending[:written]
 
     def sync(self) -> None:
         """Return once everything appended so far would survive a power cut."""
         self.flush()
         os.fdatasync(self._file)
+        self._framer.acknowledge()
 
     @property
     def size_bytes(self) -> int:
         """Bytes in the newest segment."""
-        return self._size_bytes
+        return self._framer.written_bytes
 
     def rotate(self, opening: Iterable[bytes]) -> int:
         """Start a new durable segment that begins with `opening`; return its number."""
         self.sync()
         number = (self._segments[-1] if self._segments else 0) + 1
-        data = b"".join(encode_record(record) for record in opening)
+        framer = Framer()
+        data = b"".join(framer.frame(record) for record in opening)
         temporary = self._path(number).with_suffix(".new")
         with temporary.open("wb") as file:
             file.write(data)
@@ -125,7 +122,7 @@ class SegmentLog:
             self._segments.append(1)
         path = self._path(self._segments[-1])
         self._file = os.open(path, os.O_CREAT | os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC, 0o600)
-        self._size_bytes = os.fstat(self._file).st_size
+        self._framer = Framer(os.fstat(self._file).st_size)
         self._sync_folder()
 
     def _sync_folder(self) -> None:

@@ -1,0 +1,187 @@
+"""Run the consensus replica: feed it messages, timers and news, and do what it answers, in order.
+
+Rule: one task, one event at a time; a `Sync` has returned before the next `Send` is made, and the EVM
+chain, the API and execution are never waited for.
+Spec: docs/spec/consensus.md (Persistence); docs/spec/node.md (Vote loop). Deviations: none.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+from collections.abc import Callable
+from typing import Protocol
+
+import trio
+
+from consensus.block import Block
+from consensus.certificate import Certificate
+from consensus.committee import Committee
+from consensus.effects import (
+    ALL,
+    RANDOM,
+    Accuse,
+    Blame,
+    Effect,
+    Final,
+    Journal,
+    Lane,
+    Protect,
+    Send,
+    ServeRange,
+    SetTimer,
+    Sync,
+)
+from consensus.messages import Message, Propose, decode_message, encode_message
+from consensus.replica import Replica
+from consensus.timers import Timer
+from node.clock import NodeClock
+from node.durability import Durability
+from node.limits import PEER_FRAMES_MAX
+from node.wire import FrameKind, encode_frame
+from primitives.errors import PeerError
+
+log = logging.getLogger("omnibazaar.consensus")
+
+
+class Wire(Protocol):
+    """How frames leave; implemented over `p2p.network.Network`."""
+
+    def send(self, index: int, frame: bytes, *, bulk: bool) -> None:
+        """Queue a frame for one member; never waits."""
+        ...
+
+    def broadcast(self, frame: bytes, *, bulk: bool) -> None:
+        """Queue a frame for every other member; never waits."""
+        ...
+
+    def blame(self, index: int, error: PeerError) -> None:
+        """Lower a member's score."""
+        ...
+
+
+class ConsensusDriver:
+    """The vote loop of one epoch."""
+
+    def __init__(
+        self,
+        replica: Replica,
+        committee: Committee,
+        me: int,
+        *,
+        wire: Wire,
+        durability: Durability,
+        clock: NodeClock,
+        on_final: Callable[[Block, Certificate | None], None],
+        serve_range: Callable[[int, int], None],
+        on_proposal: Callable[[bytes, int], None],
+    ) -> None:
+        self.replica = replica
+        self._others = [index for index in range(len(committee)) if index != me]
+        self._wire = wire
+        self._durability = durability
+        self._clock = clock
+        self._on_final = on_final
+        self._serve_range = serve_range
+        self._on_proposal = on_proposal
+        self._timers: dict[Timer, int] = {}
+        self._put, self._take = trio.open_memory_channel[tuple[int, bytes] | None](
+            PEER_FRAMES_MAX
+        )
+        self._is_poked = False
+        self.dropped_total = 0
+
+    def deliver(self, sender: int, body: bytes) -> None:
+        """Queue a peer's message; the newest is dropped when the loop cannot follow."""
+        try:
+            self._put.send_nowait((sender, body))
+        except trio.WouldBlock:
+            self.dropped_total += 1
+
+    def poke(self) -> None:
+        """Say that something the application knows has changed; never lost, never queued twice."""
+        if self._is_poked:
+            return
+        self._is_poked = True
+        try:
+            self._put.send_nowait(None)
+        except trio.WouldBlock:
+            pass  # the loop is busy and looks at the flag after the next message
+
+    async def run(self) -> None:
+        """Run until cancelled. Raises SafetyError when this node must not go on."""
+        await self._perform(self.replica.start(self._clock.now_ms()))
+        while True:
+            deadline_ms = min(self._timers.values(), default=None)
+            wait_s = 60.0
+            if deadline_ms is not None:
+                wait_s = max(0, deadline_ms - self._clock.now_ms()) / 1_000
+            event: tuple[int, bytes] | None = None
+            with trio.move_on_after(wait_s):
+                event = await self._take.receive()
+            if event is not None:
+                await self._on_frame(*event)
+            if self._is_poked:
+                self._is_poked = False
+                await self._perform(self.replica.on_application(self._clock.now_ms()))
+            await self._fire_timers()
+
+    async def _on_frame(self, sender: int, body: bytes) -> None:
+        try:
+            message = decode_message(body)
+        except PeerError as error:
+            self._wire.blame(sender, error)
+            return
+        now_ms = self._clock.now_ms()
+        effects = self.replica.on_message(now_ms, sender, message)
+        if isinstance(message, Propose):
+            self._on_proposal(message.block.header, now_ms)
+        await self._perform(effects)
+
+    async def _fire_timers(self) -> None:
+        now_ms = self._clock.now_ms()
+        due = sorted((at, timer.value, timer) for timer, at in self._timers.items() if at <= now_ms)
+        for at, _, timer in due:
+            if self._timers.get(timer) == at:
+                del self._timers[timer]
+                await self._perform(self.replica.on_timer(self._clock.now_ms(), timer))
+
+    async def _perform(self, effects: tuple[Effect, ...]) -> None:
+        with trio.CancelScope(shield=True):
+            for effect in effects:
+                if isinstance(effect, Sync):
+                    await self._durability.sync()
+                else:
+                    self._perform_now(effect)
+
+    def _perform_now(self, effect: Effect) -> None:
+        if isinstance(effect, Send):
+            self._send(effect)
+        elif isinstance(effect, SetTimer):
+            self._timers[effect.timer] = effect.deadline_ms
+        elif isinstance(effect, Journal):
+            self._durability.journal.append(effect.record)
+        elif isinstance(effect, Protect):
+            self._durability.protect(effect.record)
+        elif isinstance(effect, Final):
+            self._on_final(effect.block, effect.certificate)
+        elif isinstance(effect, ServeRange):
+            self._serve_range(effect.to, effect.from_height)
+        elif isinstance(effect, Blame):
+            self._wire.blame(effect.peer, effect.error)
+        elif isinstance(effect, Accuse):
+            log.error("conflicting votes of member %d", effect.evidence.first.signer)
+
+    def _send(self, effect: Send) -> None:
+        message: Message = effect.message
+        frame = encode_frame(FrameKind.CONSENSUS, encode_message(message))
+        is_bulk = effect.lane is not Lane.VOTE
+        if isinstance(message, Propose):
+            self._on_proposal(message.block.header, self._clock.now_ms())
+        if effect.to == ALL:
+            self._wire.broadcast(frame, bulk=is_bulk)
+        elif effect.to == RANDOM:
+            if self._others:
+                self._wire.send(random.choice(self._others), frame, bulk=is_bulk)
+        else:
+            self._wire.send(effect.to, frame, bulk=is_bulk)

@@ -1,0 +1,61 @@
+"""Make the journal, the bundles and the signing guard durable, in that order.
+
+Rule: `sync` returns only when all three would survive a power cut; while the disk refuses, it waits and
+tries again, so nothing that depends on it is sent.
+Spec: docs/spec/consensus.md (Persistence). Deviations: none.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+
+import trio
+
+from node.problems import Problems
+from node.segment_log import SegmentLog
+from node.signing_guard import SigningGuard
+from primitives.errors import TransientError
+
+RETRY_S = 1.0
+
+
+class Durability:
+    """The three places a vote depends on. One task calls it."""
+
+    def __init__(
+        self, journal: SegmentLog, bundles: SegmentLog, guard: SigningGuard | None, problems: Problems
+    ) -> None:
+        self.journal = journal
+        self.bundles = bundles
+        self._guard = guard
+        self._problems = problems
+        self._records: list[bytes] = []
+        self._limiter = trio.CapacityLimiter(1)
+
+    def protect(self, record: bytes) -> None:
+        """Queue a record for the signing guard."""
+        self._records.append(record)
+
+    async def sync(self) -> None:
+        """Return once everything queued is durable, however long the disk takes."""
+        while True:
+            try:
+                await trio.to_thread.run_sync(self._sync, limiter=self._limiter)
+            except (OSError, sqlite3.Error, TransientError) as error:
+                self._problems.set(
+                    "DSK001",
+                    f"the disk cannot be written: {error}; voting has stopped, nothing is lost",
+                    fix="free some space or make the disk writable; voting resumes by itself",
+                    stops_duties=True,
+                )
+                await trio.sleep(RETRY_S)
+                continue
+            self._problems.clear("DSK001")
+            return
+
+    def _sync(self) -> None:
+        self.bundles.sync()
+        self.journal.sync()
+        if self._records and self._guard is not None:
+            self._guard.save(self._records)
+        self._records = []

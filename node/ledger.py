@@ -1,0 +1,109 @@
+"""Keep the exchange's state, execute final blocks on it, and remember the roots.
+
+Rule: the state changes only in `execute`, only by the next final block in height order.
+Spec: design law "one writer"; docs/spec/node.md (Execution). Deviations: none.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Sequence
+
+from consensus.application import Roots
+from consensus.block import Block
+from exchange.actions import VerifiedAction
+from exchange.execute import BlockInput, execute, get_roots
+from exchange.genesis import ExchangeGenesis
+from exchange.outcome import Outcome, StateRoots
+from exchange.snapshot import restore, snapshot
+from exchange.state import State
+from node.limits import ROOTS_KEPT_MAX
+
+Committee = tuple[tuple[bytes, int, bytes], ...]
+"""(address, weight, payout) per seat, as the exchange wants it."""
+
+
+class Ledger:
+    """The replicated state machine as this node runs it. Single-threaded."""
+
+    def __init__(self, genesis: ExchangeGenesis, domain: bytes, committee: Committee) -> None:
+        self._genesis = genesis
+        self._domain = domain
+        self._committee = committee
+        self._roots: OrderedDict[int, Roots] = OrderedDict()
+        self._digests: OrderedDict[int, bytes] = OrderedDict()
+        self.state = State(genesis, domain)
+        self._remember_state()
+
+    def restore(self, chunks: Sequence[bytes]) -> None:
+        """Replace the state by a snapshot. Raises PeerError when the chunks are no snapshot."""
+        self.state = restore(self._genesis, self._domain, chunks)
+        self._roots.clear()
+        self._remember_state()
+
+    @property
+    def height(self) -> int:
+        """The highest executed height."""
+        return self.state.height
+
+    @property
+    def roots(self) -> Roots:
+        """The roots after the highest executed height."""
+        return self._roots[self.state.height]
+
+    @property
+    def state_roots(self) -> StateRoots:
+        """The seven words under the state root now."""
+        return get_roots(self.state)
+
+    def roots_at(self, height: int) -> Roots | None:
+        """Return the roots after one of the newest executed heights."""
+        return self._roots.get(height)
+
+    def checkpoint_digest(self, height: int) -> bytes | None:
+        """Return the digest of the snapshot manifest after a checkpoint height."""
+        return self._digests.get(height)
+
+    def set_checkpoint_digest(self, height: int, digest: bytes) -> None:
+        """Remember the digest of the snapshot just made."""
+        self._digests[height] = digest
+        if len(self._digests) > ROOTS_KEPT_MAX:
+            self._digests.popitem(last=False)
+
+    @property
+    def has_pending_batches(self) -> bool:
+        """True while a market waits for openings."""
+        return any(market.batches for market in self.state.markets)
+
+    def execute(self, block: Block, actions: tuple[VerifiedAction, ...]) -> Outcome:
+        """Execute the final block that follows the executed ones."""
+        header = block.header
+        assert header.height == self.state.height + 1, "blocks are executed in order of height"
+        outcome = execute(
+            self.state,
+            BlockInput(
+                height=header.height,
+                time_ms=header.time_ms,
+                block_hash=block.hash,
+                proposer=header.proposer,
+                executed_height=header.executed_height,
+                is_seal=False,
+                committee=self._committee,
+                actions=actions,
+            ),
+        )
+        self._remember(outcome.height, Roots(outcome.state_root, outcome.fees_root))
+        return outcome
+
+    def snapshot(self) -> tuple[bytes, ...]:
+        """Return the chunks of the state as it is now."""
+        return snapshot(self.state)
+
+    def _remember_state(self) -> None:
+        roots = get_roots(self.state)
+        self._remember(self.state.height, Roots(compute_root(roots), compute_fees_root(self.state)))
+
+    def _remember(self, height: int, roots: Roots) -> None:
+        self._roots[height] = roots
+        if len(self._roots) > ROOTS_KEPT_MAX:
+            self._roots.popitem(last=False)

@@ -1,7 +1,8 @@
 """Write and read Ethereum addresses.
 
 Rule: bytes inside, EIP-55 text at the edges.
-Spec: EIP-55. Deviations: all-lower and all-upper hex is accepted, as wallets do.
+Spec: EIP-55.
+Deviations: all-lower and all-upper hex is accepted, as wallets do.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Name content by its hash, as IPFS does.
 
 Rule: what we make is CIDv1 with sha2-256; a CIDv0 is read as its CIDv1 twin (dag-pb).
-Spec: https://github.com/multiformats/cid; RFC 4648 base32 lower-case without padding.
-Deviations: other hash functions than sha2-256 are refused.
+Spec: https://github.com/multiformats/cid; docs/spec/encoding.md §4 (CIDs).
+Deviations: only sha2-256, and of the multibases only base16, base32 and base58btc, are read.
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ from dataclasses import dataclass
 from typing import Final
 
 from primitives.errors import InvalidMessage
+from primitives.limits import CID_CHARS_MAX
 
 RAW: Final = 0x55
 DAG_PB: Final = 0x70
 DAG_CBOR: Final = 0x71
 _SHA2_256: Final = b"\x12\x20"
 _BASE58: Final = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"
-_TEXT_CHARS_MAX: Final = 128
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -46,25 +46,11 @@ class Cid:
     @classmethod
     def parse(cls, text: str) -> Cid:
         """Read base32, base58btc (also CIDv0) or base16 text. Raises InvalidMessage."""
-        if not 2 <= len(text) <= _TEXT_CHARS_MAX:
+        if not isinstance(text, str) or not 2 <= len(text) <= CID_CHARS_MAX:
             raise InvalidMessage("not a CID")
         if len(text) == 46 and text.startswith("Qm"):
             return cls.decode(_from_base58(text))
-        prefix, body = text[0], text[1:]
-        try:
-            if prefix == "b":
-                data = base64.b32decode(body.upper() + "=" * (-len(body) % 8))
-                if body != body.lower():
-                    raise InvalidMessage("base32 of a CID is lower-case")
-            elif prefix == "f":
-                data = bytes.fromhex(body)
-            elif prefix == "z":
-                data = _from_base58(body)
-            else:
-                raise InvalidMessage("a CID starts with b, f, z or Qm")
-        except ValueError:
-            raise InvalidMessage("not a CID") from None
-        return cls.decode(data)
+        return cls.decode(_from_multibase(text[0], text[1:]))
 
     @classmethod
     def decode(cls, data: bytes) -> Cid:
@@ -111,7 +97,10 @@ def encode_varint(number: int) -> bytes:
 
 
 def decode_varint(data: bytes) -> tuple[int, bytes]:
-    """Read a minimal varint of at most nine bytes; return it and the rest. Raises InvalidMessage."""
+    """Read a minimal varint of at most nine bytes; return it and the rest.
+
+    Raises InvalidMessage.
+    """
     number = 0
     for i, byte in enumerate(data[:9]):
         number |= (byte & 127) << 7 * i
@@ -120,6 +109,26 @@ def decode_varint(data: bytes) -> tuple[int, bytes]:
                 raise InvalidMessage("a varint with needless bytes")
             return number, data[i + 1 :]
     raise InvalidMessage("a varint without end")
+
+
+def _from_multibase(prefix: str, body: str) -> bytes:
+    """Decode lower-case base16 or base32, or base58btc, exactly as they are written."""
+    if prefix == "z":
+        return _from_base58(body)
+    try:
+        if prefix == "b":
+            data = base64.b32decode(body.upper() + "=" * (-len(body) % 8))
+            canonical = base64.b32encode(data).decode().rstrip("=").lower()
+        elif prefix == "f":
+            data = bytes.fromhex(body)
+            canonical = data.hex()
+        else:
+            raise InvalidMessage("a CID starts with b, f, z or Qm")
+    except ValueError as error:
+        raise InvalidMessage("not a CID") from error
+    if body != canonical:
+        raise InvalidMessage("a CID in a form that is not written so")
+    return data
 
 
 def _from_base58(text: str) -> bytes:

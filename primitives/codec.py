@@ -1,13 +1,14 @@
 """Encode and decode MessagePack at the edges.
 
 Rule: bytes from outside become typed values here or fail as `PeerError`; nothing else comes out.
-Spec: https://msgpack.org; docs/spec/wire.md. Deviations: none.
+Spec: https://msgpack.org; docs/spec/encoding.md §1 (MessagePack).
+Deviations: integers have at most 64 bits.
 """
 
 from __future__ import annotations
 
 from functools import cache
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import msgspec
 
@@ -33,7 +34,7 @@ def decode(data: bytes, kind: type[T], max_bytes: int = MESSAGE_BYTES_MAX) -> T:
     if len(data) > max_bytes:
         raise LimitExceeded(f"{len(data)} bytes, the limit is {max_bytes}")
     try:
-        value: T = _decoder(kind).decode(data)
-    except (msgspec.DecodeError, ValueError, RecursionError) as error:
-        raise InvalidMessage(f"not a {getattr(kind, '__name__', kind)}: {error}") from None
+        value: T = _decoder(cast(Any, kind)).decode(data)
+    except (msgspec.DecodeError, ValueError, TypeError, OverflowError, RecursionError) as error:
+        raise InvalidMessage(f"not a {getattr(kind, '__name__', kind)}: {error}") from error
     return value

@@ -1,7 +1,8 @@
 """Encode and decode DAG-CBOR, the form in which IPFS tools walk our chain.
 
 Rule: one value has one encoding; bytes that would not be written the same way again are refused.
-Spec: https://ipld.io/specs/codecs/dag-cbor/spec/. Deviations: none.
+Spec: https://ipld.io/specs/codecs/dag-cbor/spec/; docs/spec/encoding.md §5 (DAG-CBOR).
+Deviations: links are sha2-256 CIDs of version 1; nesting is bounded.
 """
 
 from __future__ import annotations
@@ -20,7 +21,10 @@ _SIZES: Final = {24: 1, 25: 2, 26: 4, 27: 8}
 
 
 def encode(value: Any) -> bytes:
-    """Encode integers of 64 bits, bytes, text, lists, text-keyed maps, None, bool, floats and links."""
+    """Encode 64-bit integers, bytes, text, lists, text-keyed maps, None, bool, floats and links.
+
+    Raises ValueError or TypeError on what DAG-CBOR cannot say.
+    """
     out = bytearray()
     _write(out, value, 0)
     return bytes(out)
@@ -191,7 +195,10 @@ class _Reader:
         data = self.value(depth + 1)
         if not isinstance(data, bytes) or data[:1] != b"\0":
             raise InvalidMessage("a link is a zero byte and a CID")
-        return Cid.decode(data[1:])
+        cid = Cid.decode(data[1:])
+        if cid.encode() != data[1:]:
+            raise InvalidMessage("a link of CID version 0")
+        return cid
 
     def simple(self, info: int) -> Any:
         if info in (20, 21, 22):

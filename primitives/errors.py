@@ -1,6 +1,7 @@
 """Name every expected failure by who is to blame.
 
-Rule: an error that a peer, the operator or the world can cause is one of these; anything else is our bug.
+Rule: an error that a peer, the operator or the world can cause is one of these; anything else is
+our bug.
 
     NodeError                      expected in normal operation
     ├── PeerError                  the remote broke a rule
@@ -15,7 +16,8 @@ Rule: an error that a peer, the operator or the world can cause is one of these;
     │   ├── WouldEquivocate, Doppelganger, StateDiverged
     └── TransientError             try again, within limits
 
-Spec: docs/reference/errors.md. Deviations: none.
+Spec: docs/reference/errors.md.
+Deviations: none.
 """
 
 from __future__ import annotations

@@ -1,15 +1,37 @@
-"""Bound what the primitives parse.
+"""Name every maximum of the encodings.
 
-Rule: every maximum of this room is named here, with its unit.
-Spec: docs/spec/wire.md. Deviations: none.
+Rule: a decoder of this room refuses what exceeds one of these before it spends work or memory.
+Spec: docs/spec/encoding.md §7 (Limits).
+Deviations: none.
 """
 
 from __future__ import annotations
 
 from typing import Final
 
-MESSAGE_BYTES_MAX: Final = 4 << 20  # one MessagePack message unless the caller says less
-NODE_BYTES_MAX: Final = 2 << 20  # one DAG-CBOR block
-NESTING_DEPTH_MAX: Final = 64  # DAG-CBOR lists and maps inside each other
-TREE_DEPTH_MAX: Final = 64  # levels of a Merkle tree
-TYPED_DATA_DEPTH_MAX: Final = 32  # EIP-712 structs and arrays inside each other
+MESSAGE_BYTES_MAX: Final = 4 << 20
+"""One MessagePack message, bytes; callers state a smaller size where they know it."""
+
+NODE_BYTES_MAX: Final = 2 << 20
+"""One DAG-CBOR block, bytes (what a Bitswap block may be)."""
+
+NESTING_DEPTH_MAX: Final = 64
+"""DAG-CBOR lists and maps inside each other."""
+
+CID_CHARS_MAX: Final = 128
+"""Characters of a CID in any multibase."""
+
+TREE_DEPTH_MAX: Final = 64
+"""Levels of a Merkle tree, and siblings in a proof."""
+
+TREE_LEAVES_MAX: Final = 1 << 26
+"""Leaves that a dense tree holds in memory (2 GiB); a wild index must not become an allocation."""
+
+TYPED_DATA_DEPTH_MAX: Final = 32
+"""EIP-712 structs and arrays inside each other."""
+
+TYPED_DATA_TYPES_MAX: Final = 64
+"""Struct types in one EIP-712 document."""
+
+TYPED_DATA_FIELDS_MAX: Final = 64
+"""Members of one EIP-712 struct."""

@@ -1,19 +1,21 @@
 """Keep binary keccak Merkle trees whose proofs a contract can check.
 
-Rule: an inner node is keccak(left ‖ right) of 64 bytes; a leaf's preimage starts with a zero byte and is
-never 64 bytes long, so neither can be taken for the other. An absent leaf is 32 zero bytes.
-Spec: docs/spec/exchange.md (Roots). Deviations: none.
+Rule: an inner node is keccak(left ‖ right) of 64 bytes; a leaf's preimage starts with a zero
+byte and is never 64 bytes long, so neither can be taken for the other. An absent leaf is 32 zero bytes.
+Spec: docs/spec/encoding.md §6 (Merkle trees).
+Deviations: none.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Final
 
-from primitives.errors import InvalidMessage
+from primitives.errors import InvalidMessage, LimitExceeded
 from primitives.keccak import keccak256
-from primitives.limits import TREE_DEPTH_MAX
+from primitives.limits import TREE_DEPTH_MAX, TREE_LEAVES_MAX
 
-EMPTY_LEAF = bytes(32)
+EMPTY_LEAF: Final = bytes(32)
 
 
 def _empty_roots() -> tuple[bytes, ...]:
@@ -23,7 +25,7 @@ def _empty_roots() -> tuple[bytes, ...]:
     return tuple(roots)
 
 
-EMPTY_ROOTS = _empty_roots()
+EMPTY_ROOTS: Final = _empty_roots()
 """EMPTY_ROOTS[h] is the root of a subtree of height h without any leaf."""
 
 
@@ -34,130 +36,190 @@ def leaf_hash(record: bytes) -> bytes:
 
 
 class DenseTree:
-    """A tree of fixed depth over indices 0, 1, …; only what lies below the highest index is stored."""
+    """A tree of fixed depth over indices 0, 1, …; only what lies below the highest index is stored.
 
-    __slots__ = ("_levels", "depth", "size")
+    `_levels[h]` holds the nodes of height h in one bytearray. It ends with the first level of one
+    node; every level below has an even number of nodes, so that a pair is always one slice.
+    """
 
-    def __init__(self, depth: int = 32) -> None:
+    __slots__ = ("_levels", "_root", "depth", "size")
+
+    def __init__(self, depth: int = 32, leaves: Sequence[bytes] = ()) -> None:
+        """Make a tree of `depth` levels over `leaves` (32 bytes each)."""
         assert 0 < depth <= TREE_DEPTH_MAX
         self.depth = depth
         self.size = 0  # highest index ever set, plus one
-        self._levels = [bytearray() for _ in range(depth + 1)]
+        self._levels: list[bytearray] = [bytearray()]
+        self._root = EMPTY_ROOTS[depth]
+        self.update(dict(enumerate(leaves)))
 
     @property
     def root(self) -> bytes:
         """Return the 32-byte root."""
-        top = self._levels[self.depth]
-        return bytes(top) if top else EMPTY_ROOTS[self.depth]
+        return self._root
 
     def update(self, leaves: Mapping[int, bytes]) -> bytes:
-        """Replace leaves by index and return the new root; every inner node is hashed once."""
+        """Replace leaves by index and return the new root; every inner node is hashed once.
+
+        Raises LimitExceeded for an index that the tree or the memory cannot hold.
+        """
         if not leaves:
-            return self.root
-        row = self._levels[0]
+            return self._root
         highest = max(leaves)
         assert min(leaves) >= 0
-        assert highest >> self.depth == 0, "index beyond the tree"
+        if highest >> self.depth or highest >= TREE_LEAVES_MAX:
+            raise LimitExceeded(f"no leaf {highest} in a tree of depth {self.depth}")
+        dirty = set(leaves)
         if highest >= self.size:
-            row.extend(bytes(32 * (highest + 1 - len(row) // 32)))
-            self.size = highest + 1
+            if self.size:
+                dirty.add(0)  # the new upper levels stand on the path above the first leaf
+            self._grow(highest + 1)
+        row = self._levels[0]
         for index, leaf in leaves.items():
             assert len(leaf) == 32, "a leaf is 32 bytes"
             row[32 * index : 32 * index + 32] = leaf
-        dirty = set(leaves)
-        for height in range(self.depth):
-            dirty = {index >> 1 for index in dirty}
-            self._rehash(height, dirty)
-        return self.root
+        self._rehash(dirty)
+        return self._root
 
-    def _rehash(self, height: int, parents: set[int]) -> None:
-        low, high = self._levels[height], self._levels[height + 1]
-        empty = EMPTY_ROOTS[height]
-        count = (len(low) // 32 + 1) // 2
-        while len(high) < 32 * count:
-            high.extend(EMPTY_ROOTS[height + 1])
-        for parent in parents:
-            pair = bytes(low[64 * parent : 64 * parent + 64])
-            if len(pair) < 64:
-                pair += empty
-            high[32 * parent : 32 * parent + 32] = keccak256(pair)
+    def _grow(self, size: int) -> None:
+        """Lay out all levels for `size` leaves, filled with empty subtrees."""
+        self.size = size
+        width, height = size, 0
+        while True:
+            if height == len(self._levels):
+                self._levels.append(bytearray())
+            row = self._levels[height]
+            even = width + (width & 1) if width > 1 else 1
+            row += EMPTY_ROOTS[height] * (even - len(row) // 32)
+            if width == 1:
+                return
+            width, height = (width + 1) >> 1, height + 1
+
+    def _rehash(self, dirty: set[int]) -> None:
+        """Recompute all ancestors of the dirty leaves."""
+        levels = self._levels
+        for height in range(len(levels) - 1):
+            low, high = levels[height], levels[height + 1]
+            dirty = {index >> 1 for index in dirty}
+            for index in dirty:
+                high[32 * index : 32 * index + 32] = keccak256(low[64 * index : 64 * index + 64])
+        node = bytes(levels[-1])
+        for height in range(len(levels) - 1, self.depth):
+            node = keccak256(node + EMPTY_ROOTS[height])
+        self._root = node
 
     def leaf(self, index: int) -> bytes:
-        """Return one leaf."""
+        """Return one leaf; beyond the last it is empty."""
         return self._node(0, index)
 
     def proof(self, index: int) -> list[bytes]:
-        """Return the siblings from the leaf's level upwards, `depth` of them."""
+        """Return the siblings from the leaf's level upwards, `depth` of them. Raises IndexError."""
         if not 0 <= index < self.size:
             raise IndexError("no such leaf")
         return [self._node(height, index >> height ^ 1) for height in range(self.depth)]
 
     def _node(self, height: int, index: int) -> bytes:
-        row = self._levels[height]
-        node = bytes(row[32 * index : 32 * index + 32])
-        return node or EMPTY_ROOTS[height]
+        row = self._levels[height] if height < len(self._levels) else b""
+        return bytes(row[32 * index : 32 * index + 32]) or EMPTY_ROOTS[height]
 
 
 class AppendTree:
-    """A tree that only grows, with roots and proofs as of any earlier size."""
+    """A tree that only grows, with roots and proofs as of any earlier size.
 
-    __slots__ = ("_tree",)
+    `_levels[h]` holds the finished subtrees of height h. An append hashes two nodes on average; the
+    one path of unfinished subtrees (the frontier) is hashed when a root or a proof is asked for.
+    """
 
-    def __init__(self, depth: int = 32) -> None:
-        self._tree = DenseTree(depth)
+    __slots__ = ("_levels", "_root", "depth", "size")
 
-    @property
-    def size(self) -> int:
-        """Return the number of leaves."""
-        return self._tree.size
+    def __init__(self, depth: int = 32, leaves: Sequence[bytes] = ()) -> None:
+        """Make a tree of `depth` levels over `leaves` (32 bytes each)."""
+        assert 0 < depth <= TREE_DEPTH_MAX
+        self.depth = depth
+        self.size = 0
+        self._levels: list[bytearray] = [bytearray()]
+        self._root = (0, EMPTY_ROOTS[depth])  # size and its root, as last asked for
+        self.extend(leaves)
 
     @property
     def root(self) -> bytes:
         """Return the root over all leaves."""
-        return self._tree.root
+        if self._root[0] != self.size:
+            self._root = (self.size, self.root_at(self.size))
+        return self._root[1]
 
     def append(self, leaf: bytes) -> int:
-        """Add a leaf and return its index."""
-        index = self._tree.size
-        self._tree.update({index: leaf})
+        """Add a leaf and return its index. Raises LimitExceeded when the tree is full."""
+        assert len(leaf) == 32, "a leaf is 32 bytes"
+        index = self.size
+        if index + 1 >= 1 << self.depth or index >= TREE_LEAVES_MAX:
+            raise LimitExceeded(f"a tree of depth {self.depth} is full at {index} leaves")
+        self._levels[0] += leaf
+        self.size = index + 1
+        height = 0
+        while index >> height & 1:
+            pair = self._levels[height][-64:]
+            height += 1
+            if height == len(self._levels):
+                self._levels.append(bytearray())
+            self._levels[height] += keccak256(pair)
         return index
 
     def extend(self, leaves: Sequence[bytes]) -> None:
-        """Add many leaves, hashing every inner node once."""
-        start = self._tree.size
-        self._tree.update({start + i: leaf for i, leaf in enumerate(leaves)})
+        """Add many leaves."""
+        for leaf in leaves:
+            self.append(leaf)
 
     def leaf(self, index: int) -> bytes:
-        """Return one leaf."""
-        return self._tree.leaf(index)
+        """Return one leaf. Raises IndexError."""
+        if not 0 <= index < self.size:
+            raise IndexError("no such leaf")
+        return self._finished(0, index)
 
     def root_at(self, count: int) -> bytes:
-        """Return the root when there were `count` leaves."""
-        return self._node_at(self._tree.depth, 0, self._checked(count))
+        """Return the root when there were `count` leaves. Raises IndexError."""
+        return self._frontier(count)[self.depth]
 
     def proof_at(self, index: int, count: int) -> list[bytes]:
-        """Return the proof of a leaf against `root_at(count)`."""
-        if not 0 <= index < self._checked(count):
+        """Return the proof of a leaf against `root_at(count)`. Raises IndexError."""
+        frontier = self._frontier(count)
+        if not 0 <= index < count:
             raise IndexError("no such leaf at that size")
-        return [self._node_at(h, index >> h ^ 1, count) for h in range(self._tree.depth)]
+        proof = []
+        for height in range(self.depth):
+            sibling, unfinished = index >> height ^ 1, count >> height
+            if sibling < unfinished:
+                proof.append(self._finished(height, sibling))
+            else:
+                proof.append((frontier if sibling == unfinished else EMPTY_ROOTS)[height])
+        return proof
 
-    def _checked(self, count: int) -> int:
-        if not 0 <= count <= self._tree.size:
+    def _frontier(self, count: int) -> list[bytes]:
+        """Return, per height, the subtree that `count` leaves leave unfinished."""
+        if not 0 <= count <= self.size:
             raise IndexError("the tree never had that size")
-        return count
+        nodes = [EMPTY_LEAF]
+        for height in range(self.depth):
+            finished = count >> height
+            if finished & 1:
+                left = self._finished(height, finished - 1)
+                nodes.append(keccak256(left + nodes[height]))
+            elif nodes[height] == EMPTY_ROOTS[height]:
+                nodes.append(EMPTY_ROOTS[height + 1])
+            else:
+                nodes.append(keccak256(nodes[height] + EMPTY_ROOTS[height]))
+        return nodes
 
-    def _node_at(self, height: int, index: int, count: int) -> bytes:
-        first = index << height
-        if first >= count:
-            return EMPTY_ROOTS[height]
-        if first + (1 << height) <= count:
-            return self._tree._node(height, index)
-        left = self._node_at(height - 1, 2 * index, count)
-        return keccak256(left + self._node_at(height - 1, 2 * index + 1, count))
+    def _finished(self, height: int, index: int) -> bytes:
+        return bytes(self._levels[height][32 * index : 32 * index + 32])
 
 
 def root_from_proof(leaf: bytes, index: int, proof: Sequence[bytes]) -> bytes:
-    """Compute the root a proof leads to, as a contract does."""
+    """Compute the root a proof leads to, as a contract does. Raises InvalidMessage if malformed."""
+    if len(proof) > TREE_DEPTH_MAX or not 0 <= index < 1 << len(proof):
+        raise InvalidMessage("a Merkle proof has a sibling per bit of the index")
+    if len(leaf) != 32 or any(len(sibling) != 32 for sibling in proof):
+        raise InvalidMessage("the nodes of a Merkle proof are 32 bytes")
     node = leaf
     for height, sibling in enumerate(proof):
         node = keccak256(sibling + node) if index >> height & 1 else keccak256(node + sibling)
@@ -166,7 +228,5 @@ def root_from_proof(leaf: bytes, index: int, proof: Sequence[bytes]) -> bytes:
 
 def verify_proof(root: bytes, leaf: bytes, index: int, proof: Sequence[bytes]) -> None:
     """Raise InvalidMessage unless the leaf stands at `index` under `root`."""
-    if any(len(sibling) != 32 for sibling in proof) or not 0 <= index < 1 << len(proof):
-        raise InvalidMessage("a malformed Merkle proof")
     if root_from_proof(leaf, index, proof) != root:
         raise InvalidMessage("the Merkle proof leads to another root")

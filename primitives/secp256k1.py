@@ -2,7 +2,8 @@
 
 Rule: signatures are 65 bytes r ‖ s ‖ v with s in the lower half; any other form is refused, so no
 signature has a twin.
-Spec: SEC 1/2; EIP-2 (low s); Ethereum yellow paper App. F. Deviations: none.
+Spec: SEC 1/2; EIP-2 (low s); Ethereum yellow paper App. F.
+Deviations: none.
 """
 
 from __future__ import annotations
@@ -73,7 +74,7 @@ def recover_address(digest: bytes, signature: bytes) -> bytes:
         raise InvalidSignature("v is not 0, 1, 27 or 28, or s is in the upper half")
     try:
         public_key = _recover(signature[:64] + recovery_id, digest, hasher=None)
-    except Exception as error:
+    except Exception as error:  # the library raises nothing narrower
         raise InvalidSignature("the signature fits no key") from error
     return keccak256(public_key.format(compressed=False)[1:])[12:]
 

@@ -49,3 +49,31 @@ MINE_BLOCKS_MAX = 1_000
 FEE_HISTORY_BLOCKS_MAX = 1_024
 TIP_WEI = 1_000_000_000
 """Priority fee that the devnet chain suggests, wei per gas."""
+
+# --- client ----------------------------------------------------------------------------------
+RPC_TIMEOUT_SECONDS = 15
+RPC_ANSWER_MAX_BYTES = 16 * 1024 * 1024
+RPC_ATTEMPTS_MAX = 2
+"""A kept-alive connection may have been closed meanwhile: one more try on a fresh one."""
+RECEIPT_POLL_SECONDS = 0.5
+RESUBMIT_SECONDS = 30
+"""Time without a receipt after which the same transaction is sent with a higher fee."""
+SUBMISSIONS_MAX = 6
+"""Times that one transaction is sent before the caller has to start again."""
+FEE_BUMP_PERCENT = 25
+"""Increase per resubmission; nodes want at least 10."""
+MAX_FEE_WEI = 10**13
+"""Highest fee per gas that the client ever offers (10,000 gwei)."""
+DEPOSITS_PER_WINDOW_MAX = 4_096
+WINDOW_BLOCKS = 32
+"""EVM blocks in one attested window."""
+CHECKPOINT_GAS_BASE = 350_000
+"""Gas of a checkpoint without headers, signatures and fees; measured by bench.gas, with margin."""
+CHECKPOINT_GAS_PER_HEADER = 20_000
+CHECKPOINT_GAS_PER_MEMBER = 4_000
+CHECKPOINT_GAS_PER_SIGNATURE = 9_000
+CHECKPOINT_GAS_PER_FEE = 400_000
+"""Includes what the vault may spend on paying one token's shares (FEE_PAYMENT_GAS)."""
+CHECKPOINT_GAS_MAX = 30_000_000
+WITHDRAW_GAS = 500_000
+SETTLE_FEES_GAS = 500_000

@@ -105,7 +105,7 @@ class _Handler(BaseHTTPRequestHandler):
         """Say what this is."""
         self._reply(200, b'{"service":"omnibazaar devnet EVM chain, JSON-RPC over POST"}')
 
-    def log_message(self, format: str, *args: Any) -> None:
+    def log_message(self, *_arguments: Any) -> None:
         """Requests are not logged."""
 
     def _is_local(self) -> bool:

@@ -104,7 +104,7 @@ class ChainStore:
     def _write_state(self, state: dict[bytes, bytes | None]) -> None:
         """Apply state changes; None deletes."""
         self._db.executemany(
-            "INSERT INTO state VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value",
+            "INSERT OR REPLACE INTO state VALUES (?, ?)",
             [(key, value) for key, value in state.items() if value is not None],
         )
         self._db.executemany(
@@ -149,7 +149,7 @@ class ChainStore:
             yield StoredLog(position=row[0], address=row[1], topics=topics, body=row[3])
 
 
-class StateDB(BaseDB):
+class StateDB(BaseDB):  # type: ignore[misc]
     """The key-value view that py-evm works on: writes wait here until their block is stored."""
 
     def __init__(self, store: ChainStore) -> None:

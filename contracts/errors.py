@@ -1,0 +1,39 @@
+"""Name what can go wrong between this node and an EVM chain.
+
+Rule: what may succeed later is TransientError; what a human must fix is OperatorError; what the
+contract will never accept is ContractRefused.
+
+Spec: docs/spec/settlement.md §6
+Deviations: none
+"""
+
+from __future__ import annotations
+
+from primitives.errors import NodeError, OperatorError
+
+
+class RpcRefused(NodeError):
+    """The RPC node answered with an error."""
+
+    def __init__(self, code: int, message: str, details: bytes = b"") -> None:
+        """Keep the JSON-RPC code and message, and the revert data if there is any."""
+        super().__init__(f"{message} ({code})")
+        self.code = code
+        self.message = message
+        self.details = details
+
+
+class ContractRefused(NodeError):
+    """A contract reverts this call; repeating it cannot help."""
+
+    def __init__(self, reason: str, arguments: tuple[int, ...] = ()) -> None:
+        """Keep the name of the custom error and its words as integers."""
+        super().__init__(f"{reason}{arguments if arguments else ''}")
+        self.reason = reason
+        self.arguments = arguments
+
+
+class GasAccountEmpty(OperatorError):
+    """The account that pays for transactions cannot pay."""
+
+    default_code = "EVM002"

@@ -1,0 +1,355 @@
+"""Talk to one vault: status, deposits, checkpoints, withdrawals.
+
+Rule: every call is idempotent and blocks; a node runs it in a thread and never waits for it in its
+vote loop. The chain id and the vault's network are checked before anything else is done.
+
+Spec: docs/spec/settlement.md §3-§6
+Deviations: none
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import pairwise
+from typing import Any
+
+from contracts.artifact import topics
+from contracts.errors import ContractRefused, RpcRefused
+from contracts.limits import (
+    CHECKPOINT_GAS_BASE,
+    CHECKPOINT_GAS_MAX,
+    CHECKPOINT_GAS_PER_FEE,
+    CHECKPOINT_GAS_PER_HEADER,
+    CHECKPOINT_GAS_PER_MEMBER,
+    CHECKPOINT_GAS_PER_SIGNATURE,
+    DEPOSITS_PER_WINDOW_MAX,
+    SETTLE_FEES_GAS,
+    WINDOW_BLOCKS,
+    WITHDRAW_GAS,
+)
+from contracts.rpc import Rpc
+from contracts.rpc_values import (
+    data,
+    parse_data,
+    parse_list,
+    parse_object,
+    parse_quantity,
+    quantity,
+)
+from contracts.settlement_calls import (
+    as_integer,
+    decode_answer,
+    decode_checkpoint,
+    decode_deposit,
+    decode_fee_split,
+    encode_boundary,
+    encode_checkpoint,
+    encode_view,
+    encode_withdraw,
+    revert_reason,
+)
+from contracts.settlement_types import (
+    AcceptedCheckpoint,
+    CheckpointSubmission,
+    CommitteeMember,
+    Deposit,
+    DepositWindow,
+    FeeSplit,
+    Submission,
+    TokenStatus,
+    VaultStatus,
+    WithdrawalClaim,
+)
+from contracts.transactor import Transactor
+from primitives.address import to_checksum
+from primitives.errors import TransientError, WrongNetwork
+
+
+class SettlementClient:
+    """One vault on one EVM chain. `transactor` None makes a client that only reads."""
+
+    def __init__(
+        self,
+        rpc: Rpc,
+        *,
+        chain_id: int,
+        vault: bytes,
+        network_id: bytes,
+        transactor: Transactor | None = None,
+        confirmations: int = 1,
+        window_blocks: int = WINDOW_BLOCKS,
+    ) -> None:
+        """Nothing is sent before `connect` or the first call."""
+        self._rpc = rpc
+        self._chain_id = chain_id
+        self._vault = vault
+        self._network_id = network_id
+        self._transactor = transactor
+        self._confirmations = confirmations
+        self._window_blocks = window_blocks
+        self._connected = False
+        self._distributor = b""
+
+    # --- connection --------------------------------------------------------------------------
+
+    def connect(self) -> None:
+        """Check that the RPC serves our chain and that our vault is there.
+
+        Raises WrongNetwork if not, TransientError if it cannot be told now.
+        """
+        found = parse_quantity(self._request("eth_chainId"))
+        if found != self._chain_id:
+            raise WrongNetwork(
+                f"the EVM RPC serves chain {found}, this network settles on {self._chain_id}",
+                fix="set the EVM RPC URL to a node of the right chain",
+            )
+        if not parse_data(self._request("eth_getCode", data(self._vault), "latest")):
+            raise WrongNetwork(
+                f"there is no vault at {to_checksum(self._vault)} on chain {found}",
+                fix="use the network file of the network that you want to join",
+            )
+        if self._view_words(1, "networkId")[0] != self._network_id:
+            raise WrongNetwork(
+                f"the vault at {to_checksum(self._vault)} belongs to another network",
+                fix="use the network file of the network that you want to join",
+            )
+        self._distributor = self._view_words(1, "distributor")[0][12:]
+        self._connected = True
+
+    def _ready(self) -> None:
+        """Connect once before the first use."""
+        if not self._connected:
+            self.connect()
+
+    # --- reading -----------------------------------------------------------------------------
+
+    def head(self) -> tuple[int, bytes]:
+        """Return number and hash of the newest EVM block; raises TransientError."""
+        block = parse_object(self._request("eth_getBlockByNumber", "latest", False))
+        return parse_quantity(block.get("number")), parse_data(block.get("hash"), 32)
+
+    def block_hash(self, number: int) -> bytes | None:
+        """Return the hash of an EVM block, or None if there is none yet."""
+        block = self._request("eth_getBlockByNumber", quantity(number), False)
+        return None if block is None else parse_data(parse_object(block).get("hash"), 32)
+
+    def status(self) -> VaultStatus:
+        """Return what the vault has accepted; raises TransientError, WrongNetwork."""
+        self._ready()
+        number, _ = self.head()
+        at = quantity(number)
+        words = self._view_words(6, "checkpoint", at=at)
+        return VaultStatus(
+            evm_block=number,
+            epoch=as_integer(self._view_words(1, "epoch", at=at)[0]),
+            committee_hash=self._view_words(1, "committeeHash", at=at)[0],
+            executed_height=as_integer(words[0]),
+            block_height=as_integer(words[1]),
+            accepted_at_s=as_integer(words[2]),
+            checkpoints=as_integer(words[3]),
+            state_root=words[4],
+            block_hash=words[5],
+            snapshot_height=as_integer(self._view_words(1, "snapshotHeight", at=at)[0]),
+            snapshot_digest=self._view_words(1, "snapshotDigest", at=at)[0],
+            deposits=as_integer(self._view_words(1, "depositCount", at=at)[0]),
+        )
+
+    def executed_height(self) -> int:
+        """Return the executed height of the newest accepted checkpoint, 0 before the first."""
+        self._ready()
+        return as_integer(self._view_words(6, "checkpoint")[0])
+
+    def token_status(self, token: bytes) -> TokenStatus:
+        """Return the vault's totals and balance of a token, all read at one EVM block."""
+        self._ready()
+        at = quantity(self.head()[0])
+        words = self._view_words(5, "tokenAccount", token, at=at)
+        balance = self._call(token, encode_view("TestToken", "balanceOf", self._vault), at)
+        return TokenStatus(
+            listed=as_integer(words[0]) == 1,
+            deposited=as_integer(words[1]),
+            withdrawn=as_integer(words[2]),
+            fees_certified=as_integer(words[3]),
+            fees_settled=as_integer(words[4]),
+            balance=as_integer(decode_answer(balance, 1)[0]),
+            liabilities=as_integer(self._view_words(1, "liabilities", token, at=at)[0]),
+        )
+
+    def is_paid(self, index: int) -> bool:
+        """Return whether a withdrawal has been paid."""
+        self._ready()
+        return as_integer(self._view_words(1, "isPaid", index)[0]) == 1
+
+    def deposits_in(self, first_block: int, last_block: int) -> tuple[Deposit, ...]:
+        """Return the deposits of a range of EVM blocks in order of their ids.
+
+        Raises TransientError for an answer that is not one gapless run of ids.
+        """
+        self._ready()
+        found = self._logs(self._vault, "Settlement", "Deposited", first_block, last_block)
+        deposits = sorted((decode_deposit(log) for log in found), key=lambda one: one.id)
+        if len(deposits) > DEPOSITS_PER_WINDOW_MAX:
+            raise TransientError("EVM RPC: more deposits than the blocks can hold")
+        for before, after in pairwise(deposits):
+            if after.id != before.id + 1 or after.block_number < before.block_number:
+                raise TransientError("EVM RPC: deposits are missing or out of order")
+        if any(not first_block <= one.block_number <= last_block for one in deposits):
+            raise TransientError("EVM RPC: deposits from other blocks than asked for")
+        return tuple(deposits)
+
+    def deposit_window(self, index: int) -> DepositWindow | None:
+        """Return an aligned window of EVM blocks, or None until it is confirmed.
+
+        Raises TransientError if the chain changed while it was read.
+        """
+        first = index * self._window_blocks
+        last = first + self._window_blocks - 1
+        if self.head()[0] < last + self._confirmations:
+            return None
+        before = self.block_hash(last)
+        deposits = self.deposits_in(first, last)
+        after = self.block_hash(last)
+        if before is None or before != after:
+            raise TransientError("the EVM chain was re-organised while a window was read")
+        return DepositWindow(
+            index=index, first_block=first, last_block=last, end_hash=before, deposits=deposits
+        )
+
+    def fee_splits(self, first_block: int, last_block: int) -> tuple[FeeSplit, ...]:
+        """Return the fee splits published in a range of EVM blocks."""
+        self._ready()
+        found = self._logs(
+            self._distributor, "FeeDistributor", "FeesSplit", first_block, last_block
+        )
+        return tuple(decode_fee_split(log) for log in found)
+
+    def checkpoints_in(self, first_block: int, last_block: int) -> tuple[AcceptedCheckpoint, ...]:
+        """Return the checkpoints accepted in a range of EVM blocks."""
+        self._ready()
+        found = self._logs(self._vault, "Settlement", "CheckpointAccepted", first_block, last_block)
+        return tuple(decode_checkpoint(log) for log in found)
+
+    # --- writing -----------------------------------------------------------------------------
+
+    def submit_checkpoint(self, submission: CheckpointSubmission) -> Submission:
+        """Bring a checkpoint to the vault.
+
+        Raises ContractRefused if the vault will never take it, TransientError, GasAccountEmpty and
+        WrongNetwork.
+        """
+        self._ready()
+        gas = (
+            CHECKPOINT_GAS_BASE
+            + CHECKPOINT_GAS_PER_HEADER * len(submission.headers)
+            + CHECKPOINT_GAS_PER_MEMBER * len(submission.members)
+            + CHECKPOINT_GAS_PER_SIGNATURE * submission.signers.bit_count()
+            + CHECKPOINT_GAS_PER_FEE * len(submission.fees)
+        )
+        gas = min(gas, CHECKPOINT_GAS_MAX)
+        return self._submit(
+            encode_checkpoint(submission),
+            gas=gas,
+            is_done=lambda: self.executed_height() >= submission.executed_height,
+        )
+
+    def submit_boundary(
+        self,
+        submission: CheckpointSubmission,
+        next_members: tuple[CommitteeMember, ...],
+        next_epoch: int,
+    ) -> Submission:
+        """Bring the vault over the border into `next_epoch`; raises like `submit_checkpoint`."""
+        self._ready()
+        gas = (
+            CHECKPOINT_GAS_BASE
+            + CHECKPOINT_GAS_PER_HEADER * len(submission.headers)
+            + CHECKPOINT_GAS_PER_MEMBER * (len(submission.members) + len(next_members))
+            + CHECKPOINT_GAS_PER_SIGNATURE * submission.signers.bit_count()
+        )
+        return self._submit(
+            encode_boundary(submission, next_members),
+            gas=gas,
+            is_done=lambda: as_integer(self._view_words(1, "epoch")[0]) >= next_epoch,
+        )
+
+    def withdraw(self, claim: WithdrawalClaim) -> Submission:
+        """Claim a withdrawal for whom it names; raises like `submit_checkpoint`."""
+        self._ready()
+        return self._submit(
+            encode_withdraw(claim), gas=WITHDRAW_GAS, is_done=lambda: self.is_paid(claim.index)
+        )
+
+    def settle_fees(self, token: bytes) -> Submission:
+        """Pay fee shares that their checkpoint could not; raises like `submit_checkpoint`."""
+        self._ready()
+
+        def is_done() -> bool:
+            status = self.token_status(token)
+            return status.fees_settled == status.fees_certified
+
+        return self._submit(
+            encode_view("Settlement", "settleFees", token), gas=SETTLE_FEES_GAS, is_done=is_done
+        )
+
+    def _submit(self, payload: bytes, *, gas: int, is_done: Callable[[], bool]) -> Submission:
+        """Do something once: look, try for free, send, look again."""
+        if is_done():
+            return Submission.ALREADY_DONE
+        if self._transactor is None:
+            raise TransientError("this client has no key and cannot send transactions")
+        try:
+            self._call(self._vault, payload, "latest", gas=gas, sender=self._transactor.address)
+        except ContractRefused:
+            if is_done():
+                return Submission.ALREADY_DONE
+            raise
+        receipt = self._transactor.send(self._vault, payload, gas=gas)
+        if receipt.succeeded:
+            return Submission.DONE
+        if is_done():
+            return Submission.ALREADY_DONE
+        raise TransientError("the transaction was mined but reverted")
+
+    # --- RPC ---------------------------------------------------------------------------------
+
+    def _view_words(
+        self, count: int, function: str, *arguments: int | bytes, at: str = "latest"
+    ) -> tuple[bytes, ...]:
+        """The words that a view of the vault answers."""
+        payload = encode_view("Settlement", function, *arguments)
+        return decode_answer(self._call(self._vault, payload, at), count)
+
+    def _call(
+        self, to: bytes, payload: bytes, at: str, *, gas: int = 0, sender: bytes = b""
+    ) -> bytes:
+        """eth_call; raises ContractRefused for a revert."""
+        message = {"to": data(to), "data": data(payload)}
+        if sender:
+            message["from"] = data(sender)
+            message["gas"] = quantity(gas)
+        try:
+            return parse_data(self._rpc.call("eth_call", message, at))
+        except RpcRefused as problem:
+            reason = revert_reason(problem)
+            if reason is not None:
+                raise reason from problem
+            raise TransientError(str(problem)) from problem
+
+    def _logs(
+        self, emitter: bytes, contract: str, event: str, first_block: int, last_block: int
+    ) -> list[Any]:
+        """eth_getLogs for one event of one contract."""
+        query = {
+            "address": data(emitter),
+            "topics": [data(topics(contract)[event])],
+            "fromBlock": quantity(first_block),
+            "toBlock": quantity(last_block),
+        }
+        return parse_list(self._request("eth_getLogs", query))
+
+    def _request(self, method: str, *parameters: Any) -> Any:
+        """A method that only fails for a time."""
+        try:
+            return self._rpc.call(method, *parameters)
+        except RpcRefused as problem:
+            raise TransientError(str(problem)) from problem

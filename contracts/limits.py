@@ -77,3 +77,5 @@ CHECKPOINT_GAS_PER_FEE = 400_000
 CHECKPOINT_GAS_MAX = 30_000_000
 WITHDRAW_GAS = 500_000
 SETTLE_FEES_GAS = 500_000
+DEPLOYMENT_SECONDS_MAX = 120
+"""Longest wait for one receipt of a deployment or a wallet."""

@@ -1,0 +1,217 @@
+"""Deploy the contracts of a network on one EVM chain.
+
+Rule: addresses are a function of the deployer's address and nonce, so a network file can be written
+before anything is on chain; deploying the same plan twice changes nothing.
+
+Spec: docs/spec/settlement.md §7
+Deviations: none
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from web3 import Web3
+
+from contracts.artifact import load_artifact
+from contracts.evm_web3 import account_of, fee_fields, mine_now
+from contracts.limits import DEPLOYMENT_SECONDS_MAX
+from contracts.settlement_calls import encode_members
+from contracts.settlement_types import CommitteeMember
+from contracts.transaction import created_address
+from primitives.address import to_checksum
+from primitives.errors import TransientError
+from primitives.keccak import keccak256
+from primitives.secp256k1 import PrivateKey
+
+XOM_SYMBOL = "XOM"
+XOM_DECIMALS = 18
+STAKE_MIN_ATOMS = 1_000 * 10**XOM_DECIMALS
+VALUE_TRANSFER_GAS = 21_000
+CALL_GAS = 200_000
+DEPLOY_GAS = 6_000_000
+REGISTRATION_GAS = 200_000
+TOKEN_LISTING_GAS = 60_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TokenPlan:
+    """One asset of the vault; XOM is always OmniCoin, others are test tokens."""
+
+    symbol: str
+    name: str
+    decimals: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GenesisValidator:
+    """A validator of the genesis set."""
+
+    owner: bytes
+    hot_key: bytes
+    weight: int
+    network_key: bytes  # Ed25519 public key of the libp2p identity, 32 bytes
+    services: int  # 1 trading, 2 chat, 4 storage
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeploymentPlan:
+    """Everything that decides what gets deployed."""
+
+    network_id: bytes
+    validators: tuple[GenesisValidator, ...]  # in committee order
+    tokens: tuple[TokenPlan, ...]  # in asset order
+    company: bytes
+    development: bytes
+    insurance: bytes
+    xom_supply: int  # atoms, all to the deployer, which pays the stakes
+    stake: int = STAKE_MIN_ATOMS  # atoms per validator
+    gas_grants: tuple[tuple[bytes, int], ...] = ()  # (address, wei) sent by the deployer
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeployedToken:
+    """An asset with its address."""
+
+    symbol: str
+    name: str
+    decimals: int
+    address: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Deployment:
+    """Where the contracts of a network are."""
+
+    chain_id: int
+    xom: bytes
+    registry: bytes
+    vault: bytes
+    distributor: bytes
+    tokens: tuple[DeployedToken, ...]  # in asset order
+
+
+def predict(plan: DeploymentPlan, *, chain_id: int, deployer: bytes, nonce: int = 0) -> Deployment:
+    """Return the addresses that `deploy` will use when the deployer's next nonce is `nonce`."""
+    addresses = [created_address(deployer, nonce + i) for i in range(len(plan.tokens))]
+    tokens = tuple(
+        DeployedToken(symbol=one.symbol, name=one.name, decimals=one.decimals, address=address)
+        for one, address in zip(plan.tokens, addresses, strict=True)
+    )
+    registry = created_address(deployer, nonce + len(tokens))
+    vault = created_address(deployer, nonce + len(tokens) + 1)
+    return Deployment(
+        chain_id=chain_id,
+        xom=next(token.address for token in tokens if token.symbol == XOM_SYMBOL),
+        registry=registry,
+        vault=vault,
+        distributor=created_address(vault, 1),
+        tokens=tokens,
+    )
+
+
+def deploy(
+    web3: Web3, plan: DeploymentPlan, key: PrivateKey, *, chain_id: int, nonce: int = 0
+) -> Deployment:
+    """Deploy what is not there yet and return the addresses.
+
+    All transactions are sent at once, with consecutive nonces from `nonce` on. Raises
+    TransientError if the chain does not take them in time or one fails.
+    """
+    deployment = predict(plan, chain_id=chain_id, deployer=key.address, nonce=nonce)
+    account = account_of(key)
+    done = int(web3.eth.get_transaction_count(to_checksum(key.address), "latest"))
+    fees = fee_fields(web3)
+    hashes = []
+    for position, fields in enumerate(_transactions(web3, plan, deployment, key.address)):
+        if nonce + position < done:
+            continue
+        common = {"chainId": chain_id, "nonce": nonce + position, "value": 0, **fees}
+        signed = account.sign_transaction({**common, **fields})
+        hashes.append(web3.eth.send_raw_transaction(signed.raw_transaction))
+    _await_all(web3, hashes)
+    return deployment
+
+
+def _transactions(
+    web3: Web3, plan: DeploymentPlan, deployment: Deployment, deployer: bytes
+) -> Iterator[dict[str, Any]]:
+    """Fields of each transaction, in nonce order."""
+    for token in plan.tokens:
+        if token.symbol == XOM_SYMBOL:
+            yield _creation(web3, "OmniCoin", to_checksum(deployer), plan.xom_supply)
+        else:
+            yield _creation(web3, "TestToken", token.name, token.symbol, token.decimals)
+    yield _registry_creation(web3, plan, deployment)
+    yield _vault_creation(web3, plan, deployment)
+    total = plan.stake * len(plan.validators)
+    registry = to_checksum(deployment.registry)
+    yield _call(web3, "OmniCoin", deployment.xom, "approve", registry, total)
+    for validator in plan.validators:
+        owner = to_checksum(validator.owner)
+        yield _call(web3, "ValidatorRegistry", deployment.registry, "addStake", owner, plan.stake)
+    for address, wei in plan.gas_grants:
+        yield {"to": to_checksum(address), "value": wei, "gas": VALUE_TRANSFER_GAS}
+
+
+def _registry_creation(web3: Web3, plan: DeploymentPlan, deployment: Deployment) -> dict[str, Any]:
+    """The registry with the genesis set."""
+    genesis = [
+        (to_checksum(one.owner), to_checksum(one.hot_key), one.services, one.network_key)
+        for one in plan.validators
+    ]
+    fields = _creation(
+        web3,
+        "ValidatorRegistry",
+        to_checksum(deployment.xom),
+        plan.network_id,
+        to_checksum(plan.insurance),
+        genesis,
+    )
+    fields["gas"] += REGISTRATION_GAS * len(genesis)
+    return fields
+
+
+def _vault_creation(web3: Web3, plan: DeploymentPlan, deployment: Deployment) -> dict[str, Any]:
+    """The vault, which creates its fee distributor."""
+    members = [CommitteeMember(address=one.hot_key, weight=one.weight) for one in plan.validators]
+    fields = _creation(
+        web3,
+        "Settlement",
+        plan.network_id,
+        keccak256(encode_members(members)),
+        to_checksum(plan.company),
+        to_checksum(plan.development),
+        [to_checksum(token.address) for token in deployment.tokens],
+    )
+    fields["gas"] += TOKEN_LISTING_GAS * len(deployment.tokens)
+    return fields
+
+
+def _creation(web3: Web3, name: str, *arguments: Any) -> dict[str, Any]:
+    """Fields of a transaction that creates a contract."""
+    artifact = load_artifact(name)
+    factory = web3.eth.contract(abi=list(artifact.abi), bytecode=artifact.bytecode)
+    return {"data": factory.constructor(*arguments).data_in_transaction, "gas": DEPLOY_GAS}
+
+
+def _call(web3: Web3, name: str, address: bytes, function: str, *arguments: Any) -> dict[str, Any]:
+    """Fields of a transaction that calls a contract."""
+    contract = web3.eth.contract(address=to_checksum(address), abi=list(load_artifact(name).abi))
+    payload = contract.encode_abi(function, args=list(arguments))
+    return {"to": to_checksum(address), "data": payload, "gas": CALL_GAS}
+
+
+def _await_all(web3: Web3, hashes: list[Any]) -> None:
+    """Wait until all transactions succeeded; raises TransientError."""
+    if not hashes:
+        return
+    mine_now(web3)
+    for transaction_hash in hashes:
+        receipt = web3.eth.wait_for_transaction_receipt(
+            transaction_hash, timeout=DEPLOYMENT_SECONDS_MAX, poll_latency=0.1
+        )
+        if receipt["status"] != 1:
+            raise TransientError(f"deployment failed in {transaction_hash.to_0x_hex()}")

@@ -1,0 +1,55 @@
+"""Make web3 objects for the tools that use web3: deployment and wallets.
+
+Rule: the resident daemon never imports this file (web3 costs 44 MB and a second to import).
+
+Spec: docs/adr/0060
+Deviations: none
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from eth_account import Account
+from web3 import Web3
+from web3.middleware import ExtraDataToPOAMiddleware
+from web3.providers import HTTPProvider
+
+from contracts.limits import RPC_TIMEOUT_SECONDS
+from primitives.errors import WrongNetwork
+from primitives.secp256k1 import PrivateKey
+
+
+def connect(url: str, chain_id: int) -> Web3:
+    """Return web3 for an RPC URL; raises WrongNetwork if it serves another chain."""
+    provider = HTTPProvider(url, request_kwargs={"timeout": RPC_TIMEOUT_SECONDS})
+    return verify_chain(Web3(provider), chain_id)
+
+
+def verify_chain(web3: Web3, chain_id: int) -> Web3:
+    """Return web3, ready for chains with long extra data; raises WrongNetwork."""
+    web3.middleware_onion.inject(ExtraDataToPOAMiddleware, layer=0)
+    found = web3.eth.chain_id
+    if found != chain_id:
+        raise WrongNetwork(
+            f"the EVM RPC serves chain {found}, not {chain_id}",
+            fix="use the RPC URL of the right chain",
+        )
+    return web3
+
+
+def account_of(key: PrivateKey) -> Any:
+    """Return eth-account's signer for a key."""
+    return Account.from_key(key.secret)
+
+
+def mine_now(web3: Web3) -> None:
+    """Ask a devnet chain for a block at once; chains that know no such method are left alone."""
+    web3.provider.make_request("evm_mine", [])
+
+
+def fee_fields(web3: Web3) -> dict[str, int]:
+    """Return the fee fields of an EIP-1559 transaction with room for a rising base fee."""
+    base_fee = int(web3.eth.get_block("latest").get("baseFeePerGas", 0))
+    tip = int(web3.eth.max_priority_fee)
+    return {"maxPriorityFeePerGas": tip, "maxFeePerGas": 2 * base_fee + tip}

@@ -11,7 +11,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Final
 
-import msgspec
 from sqlite_utils import Database
 
 from storage import limits
@@ -19,7 +18,7 @@ from storage.candle_rows import COLUMNS as CANDLE_COLUMNS
 from storage.candle_rows import decode_candle
 from storage.candles import Candle
 from storage.database import failures_named, get_size_bytes, is_sound, open_reader
-from storage.integers import decode_integer
+from storage.integers import compute_prefix, decode_integer, decode_numbers
 from storage.records import (
     BlockSummary,
     CheckpointRecord,
@@ -39,10 +38,17 @@ SUMMARY: Final = (
     " b.actions, length(b.bundles) / 32, b.finality_ms, e.fills"
 )
 BLOCKS: Final = "blocks b LEFT JOIN executed e ON e.height = b.height"
+EXECUTED: Final = (
+    "height, time_ms, state_root, fees_root, roots, actions, fills, withdrawal_count, fee_totals"
+)
+RECEIPTS: Final = (
+    "SELECT r.id, r.height, r.position, e.time_ms, r.statuses, r.orders, r.is_replay"
+    " FROM receipts r JOIN executed e ON e.height = r.height"
+)
 FILLS: Final = (
     "f.id, f.market, f.price, f.size, m.address, f.maker_sub, f.maker_order, f.maker_fee,"
     " t.address, f.taker_sub, f.taker_order, f.taker_fee, f.taker_side, f.sealed, f.height,"
-    " f.time_ms"
+    " f.time_ms, f.batch"
 )
 FILL_TABLES: Final = "fills f JOIN accounts m ON m.id = f.maker JOIN accounts t ON t.id = f.taker"
 
@@ -78,18 +84,11 @@ class ChainReader:
 
     def latest_executed(self) -> Executed | None:
         """Return the newest executed height with its roots; None = nothing executed."""
-        row = self._one(
-            "SELECT height, time_ms, state_root, fees_root, roots, actions, fills FROM executed"
-            " ORDER BY height DESC LIMIT 1"
-        )
+        row = self._one(f"SELECT {EXECUTED} FROM executed ORDER BY height DESC LIMIT 1")
         return None if row is None else decode_executed(row)
 
     def executed(self, height: int) -> Executed | None:
-        row = self._one(
-            "SELECT height, time_ms, state_root, fees_root, roots, actions, fills FROM executed"
-            " WHERE height = ?",
-            height,
-        )
+        row = self._one(f"SELECT {EXECUTED} FROM executed WHERE height = ?", height)
         return None if row is None else decode_executed(row)
 
     def latest_final(self) -> BlockSummary | None:
@@ -175,23 +174,30 @@ class ChainReader:
     # What was executed
 
     def receipt(self, action_id: bytes) -> StoredReceipt | None:
-        """Return the first outcome of an action (a replayed one is rejected, later)."""
+        """Return the newest receipt of an action that is no replay, else a replay's."""
         row = self._one(
-            "SELECT r.id, r.height, r.position, e.time_ms, r.statuses FROM receipts r"
-            " JOIN executed e ON e.height = r.height WHERE r.prefix = ? AND r.id = ?"
-            " ORDER BY r.height, r.position LIMIT 1",
-            int.from_bytes(action_id[:8], "big", signed=True),
+            f"{RECEIPTS} WHERE r.prefix = ? AND r.id = ?"
+            " ORDER BY r.is_replay, r.height DESC, r.position DESC LIMIT 1",
+            compute_prefix(action_id),
             action_id,
         )
         return None if row is None else decode_receipt(row)
 
-    def receipts(self, height: int) -> list[StoredReceipt]:
-        """Return all receipts of a block, in its order."""
+    def receipts_of(self, action_id: bytes) -> list[StoredReceipt]:
+        """Return every record of an action, oldest first, at most a page."""
         rows = self._all(
             "SELECT r.id, r.height, r.position, e.time_ms, r.statuses FROM receipts r"
-            " JOIN executed e ON e.height = r.height WHERE r.height = ? ORDER BY r.position",
-            height,
+            " JOIN executed e ON e.height = r.height WHERE r.prefix = ? AND r.id = ?"
+            " ORDER BY r.height, r.position LIMIT ?",
+            int.from_bytes(action_id[:8], "big", signed=True),
+            action_id,
+            limits.PAGE_ROWS_MAX,
         )
+        return [decode_receipt(row) for row in rows]
+
+    def receipts(self, height: int) -> list[StoredReceipt]:
+        """Return all receipts of a block, in its order."""
+        rows = self._all(f"{RECEIPTS} WHERE r.height = ? ORDER BY r.position", height)
         return [decode_receipt(row) for row in rows]
 
     def fills(
@@ -361,6 +367,8 @@ def decode_executed(row: tuple[Any, ...]) -> Executed:
         roots=row[4],
         actions=row[5],
         fills=row[6],
+        withdrawal_count=row[7],
+        fee_totals=decode_numbers(row[8]),
     )
 
 
@@ -395,13 +403,18 @@ def decode_block(row: tuple[Any, ...]) -> StoredBlock:
 
 def decode_receipt(row: tuple[Any, ...]) -> StoredReceipt:
     return StoredReceipt(
-        action_id=row[0], height=row[1], index=row[2], time_ms=row[3], statuses=row[4]
+        action_id=row[0],
+        height=row[1],
+        index=row[2],
+        time_ms=row[3],
+        statuses=row[4],
+        orders=decode_numbers(row[5]) or (0,) * len(row[4]),
+        is_replay=bool(row[6]),
     )
 
 
 def decode_fill(row: tuple[Any, ...]) -> StoredFill:
     fill = FillRecord(
-        id=row[0],
         market=row[1],
         price=row[2],
         size=row[3],
@@ -415,8 +428,9 @@ def decode_fill(row: tuple[Any, ...]) -> StoredFill:
         taker_fee=decode_integer(row[11]),
         taker_side=row[12],
         sealed=bool(row[13]),
+        batch=row[16],
     )
-    return StoredFill(fill=fill, height=row[14], time_ms=row[15])
+    return StoredFill(id=row[0], fill=fill, height=row[14], time_ms=row[15])
 
 
 def decode_withdrawal(row: tuple[Any, ...]) -> StoredWithdrawal:
@@ -434,7 +448,7 @@ def decode_withdrawal(row: tuple[Any, ...]) -> StoredWithdrawal:
 
 
 def decode_checkpoint(row: tuple[Any, ...]) -> CheckpointRecord:
-    fees: list[tuple[int, str]] = msgspec.msgpack.decode(row[8])
+    numbers = decode_numbers(row[8])
     return CheckpointRecord(
         height=row[0],
         executed_height=row[1],
@@ -444,5 +458,5 @@ def decode_checkpoint(row: tuple[Any, ...]) -> CheckpointRecord:
         status=row[5],
         tx_hash=row[6],
         time_ms=row[7],
-        fees=tuple((asset, int(total)) for asset, total in fees),
+        fees=tuple(zip(numbers[::2], numbers[1::2], strict=True)),
     )

@@ -14,16 +14,14 @@ import hashlib
 from collections.abc import Iterator
 from pathlib import Path
 
-import msgspec
-
 from primitives.errors import StateDiverged, WrongNetwork
 from storage import candle_rows
 from storage.account_rows import AccountRows
 from storage.candles import Candle, CandleKey, Trade, advance
 from storage.chain_reader import ChainReader
 from storage.database import failures_named, get_size_bytes, open_database, transaction
-from storage.integers import encode_integer
-from storage.records import CheckpointRecord, ExecutedRecord, FillRecord, FinalRecord
+from storage.integers import compute_prefix, encode_integer, encode_numbers
+from storage.records import CheckpointRecord, ExecutedRecord, FinalRecord, Numbered
 from storage.schema import CHAIN_MIGRATIONS
 
 NETWORK_KEY = "network_id"
@@ -74,6 +72,11 @@ class ChainStore:
     def executed_height(self) -> int:
         """Newest executed height on record; 0 = none."""
         return self._executed_height
+
+    @property
+    def last_fill_id(self) -> int:
+        """Id of the newest fill on record; 0 = none."""
+        return self._last_fill
 
     def write_final(self, record: FinalRecord) -> None:
         """Record a final block, its certificate and its bundles.
@@ -129,27 +132,29 @@ class ChainStore:
             ],
         )
 
-    def write_executed(self, record: ExecutedRecord) -> tuple[int, ...]:
-        """Record what one height brought; return the numbers of `record.events`, in their order.
+    def write_executed(self, record: ExecutedRecord) -> Numbered | None:
+        """Record what one height brought; return the numbers given to its fills and events.
 
-        A height written before returns () and changes nothing. Raises StateDiverged when its state
-        root differs from the one on record, else as `write_final`.
+        A height written before returns None and changes nothing. Raises StateDiverged when its
+        state root differs from the one on record, else as `write_final`.
         """
         if record.height <= self._executed_height:
             self._check_same_state(record)
-            return ()
+            return None
         assert record.height == self._executed_height + 1, "executed heights have no gap"
-        last_fill = self._check_fills(record.fills)
+        last_fill = self._last_fill + len(record.fills)
         with self._account_transaction():
             self._insert_receipts(record)
+            self._resolve_receipts(record)
             self._insert_fills(record)
             candles = self._insert_candles(record)
             seqs = self._insert_events(record)
             self._insert_withdrawals(record)
             self._insert_executed(record, last_fill)
         self._candles.update(candles)
+        first_fill = self._last_fill + 1
         self._executed_height, self._last_fill = record.height, last_fill
-        return seqs
+        return Numbered(first_fill=first_fill, event_seqs=seqs)
 
     def _check_same_state(self, record: ExecutedRecord) -> None:
         stored = self.read.executed(record.height)
@@ -158,13 +163,6 @@ class ChainStore:
                 f"height {record.height} was executed to {stored.state_root.hex()} before, "
                 f"now to {record.state_root.hex()}"
             )
-
-    def _check_fills(self, fills: tuple[FillRecord, ...]) -> int:
-        last = self._last_fill
-        for fill in fills:
-            assert fill.id > last, "fill ids ascend"
-            last = fill.id
-        return last
 
     @contextlib.contextmanager
     def _account_transaction(self) -> Iterator[None]:
@@ -179,7 +177,7 @@ class ChainStore:
 
     def _insert_executed(self, record: ExecutedRecord, last_fill: int) -> None:
         self._database.conn.execute(
-            "INSERT INTO executed VALUES (?,?,?,?,?,?,?,?)",
+            "INSERT INTO executed VALUES (?,?,?,?,?,?,?,?,?,?)",
             (
                 record.height,
                 record.time_ms,
@@ -189,32 +187,53 @@ class ChainStore:
                 record.actions,
                 len(record.fills),
                 last_fill,
+                record.withdrawal_count,
+                encode_numbers(record.fee_totals),
             ),
         )
 
     def _insert_receipts(self, record: ExecutedRecord) -> None:
         height = record.height
         self._database.conn.executemany(
-            "INSERT INTO receipts VALUES (?,?,?,?,?)",
+            "INSERT INTO receipts VALUES (?,?,?,?,?,?,?)",
             [
                 (
                     height,
                     receipt.index,
-                    int.from_bytes(receipt.action_id[:8], "big", signed=True),
+                    compute_prefix(receipt.action_id),
                     receipt.action_id,
                     receipt.statuses,
+                    encode_numbers(receipt.orders) if any(receipt.orders) else b"",
+                    receipt.is_replay,
                 )
                 for receipt in record.receipts
             ],
         )
 
+    def _resolve_receipts(self, record: ExecutedRecord) -> None:
+        connection = self._database.conn
+        for resolution in record.resolutions:
+            row = connection.execute(
+                "SELECT height, position, statuses FROM receipts WHERE prefix = ? AND id = ?"
+                " AND is_replay = 0 ORDER BY height DESC, position DESC LIMIT 1",
+                (compute_prefix(resolution.action_id), resolution.action_id),
+            ).fetchone()
+            if row is None:
+                continue  # its block is older than the snapshot this store began from, or pruned
+            statuses = bytearray(row[2])
+            statuses[resolution.op] = resolution.status
+            connection.execute(
+                "UPDATE receipts SET statuses = ? WHERE height = ? AND position = ?",
+                (bytes(statuses), row[0], row[1]),
+            )
+
     def _insert_fills(self, record: ExecutedRecord) -> None:
         height, time_ms, row_of = record.height, record.time_ms, self._accounts.get_row
         self._database.conn.executemany(
-            "INSERT INTO fills VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
+            "INSERT INTO fills VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
             [
                 (
-                    fill.id,
+                    number,
                     height,
                     time_ms,
                     fill.market,
@@ -229,9 +248,10 @@ class ChainStore:
                     encode_integer(fill.taker_order),
                     encode_integer(fill.taker_fee),
                     fill.taker_side,
+                    fill.batch,
                     fill.sealed,
                 )
-                for fill in record.fills
+                for number, fill in enumerate(record.fills, start=self._last_fill + 1)
             ],
         )
 
@@ -282,7 +302,7 @@ class ChainStore:
         state_root: bytes,
         fees_root: bytes,
         roots: bytes = b"",
-        last_fill: int = 0,
+        withdrawal_count: int = 0,
     ) -> None:
         """Go on from a state that was fetched, not executed.
 
@@ -292,8 +312,17 @@ class ChainStore:
         assert height > self._executed_height, "a snapshot leads forward"
         with transaction(self._database, self.path):
             self._database.conn.execute(
-                "INSERT INTO executed VALUES (?,?,?,?,?,0,0,?)",
-                (height, time_ms, state_root, fees_root, roots, max(last_fill, self._last_fill)),
+                "INSERT INTO executed VALUES (?,?,?,?,?,0,0,?,?,?)",
+                (
+                    height,
+                    time_ms,
+                    state_root,
+                    fees_root,
+                    roots,
+                    self._last_fill,
+                    withdrawal_count,
+                    encode_numbers(()),
+                ),
             )
             if height > self._final_height:
                 self._put_meta(BASE_KEY, height.to_bytes(8, "big"))
@@ -301,7 +330,7 @@ class ChainStore:
 
     def put_checkpoint(self, record: CheckpointRecord) -> None:
         """Insert or replace a checkpoint. Raises as `write_final`."""
-        fees = msgspec.msgpack.encode([[asset, str(total)] for asset, total in record.fees])
+        fees = encode_numbers([number for pair in record.fees for number in pair])
         with transaction(self._database, self.path):
             self._database.conn.execute(
                 "INSERT OR REPLACE INTO checkpoints VALUES (?,?,?,?,?,?,?,?,?)",

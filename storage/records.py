@@ -54,15 +54,25 @@ class ReceiptRecord:
 
     action_id: bytes  # 32 bytes
     index: int  # position in the block
-    statuses: bytes
-    """One byte per operation, or whatever encoding `node/` chooses; opaque here."""
+    statuses: bytes  # one byte per operation
+    orders: tuple[int, ...] = ()  # per operation the order it made or concerned, 0 = none
+    is_replay: bool = False
+    """The nonce had been used: never shown in place of another receipt of the same action."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResolutionRecord:
+    """The end of an operation that was pending when its block was executed."""
+
+    action_id: bytes
+    op: int  # index of the operation in its action
+    status: int  # 0..255
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FillRecord:
     """One trade. Price in ticks, size in lots, fees in quote atoms (negative = rebate)."""
 
-    id: int  # ascending over all markets since genesis
     market: int
     price: int
     size: int
@@ -75,7 +85,8 @@ class FillRecord:
     taker_order: int
     taker_fee: int
     taker_side: int  # BUY, SELL or NO_SIDE
-    sealed: bool = False
+    batch: int = 0  # height of the block whose batch cleared here
+    sealed: bool = False  # the taker came through a commit
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,10 +122,21 @@ class ExecutedRecord:
     fees_root: bytes
     roots: bytes = b""  # the words under the state root, concatenated
     actions: int = 0
+    withdrawal_count: int = 0  # leaves in the withdrawals tree under this state root
+    fee_totals: tuple[int, ...] = ()  # cumulative per asset; at checkpoint heights
     receipts: tuple[ReceiptRecord, ...] = ()
+    resolutions: tuple[ResolutionRecord, ...] = ()
     fills: tuple[FillRecord, ...] = ()
     events: tuple[AccountEventRecord, ...] = ()
     withdrawals: tuple[WithdrawalRecord, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Numbered:
+    """The numbers the store gave when it wrote an executed height."""
+
+    first_fill: int  # id of the first fill; the others follow
+    event_seqs: tuple[int, ...]  # per event, in order
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,6 +150,8 @@ class Executed:
     roots: bytes
     actions: int
     fills: int
+    withdrawal_count: int
+    fee_totals: tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -178,12 +202,15 @@ class StoredReceipt:
     index: int
     time_ms: int
     statuses: bytes
+    orders: tuple[int, ...]
+    is_replay: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredFill:
-    """A fill with the block it happened in."""
+    """A fill with its number and the block it happened in."""
 
+    id: int  # from 1, over all markets, without gaps since this store began
     fill: FillRecord
     height: int
     time_ms: int

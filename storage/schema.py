@@ -55,7 +55,9 @@ CREATE TABLE executed (
     roots BLOB NOT NULL,
     actions INTEGER NOT NULL,
     fills INTEGER NOT NULL,
-    last_fill INTEGER NOT NULL
+    last_fill INTEGER NOT NULL,
+    withdrawal_count INTEGER NOT NULL,
+    fee_totals BLOB NOT NULL
 ) STRICT;
 
 CREATE TABLE accounts (
@@ -71,6 +73,8 @@ CREATE TABLE receipts (
     prefix INTEGER NOT NULL,
     id BLOB NOT NULL,
     statuses BLOB NOT NULL,
+    orders BLOB NOT NULL,
+    is_replay INTEGER NOT NULL,
     PRIMARY KEY (height, position)
 ) WITHOUT ROWID, STRICT;
 CREATE INDEX receipts_by_prefix ON receipts (prefix);
@@ -91,6 +95,7 @@ CREATE TABLE fills (
     taker_order ANY NOT NULL,
     taker_fee ANY NOT NULL,
     taker_side INTEGER NOT NULL,
+    batch INTEGER NOT NULL,
     sealed INTEGER NOT NULL
 ) STRICT;
 CREATE INDEX fills_by_market ON fills (market, id);

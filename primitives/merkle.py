@@ -1,7 +1,7 @@
 """Keep binary keccak Merkle trees whose proofs a contract can check.
 
 Rule: an inner node is keccak(left ‖ right) of 64 bytes; a leaf's preimage starts with a zero
-byte and is never 64 bytes long, so neither can be taken for the other. An absent leaf is 32 zero bytes.
+byte and is never 64 bytes long, so neither is taken for the other. No leaf is 32 zero bytes.
 Spec: docs/spec/encoding.md §6 (Merkle trees).
 Deviations: none.
 """

@@ -79,3 +79,4 @@ WITHDRAW_GAS = 500_000
 SETTLE_FEES_GAS = 500_000
 DEPLOYMENT_SECONDS_MAX = 120
 """Longest wait for one receipt of a deployment or a wallet."""
+ANVIL_START_SECONDS_MAX = 20

@@ -1,0 +1,108 @@
+"""Start Foundry's anvil at the Paris level as the EVM chain of a devnet or a test.
+
+Rule: it listens on 127.0.0.1 only and ends with whoever started it.
+
+Spec: docs/spec/settlement.md §8
+Deviations: none
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from contracts.chain.accounts import BALANCE_WEI
+from contracts.limits import ANVIL_START_SECONDS_MAX, CHAIN_GAS_LIMIT
+from contracts.rpc import HttpRpc
+from contracts.rpc_values import data, quantity
+from primitives.errors import ConfigError, TransientError
+
+BINARY_VARIABLE = "OMNIBAZAAR_ANVIL"
+LISTENING = re.compile(r"Listening on 127\.0\.0\.1:(\d+)")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AnvilChain:
+    """A running anvil."""
+
+    process: subprocess.Popen[str]
+    url: str
+
+    def stop(self) -> None:
+        """End it and wait."""
+        self.process.terminate()
+        try:
+            self.process.wait(ANVIL_START_SECONDS_MAX)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+        if self.process.stdout is not None:
+            self.process.stdout.close()
+
+
+def find_anvil() -> str | None:
+    """Return the path of anvil: OMNIBAZAAR_ANVIL, or the one on PATH."""
+    return os.environ.get(BINARY_VARIABLE) or shutil.which("anvil")
+
+
+def start_anvil(
+    *,
+    chain_id: int,
+    block_ms: int | None,
+    funded: Sequence[bytes],
+    port: int = 0,
+    state_file: Path | None = None,
+) -> AnvilChain:
+    """Start anvil and give each of `funded` its coins; `block_ms` None mines per transaction.
+
+    Raises ConfigError if it is not installed and TransientError if it does not come up.
+    """
+    binary = find_anvil()
+    if binary is None:
+        raise ConfigError(
+            "anvil is not installed", fix=f"install Foundry, or set {BINARY_VARIABLE} to the binary"
+        )
+    command = [binary, "--hardfork", "paris", "--chain-id", str(chain_id), "--host", "127.0.0.1"]
+    command += ["--port", str(port), "--gas-limit", str(CHAIN_GAS_LIMIT), "--accounts", "1"]
+    if block_ms is not None:
+        command += ["--block-time", str(max(1, round(block_ms / 1000)))]
+    if state_file is not None:
+        command += ["--state", str(state_file), "--state-interval", "5"]
+    process = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, bufsize=1
+    )
+    chain = AnvilChain(process=process, url=_await_url(process))
+    rpc = HttpRpc(chain.url)
+    for address in funded:
+        rpc.call("anvil_setBalance", data(address), quantity(BALANCE_WEI))
+    rpc.close()
+    return chain
+
+
+def _await_url(process: subprocess.Popen[str]) -> str:
+    """The URL that anvil prints; the rest of its output is read and dropped."""
+    assert process.stdout is not None
+    output = process.stdout
+    found: list[str] = []
+    ready = threading.Event()
+
+    def read() -> None:
+        for line in output:
+            match = LISTENING.search(line)
+            if match is not None:
+                found.append(f"http://127.0.0.1:{match[1]}")
+                ready.set()
+        ready.set()
+
+    threading.Thread(target=read, name="anvil output", daemon=True).start()
+    if not ready.wait(ANVIL_START_SECONDS_MAX) or not found:
+        process.kill()
+        process.wait()
+        raise TransientError("anvil did not start")
+    return found[0]

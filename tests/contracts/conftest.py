@@ -1,0 +1,49 @@
+"""Chains for the contract tests: py-evm always, anvil as well when it is installed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from web3 import Web3
+from web3.providers import HTTPProvider
+
+from contracts.chain.anvil import find_anvil, start_anvil
+from contracts.evm_web3 import verify_chain
+from contracts.rpc import HttpRpc
+from tests.contracts.harness import ACCOUNTS, CHAIN_ID, Evm, World, embedded_evm
+
+BACKENDS = ["py-evm", *(["anvil"] if find_anvil() else [])]
+
+
+@pytest.fixture(scope="session")
+def anvil() -> Iterator[Evm]:
+    """One anvil for the whole run; each test deploys afresh."""
+    chain = start_anvil(
+        chain_id=CHAIN_ID, block_ms=None, funded=[key.address for key in ACCOUNTS]
+    )
+    provider = HTTPProvider(chain.url)
+    rpc = HttpRpc(chain.url)
+    yield Evm(rpc=rpc, web3=verify_chain(Web3(provider), CHAIN_ID))
+    rpc.close()
+    chain.stop()
+
+
+@pytest.fixture(params=BACKENDS)
+def evm(request: pytest.FixtureRequest) -> Evm:
+    """A chain, once per backend."""
+    if request.param == "anvil":
+        return request.getfixturevalue("anvil")
+    return embedded_evm()
+
+
+@pytest.fixture
+def world(evm: Evm) -> World:
+    """Four validators of equal weight and the usual tokens."""
+    return World(evm)
+
+
+def pytest_report_header() -> str:
+    """Say on which chains the contracts are tested."""
+    missing = "" if find_anvil() else " (anvil is not installed: OMNIBAZAAR_ANVIL or PATH)"
+    return f"contract tests run on {', '.join(BACKENDS)}{missing}"

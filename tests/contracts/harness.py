@@ -1,0 +1,470 @@
+"""Everything a contract test needs: a chain, deployed contracts, a committee and a tiny ledger.
+
+The same `World` runs on py-evm in this process and on anvil; its headers and certificates are made
+by `consensus/`, its trees by `primitives/`, so that the contracts are tested against the real thing.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from web3 import Web3
+from web3.providers.base import BaseProvider
+
+from consensus.committee import Committee, Member
+from consensus.header import Header, encode_header, hash_header
+from consensus.vote import Kind, compute_vote_digest
+from contracts.artifact import load_artifact
+from contracts.chain.accounts import BALANCE_WEI, account_key
+from contracts.chain.evm import EvmChain
+from contracts.chain.methods import RpcMethods, RpcProblem
+from contracts.deployment import (
+    Deployment,
+    DeploymentPlan,
+    GenesisValidator,
+    TokenPlan,
+    deploy,
+)
+from contracts.errors import ContractRefused, RpcRefused
+from contracts.evm_web3 import account_of, fee_fields, verify_chain
+from contracts.rpc import Rpc, refused
+from contracts.rpc_values import data, parse_data, quantity
+from contracts.settlement_calls import (
+    encode_checkpoint,
+    encode_fees,
+    encode_state_words,
+    encode_view,
+    encode_withdraw,
+    revert_reason,
+)
+from contracts.settlement_client import SettlementClient
+from contracts.settlement_types import (
+    CheckpointSubmission,
+    CommitteeMember,
+    FeeTotal,
+    StateWords,
+    WithdrawalClaim,
+)
+from contracts.transaction import created_address
+from contracts.transactor import Transactor
+from contracts.wallet import Wallet
+from primitives.abi import encode_words
+from primitives.address import to_checksum
+from primitives.eip712 import network_domain
+from primitives.keccak import keccak256
+from primitives.merkle import AppendTree, leaf_hash
+from primitives.secp256k1 import PrivateKey
+
+CHAIN_ID = 31337
+NETWORK_ID = keccak256(b"contract tests")
+COMPANY = b"\xc0" * 20
+DEVELOPMENT = b"\xde" * 20
+INSURANCE = b"\x1e" * 20
+DEPLOYER = account_key(1, 0)
+TRADER = account_key(1, 1)
+RELAYER = account_key(1, 2)
+STRANGER = account_key(1, 3)
+ACCOUNTS = (DEPLOYER, TRADER, RELAYER, STRANGER)
+ZERO = bytes(32)
+TOKENS = (
+    TokenPlan(symbol="USDX", name="Dollar X", decimals=6),
+    TokenPlan(symbol="XOM", name="OmniCoin", decimals=18),
+    TokenPlan(symbol="WETH", name="Wrapped Ether", decimals=18),
+    TokenPlan(symbol="WBTC", name="Wrapped Bitcoin", decimals=8),
+)
+
+
+class MethodsRpc:
+    """The daemon's `Rpc` protocol on a chain in this process."""
+
+    def __init__(self, methods: RpcMethods) -> None:
+        self._methods = methods
+
+    def call(self, method: str, *parameters: Any) -> Any:
+        try:
+            return self._methods.answer(method, list(parameters))
+        except RpcProblem as problem:
+            raise refused(
+                {"code": problem.code, "message": problem.message, "data": problem.details}
+            ) from problem
+
+
+class MethodsProvider(BaseProvider):
+    """web3's provider on a chain in this process."""
+
+    def __init__(self, methods: RpcMethods) -> None:
+        super().__init__()
+        self._methods = methods
+
+    def make_request(self, method: str, params: Any) -> Any:
+        try:
+            return {"jsonrpc": "2.0", "id": 1, "result": self._methods.answer(method, list(params))}
+        except RpcProblem as problem:
+            error = {"code": problem.code, "message": problem.message, "data": problem.details}
+            return {"jsonrpc": "2.0", "id": 1, "error": error}
+
+
+@dataclass
+class Evm:
+    """A chain to test on, by both kinds of client."""
+
+    rpc: Rpc
+    web3: Web3
+
+
+def embedded_evm() -> Evm:
+    """A fresh chain in this process that mines every transaction at once."""
+    chain = EvmChain(
+        chain_id=CHAIN_ID,
+        path=None,
+        balances=[(key.address, BALANCE_WEI) for key in ACCOUNTS],
+        now_s=lambda: int(time.time()),
+    )
+    methods = RpcMethods(chain, [], automine=True)
+    web3 = verify_chain(Web3(MethodsProvider(methods)), CHAIN_ID)
+    return Evm(rpc=MethodsRpc(methods), web3=web3)
+
+
+def make_keys(count: int) -> tuple[PrivateKey, ...]:
+    """Hot keys of a committee."""
+    return tuple(PrivateKey(keccak256(b"validator" + bytes([i]))) for i in range(count))
+
+
+@dataclass
+class Ledger:
+    """Just enough of a ledger to make state roots and withdrawal proofs."""
+
+    vault: bytes
+    tree: AppendTree = field(default_factory=AppendTree)
+    withdrawals: list[tuple[int, bytes, int, bytes]] = field(default_factory=list)
+
+    def withdraw(self, token: bytes, amount: int, to: bytes, **other: Any) -> int:
+        """Append a withdrawal and return its index; `other` overrides chain_id or vault."""
+        index = self.tree.size
+        leaf = leaf_hash(
+            encode_words(
+                index,
+                other.get("chain_id", CHAIN_ID),
+                other.get("vault", self.vault),
+                token,
+                amount,
+                to,
+            )
+        )
+        self.tree.append(leaf)
+        self.withdrawals.append((index, token, amount, to))
+        return index
+
+    def words(self, height: int) -> StateWords:
+        """The state words at a height."""
+        names = ("accounts", "deposits", "fills", "effects", "rest")
+        rest = {name: keccak256(name.encode() + height.to_bytes(8, "big")) for name in names}
+        return StateWords(height=height, withdrawals=self.tree.root, **rest)
+
+    def claim(self, index: int, words: StateWords, count: int | None = None) -> WithdrawalClaim:
+        """The claim of a withdrawal against state words made when there were `count` of them."""
+        _, token, amount, to = self.withdrawals[index]
+        siblings = self.tree.proof_at(index, self.tree.size if count is None else count)
+        return WithdrawalClaim(
+            words=words, index=index, token=token, amount=amount, to=to, siblings=tuple(siblings)
+        )
+
+
+class World:
+    """Deployed contracts, their committee, and a ledger whose checkpoints it can submit."""
+
+    def __init__(
+        self,
+        evm: Evm,
+        validators: int = 4,
+        weights: tuple[int, ...] = (),
+        extra_tokens: tuple[str, ...] = (),
+    ) -> None:
+        self.evm = evm
+        self.keys = make_keys(validators)
+        self.domain = network_domain(NETWORK_ID)
+        self.committee = Committee(
+            tuple(
+                Member(address=key.address, weight=weight)
+                for key, weight in zip(self.keys, weights or (1,) * validators, strict=True)
+            )
+        )
+        self.extra = [self._deploy_contract(name) for name in extra_tokens]
+        self.plan = DeploymentPlan(
+            network_id=NETWORK_ID,
+            validators=tuple(
+                GenesisValidator(
+                    owner=key.address,
+                    hot_key=key.address,
+                    weight=member.weight,
+                    network_key=keccak256(key.address),
+                    services=7,
+                )
+                for key, member in zip(self.keys, self.committee.members, strict=True)
+            ),
+            tokens=TOKENS,
+            company=COMPANY,
+            development=DEVELOPMENT,
+            insurance=INSURANCE,
+            xom_supply=10**28,
+        )
+        nonce = evm.web3.eth.get_transaction_count(to_checksum(DEPLOYER.address))
+        self.deployment: Deployment = deploy(
+            evm.web3, self.plan, DEPLOYER, chain_id=CHAIN_ID, nonce=nonce
+        )
+        self.vault = self.deployment.vault
+        if extra_tokens:
+            self.vault = self._deploy_vault_with_extra()
+        self.distributor = created_address(self.vault, 1)
+        self.tokens = {token.symbol: token.address for token in self.deployment.tokens}
+        self.usdx = self.tokens["USDX"]
+        self.ledger = Ledger(self.vault)
+        self.fees = {token: 0 for token in [*self.tokens.values(), *self.extra]}
+        self.height = 0
+        self.wallet = Wallet(evm.web3, TRADER, chain_id=CHAIN_ID)
+        self.client = self.make_client(RELAYER)
+
+    def make_client(self, key: PrivateKey | None, **options: Any) -> SettlementClient:
+        """A daemon's client, able to send with `key`."""
+        transactor = (
+            None if key is None else Transactor(self.evm.rpc, key, chain_id=CHAIN_ID, **options)
+        )
+        return SettlementClient(
+            self.evm.rpc,
+            chain_id=CHAIN_ID,
+            vault=self.vault,
+            network_id=NETWORK_ID,
+            transactor=transactor,
+            window_blocks=4,
+        )
+
+    # --- making checkpoints ------------------------------------------------------------------
+
+    def fee_totals(self) -> tuple[FeeTotal, ...]:
+        """The cumulative fees of all assets."""
+        return tuple(
+            FeeTotal(chain_id=CHAIN_ID, vault=self.vault, token=token, total=total)
+            for token, total in self.fees.items()
+        )
+
+    def header(self, **overrides: Any) -> Header:
+        """The header of a checkpoint of the ledger as it is; the height goes on by ten."""
+        if "executed_height" not in overrides:
+            self.height += 10
+        executed = overrides.get("executed_height", self.height)
+        words = self.ledger.words(executed)
+        values: dict[str, Any] = {
+            "epoch": 1,
+            "view": executed + 3,
+            "height": executed + 2,
+            "parent_view": executed + 2,
+            "parent_hash": keccak256(b"parent" + executed.to_bytes(8, "big")),
+            "time_ms": 1_700_000_000_000 + executed,
+            "bundles_root": keccak256(b"bundles"),
+            "executed_height": executed,
+            "state_root": keccak256(encode_state_words(words)),
+            "fees_root": keccak256(encode_fees(self.fee_totals())),
+            "attendance_root": keccak256(b"attendance"),
+            "evidence_root": ZERO,
+            "committee_hash": self.committee.hash,
+            "next_committee_hash": ZERO,
+            "checkpoint_digest": ZERO,
+            "proposer": 1,
+        }
+        return Header(**{**values, **overrides})
+
+    def children(self, header: Header, count: int) -> list[Header]:
+        """A header followed by `count` descendants."""
+        chain = [header]
+        for _ in range(count):
+            last = chain[-1]
+            chain.append(
+                replace(
+                    last,
+                    view=last.view + 1,
+                    height=last.height + 1,
+                    parent_view=last.view,
+                    parent_hash=hash_header(encode_header(last)),
+                    time_ms=last.time_ms + 100,
+                )
+            )
+        return chain
+
+    def sign(
+        self, header: Header, signers: tuple[int, ...], kind: Kind = Kind.FINALIZE
+    ) -> tuple[int, bytes]:
+        """Bitmap and signatures of a certificate for a header."""
+        digest = compute_vote_digest(
+            self.domain, kind, header.epoch, header.view, hash_header(encode_header(header)), ()
+        )
+        bitmap = sum(1 << index for index in signers)
+        return bitmap, b"".join(self.keys[index].sign(digest) for index in sorted(signers))
+
+    def submission(
+        self,
+        header: Header | None = None,
+        *,
+        descendants: int = 0,
+        signers: tuple[int, ...] | None = None,
+    ) -> CheckpointSubmission:
+        """A valid submission of a header (by default the ledger's next), to be spoilt by tests."""
+        header = self.header() if header is None else header
+        headers = self.children(header, descendants)
+        chosen = tuple(range(len(self.keys))) if signers is None else signers
+        bitmap, signatures = self.sign(headers[-1], chosen)
+        return CheckpointSubmission(
+            headers=tuple(encode_header(one) for one in headers),
+            executed_height=header.executed_height,
+            signers=bitmap,
+            signatures=signatures,
+            members=self.members(),
+            fees=self.fee_totals(),
+        )
+
+    def members(self) -> tuple[CommitteeMember, ...]:
+        """The committee as the vault's calldata has it."""
+        return tuple(
+            CommitteeMember(address=member.address, weight=member.weight)
+            for member in self.committee.members
+        )
+
+    def checkpoint(self, **overrides: Any) -> StateWords:
+        """Submit the ledger's next checkpoint and return its state words."""
+        header = self.header(**overrides)
+        self.client.submit_checkpoint(self.submission(header))
+        return self.ledger.words(header.executed_height)
+
+    # --- acting ------------------------------------------------------------------------------
+
+    def fund(self, token: bytes, amount: int) -> None:
+        """Give the trader tokens."""
+        if token == self.tokens["XOM"]:
+            Wallet(self.evm.web3, DEPLOYER, chain_id=CHAIN_ID).transfer(
+                token, TRADER.address, amount
+            )
+        else:
+            self.wallet.mint(token, TRADER.address, amount)
+
+    def deposit(self, token: bytes, amount: int) -> int:
+        """Fund the trader and deposit everything."""
+        self.fund(token, amount)
+        return self.wallet.deposit(self.vault, token, amount)
+
+    def send(
+        self, key: PrivateKey, to: bytes, payload: bytes, *, gas: int = 5_000_000
+    ) -> dict[str, Any]:
+        """Send a transaction, successful or not, and return its receipt."""
+        web3 = self.evm.web3
+        fields = {
+            "chainId": CHAIN_ID,
+            "nonce": web3.eth.get_transaction_count(to_checksum(key.address)),
+            "to": to_checksum(to),
+            "data": data(payload),
+            "value": 0,
+            "gas": gas,
+            **fee_fields(web3),
+        }
+        signed = account_of(key).sign_transaction(fields)
+        return dict(
+            web3.eth.wait_for_transaction_receipt(
+                web3.eth.send_raw_transaction(signed.raw_transaction), poll_latency=0.05
+            )
+        )
+
+    def encode(self, contract: str, function: str, *arguments: Any) -> bytes:
+        """Calldata by web3's encoder."""
+        encoder = self.evm.web3.eth.contract(abi=list(load_artifact(contract).abi))
+        return bytes.fromhex(encoder.encode_abi(function, args=list(arguments))[2:])
+
+    def view(self, contract: str, to: bytes, function: str, *arguments: Any) -> Any:
+        """Result of a view by web3's decoder."""
+        reader = self.evm.web3.eth.contract(
+            address=to_checksum(to), abi=list(load_artifact(contract).abi)
+        )
+        return reader.functions[function](*arguments).call()
+
+    def refusal(
+        self,
+        payload: bytes,
+        *,
+        key: PrivateKey = RELAYER,
+        to: bytes | None = None,
+        contract: str = "Settlement",
+    ) -> ContractRefused:
+        """The reason why a call is reverted; a transaction with it must fail as well."""
+        target = self.vault if to is None else to
+        message = {
+            "from": data(key.address),
+            "to": data(target),
+            "data": data(payload),
+            "gas": quantity(5_000_000),
+        }
+        try:
+            self.evm.rpc.call("eth_call", message, "latest")
+        except RpcRefused as problem:
+            reason = revert_reason(problem, contract)
+            assert reason is not None, problem
+        else:
+            raise AssertionError("the call was not refused")
+        assert self.send(key, target, payload)["status"] == 0
+        return reason
+
+    def refused_checkpoint(self, submission: CheckpointSubmission) -> str:
+        """Name of the error with which a checkpoint is refused."""
+        return self.refusal(encode_checkpoint(submission)).reason
+
+    def refused_withdrawal(self, claim: WithdrawalClaim) -> str:
+        """Name of the error with which a withdrawal is refused."""
+        return self.refusal(encode_withdraw(claim)).reason
+
+    def balance(self, token: bytes, owner: bytes) -> int:
+        """Atoms of a token."""
+        message = {"to": data(token), "data": data(encode_view("TestToken", "balanceOf", owner))}
+        return int.from_bytes(parse_data(self.evm.rpc.call("eth_call", message, "latest")), "big")
+
+    def increase_time(self, seconds: int) -> None:
+        """Let the chain's clock go on."""
+        self.evm.rpc.call("evm_increaseTime", quantity(seconds))
+        self.evm.rpc.call("evm_mine")
+
+    def assert_solvent(self) -> None:
+        """The vault holds at least what it owes, in every token."""
+        for token in self.fees:
+            status = self.client.token_status(token)
+            assert status.balance >= status.liabilities >= 0
+
+    # --- deploying ---------------------------------------------------------------------------
+
+    def _deploy_contract(self, name: str, *arguments: Any) -> bytes:
+        """Deploy one more contract."""
+        web3 = self.evm.web3
+        artifact = load_artifact(name)
+        factory = web3.eth.contract(abi=list(artifact.abi), bytecode=artifact.bytecode)
+        fields = {
+            "chainId": CHAIN_ID,
+            "nonce": web3.eth.get_transaction_count(to_checksum(DEPLOYER.address)),
+            "data": factory.constructor(*arguments).data_in_transaction,
+            "value": 0,
+            "gas": 8_000_000,
+            **fee_fields(web3),
+        }
+        signed = account_of(DEPLOYER).sign_transaction(fields)
+        receipt = web3.eth.wait_for_transaction_receipt(
+            web3.eth.send_raw_transaction(signed.raw_transaction), poll_latency=0.05
+        )
+        assert receipt["status"] == 1
+        return bytes.fromhex(receipt["contractAddress"][2:])
+
+    def _deploy_vault_with_extra(self) -> bytes:
+        """A vault that also lists the hostile tokens."""
+        listed = [token.address for token in self.deployment.tokens] + self.extra
+        return self._deploy_contract(
+            "Settlement",
+            NETWORK_ID,
+            self.committee.hash,
+            to_checksum(COMPANY),
+            to_checksum(DEVELOPMENT),
+            [to_checksum(token) for token in listed],
+        )

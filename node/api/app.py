@@ -10,10 +10,9 @@ from collections.abc import Callable
 from itertools import groupby
 from typing import Final
 
-from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import BaseRoute, Route, WebSocketRoute
+from starlette.routing import BaseRoute, Route, Router, WebSocketRoute
 from starlette.types import ASGIApp
 
 from node.api import (
@@ -63,6 +62,4 @@ def build_app(
     by_path = sorted(ENDPOINTS, key=lambda endpoint: endpoint.path)
     for _, group in groupby(by_path, key=lambda endpoint: endpoint.path):
         routes.append(build_route(tuple(group), service, access))
-    app = Starlette(routes=routes)
-    app.router.redirect_slashes = False
-    return Guard(app, access, on_answer)
+    return Guard(Router(routes, redirect_slashes=False), access, on_answer)

@@ -42,8 +42,17 @@ NO_RISK: Final = "nothing was changed"
 class ApiError(Exception):
     """A refusal; `code` is a key of `CODES`."""
 
-    def __init__(self, code: str, message: str, *, risk: str = NO_RISK, fix: str = "") -> None:
+    def __init__(
+        self,
+        code: str,
+        message: str,
+        *,
+        risk: str = NO_RISK,
+        fix: str = "",
+        headers: tuple[tuple[bytes, bytes], ...] = (),
+    ) -> None:
         super().__init__(message)
+        self.headers = headers  # of the HTTP answer
         self.code = code
         self.status, default_fix = CODES[code]
         self.message = message

@@ -8,7 +8,7 @@ Spec: docs/reference/api.md (WebSocket). Deviations: none.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, cast
 
 import msgspec
 
@@ -87,7 +87,9 @@ def decode_frame(data: str | bytes) -> TextFrame | BinaryFrame:
     if len(data) > FRAME_BYTES_MAX:
         raise ApiError("too_large", f"a frame has at most {FRAME_BYTES_MAX} bytes")
     try:
-        return _text.decode(data) if isinstance(data, str) else _binary.decode(data)
+        if isinstance(data, str):
+            return cast("TextFrame", _text.decode(data))
+        return cast("BinaryFrame", _binary.decode(data))
     except (msgspec.DecodeError, UnicodeError, RecursionError, OverflowError) as error:
         text = "it is nested too deeply" if isinstance(error, RecursionError) else str(error)
         raise ApiError("bad_request", f"the frame cannot be read: {text[:200]}") from None

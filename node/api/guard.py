@@ -63,6 +63,7 @@ class Guard:
         if scope["type"] not in ("http", "websocket"):
             await self._app(scope, receive, send)
             return
+        scope["app"] = self  # makes Starlette's router raise what it cannot serve
         started = False
         is_page = scope["path"] in ("/",) or scope["path"].startswith("/web/")
         policy = PAGE_POLICY if is_page else CONTENT_POLICY
@@ -116,8 +117,14 @@ def as_refusal(error: Exception) -> ApiError:
         if refusal.status < 500 or refusal.code == "unavailable":
             return refusal
     if isinstance(error, HTTPException):
-        code = {404: "not_found", 405: "method_not_allowed"}.get(error.status_code, "bad_request")
-        return ApiError(code, str(error.detail))
+        if error.status_code == 405:
+            allowed = (error.headers or {}).get("Allow", "")
+            return ApiError(
+                "method_not_allowed",
+                "the path is there, the method is not",
+                headers=((b"allow", allowed.encode()),),
+            )
+        return ApiError("not_found", "there is nothing at this path")
     logger.error("a request failed inside the node", exc_info=error, extra={"code": "API001"})
     return ApiError("internal", "the node failed to answer", risk="unknown; see the node's log")
 
@@ -128,6 +135,7 @@ async def send_refusal(scope: Scope, send: Send, refusal: ApiError) -> None:
     headers: list[tuple[bytes, bytes]] = [
         (b"content-type", b"application/json"),
         (b"content-length", str(len(body)).encode()),
+        *refusal.headers,
     ]
     if refusal.status == 401:
         headers.append((b"www-authenticate", b"Bearer"))

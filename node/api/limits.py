@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import Final
 
 BODY_BYTES_MAX: Final = 1 << 20  # one REST request body
+BODY_DRAIN_BYTES_MAX: Final = 8 << 20  # of a body that is too large, read to be polite
 FRAME_BYTES_MAX: Final = 1 << 20  # one WebSocket message from a client
 QUERY_BYTES_MAX: Final = 2_048  # a request target with its query
 HEADER_BYTES_MAX: Final = 16 << 10  # all headers of a request

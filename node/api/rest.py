@@ -20,7 +20,7 @@ from node.api.access import Access
 from node.api.bodies import decode_body
 from node.api.endpoint import Answer, Call, Endpoint, parse_value
 from node.api.errors import ApiError
-from node.api.limits import BODY_BYTES_MAX, BODY_TIMEOUT_S
+from node.api.limits import BODY_BYTES_MAX, BODY_DRAIN_BYTES_MAX, BODY_TIMEOUT_S
 from node.api.render import encode_json, encode_msgpack
 from node.api.service import NodeService
 from node.api.views import Ready, SubmitResults
@@ -106,20 +106,24 @@ async def parse_body(endpoint: Endpoint, access: Access, request: Request) -> An
 
 
 async def read_body(request: Request) -> bytes:
-    """Read the whole body. Raises ApiError when it is too large or too slow."""
-    declared = request.headers.get("content-length", "0")
-    if not declared.isdigit() or len(declared) > 15 or int(declared) > BODY_BYTES_MAX:
-        raise ApiError("too_large", f"a body has at most {BODY_BYTES_MAX} bytes")
-    chunks, size = [], 0
+    """Read the whole body. Raises ApiError when it is too large or too slow.
+
+    What is too large is read on for a while and forgotten, so that the client hears why.
+    """
+    chunks: list[bytes] = []
+    size = 0
     with trio.move_on_after(BODY_TIMEOUT_S):
         try:
             async for chunk in request.stream():
                 size += len(chunk)
-                if size > BODY_BYTES_MAX:
-                    raise ApiError("too_large", f"a body has at most {BODY_BYTES_MAX} bytes")
-                chunks.append(chunk)
+                if size <= BODY_BYTES_MAX:
+                    chunks.append(chunk)
+                elif size > BODY_DRAIN_BYTES_MAX:
+                    break
         except ClientDisconnect:
             raise ApiError("bad_request", "the client went away") from None
+        if size > BODY_BYTES_MAX:
+            raise ApiError("too_large", f"a body has at most {BODY_BYTES_MAX} bytes")
         return b"".join(chunks)
     raise ApiError("timeout", f"the body was not complete within {BODY_TIMEOUT_S} s")
 

@@ -42,7 +42,7 @@ logger = logging.getLogger("omnibazaar.api")
 UPGRADES_REFUSED = frozenset({b"sec-websocket-extensions", b"http2-settings"})
 
 
-class FencedProtocol(H11Protocol):
+class FencedProtocol(H11Protocol):  # type: ignore[misc]
     """HTTP/1.1 and WebSocket, without compression (a small frame could inflate)."""
 
     async def _create_stream(self, request: h11.Request) -> None:
@@ -56,7 +56,7 @@ class FencedProtocol(H11Protocol):
         await super()._create_stream(request)
 
 
-class Connection(TCPServer):
+class Connection(TCPServer):  # type: ignore[misc]
     """One TCP connection with its own cancel scope and deadlines."""
 
     async def run(self) -> None:

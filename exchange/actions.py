@@ -1,7 +1,7 @@
 """Signed actions: their wire form, their digests, and the check that is done once per action.
 
-Rule: everything between the bytes of an action and a `VerifiedAction` happens here, without any state;
-hostile bytes end as an error code, never as an exception.
+Rule: everything between the bytes of an action and a `VerifiedAction` happens here, without any
+state; hostile bytes end as an error code, never as an exception.
 Spec: docs/spec/actions.md
 Deviations: none.
 """
@@ -15,6 +15,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from exchange import limits
+from exchange.commits import compute_commit_hash
 from exchange.operations import (
     BUY,
     FOK,
@@ -53,6 +54,7 @@ from exchange.operations import (
 )
 from exchange.reasons import Reason
 from exchange.typed_data import compute_wallet_digest
+from exchange.vaults import compute_window_hash
 from primitives.errors import InvalidMessage, InvalidSignature, LimitExceeded
 from primitives.keccak import keccak256
 from primitives.secp256k1 import PrivateKey, recover_address
@@ -119,12 +121,15 @@ class SignedAction(Struct, frozen=True, array_like=True, forbid_unknown_fields=T
 
 
 class VerifiedAction:
-    """An action as every node sees it after the signature check. `error` 0 means it may be executed."""
+    """An action as every node sees it after the signature check. `error` 0 means it may be
+    executed.
+    """
 
     __slots__ = (
         "account",
         "atomic",
         "deadline_ms",
+        "domain",
         "error",
         "id",
         "nonce_ms",
@@ -137,6 +142,7 @@ class VerifiedAction:
         self.id: bytes = action_id
         self.error: int = error
         self.signer: bytes = signer
+        self.domain: bytes = b"" if action is None else action.domain
         self.account: bytes = b"" if action is None else action.account
         self.sub: int = 0 if action is None else action.sub
         self.nonce_ms: int = 0 if action is None else action.nonce_ms
@@ -197,7 +203,8 @@ def decode_bundle(data: bytes) -> tuple[SignedAction, ...]:
     if len(data) > limits.BUNDLE_BYTES_MAX:
         return ()
     try:
-        return _bundle_decoder.decode(data)
+        actions: tuple[SignedAction, ...] = _bundle_decoder.decode(data)
+        return actions
     except _DECODE_ERRORS:
         return ()
 
@@ -220,20 +227,6 @@ def sign(action: Action, key: PrivateKey) -> SignedAction:
     payload = encode_action(action)
     digest = compute_digest(action.domain, action, payload)
     return SignedAction(payload, key.sign(digest))
-
-
-def compute_commit_hash(
-    domain: bytes, account: bytes, market: int, nonce_ms: int, orders: Sequence[Place], salt: bytes
-) -> bytes:
-    """Compute the hash by which a commit hides its orders; `nonce_ms` is the committing action's."""
-    packed = _encoder.encode(tuple(orders))
-    head = domain + account + market.to_bytes(4, "big") + nonce_ms.to_bytes(8, "big")
-    return keccak256(head + packed + salt)
-
-
-def compute_window_hash(attest: Attest) -> bytes:
-    """Compute the content hash that validators agree on and the next attestation refers to."""
-    return keccak256(_encoder.encode(attest))
 
 
 def verify(envelope: bytes | SignedAction, domain: bytes) -> VerifiedAction:

@@ -7,7 +7,7 @@ Deviations: none.
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import Meta, Struct
@@ -22,7 +22,9 @@ FeeBps = Annotated[int, Meta(ge=0, le=1_000)]
 
 
 class AssetConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """One asset: a claim on exactly one token in exactly one vault. Its id is its place in the list."""
+    """One asset: a claim on exactly one token in exactly one vault. Its id is its place in the
+    list.
+    """
 
     name: Name
     decimals: Annotated[int, Meta(ge=0, le=36)]
@@ -87,7 +89,9 @@ def load_genesis(data: dict[str, Any]) -> ExchangeGenesis:
     except msgspec.ValidationError as error:
         raise _bad(str(error)) from error
     _check_names(genesis)
-    vaults = {(asset.chain_id, asset.vault.lower(), asset.token.lower()) for asset in genesis.assets}
+    vaults = {
+        (asset.chain_id, asset.vault.lower(), asset.token.lower()) for asset in genesis.assets
+    }
     if len(vaults) != len(genesis.assets):
         raise _bad("two assets name the same token in the same vault")
     for market in genesis.markets:
@@ -116,5 +120,3 @@ def _bad(message: str) -> ConfigError:
     return ConfigError(
         f"exchange genesis: {message}", code="BAD_GENESIS", fix="correct the network file"
     )
-
-

@@ -1,6 +1,7 @@
 """Bounds of everything the exchange admits, each with its unit.
 
-Rule: no other file of this room states a maximum; a quantity from outside is compared with one of these.
+Rule: no other file of this room states a maximum; a quantity from outside is compared with one of
+these.
 Spec: docs/spec/exchange.md#limits
 Deviations: none.
 """

@@ -178,9 +178,7 @@ class Attest(Op, frozen=True, tag=20):
     """Hash of the window's last EVM block."""
     previous: Hash32
     """`compute_window_hash` of the last applied attestation of this vault; zero for the first."""
-    deposits: Annotated[
-        tuple[Deposit, ...], Meta(max_length=limits.DEPOSITS_PER_ATTESTATION_MAX)
-    ]
+    deposits: Annotated[tuple[Deposit, ...], Meta(max_length=limits.DEPOSITS_PER_ATTESTATION_MAX)]
     events: Annotated[bytes, Meta(max_length=limits.EVENT_BYTES_MAX)] = b""
     """Registry events, opaque to the exchange."""
 

@@ -1,6 +1,7 @@
 """What became of an operation: one stable code per outcome.
 
-Rule: a code is never reused or renumbered; codes below `REJECTED` mean that the operation was accepted.
+Rule: a code is never reused or renumbered; codes below `REJECTED` mean that the operation was
+accepted.
 Spec: docs/spec/exchange.md#reasons
 Deviations: none.
 """

@@ -1,7 +1,7 @@
 """EIP-712 typed data of the operations that only a wallet may sign.
 
-Rule: what a wallet shows its owner and what the ledger does are the same fields; the type strings are
-written once, here, and the JSON for `eth_signTypedData_v4` is made from them.
+Rule: what a wallet shows its owner and what the ledger does are the same fields; the type strings
+are written once, here, and the JSON for `eth_signTypedData_v4` is made from them.
 Spec: docs/spec/actions.md#wallet-operations
 Deviations: none.
 """

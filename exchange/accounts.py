@@ -1,0 +1,198 @@
+"""Accounts, their balances, their session keys and the nonces they have used.
+
+Rule: these classes hold state and the invariants of one account; they know neither markets nor
+blocks.
+Spec: docs/spec/exchange.md#accounts
+Deviations: none.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from typing import TYPE_CHECKING
+
+from exchange import limits
+from exchange.reasons import Reason
+
+if TYPE_CHECKING:
+    from exchange.order_book import Order
+
+NONCE_OK = int(Reason.OK)
+NONCE_USED = int(Reason.NONCE_USED)
+NONCE_TOO_OLD = int(Reason.NONCE_TOO_OLD)
+
+
+class Balance:
+    """Free and held atoms of one asset in one sub-account; both are never negative."""
+
+    __slots__ = ("account", "asset", "free", "held", "position", "sub", "touched")
+
+    def __init__(self, account: Account, position: int, sub: int, asset: int) -> None:
+        self.account: Account = account
+        self.position: int = position
+        self.sub: int = sub
+        self.asset: int = asset
+        self.free: int = 0
+        self.held: int = 0
+        self.touched: bool = False
+
+
+class Trader:
+    """One sub-account in one market: its two balances and its live orders."""
+
+    __slots__ = (
+        "account",
+        "base",
+        "buying",
+        "market",
+        "number",
+        "orders",
+        "quote",
+        "selling",
+        "sub",
+    )
+
+    def __init__(
+        self, account: Account, sub: int, market: int, quote: Balance, base: Balance
+    ) -> None:
+        self.account: Account = account
+        self.number: int = account.number
+        self.sub: int = sub
+        self.market: int = market
+        self.quote: Balance = quote
+        self.base: Balance = base
+        self.orders: dict[int, Order] = {}
+        """Live orders by id, resting and pending."""
+        self.buying: int = 0
+        """Lots of the resting bids, so that a fill-or-kill need not walk orders."""
+        self.selling: int = 0
+
+
+class Account:
+    """One owner. `number` is dense, in order of the first credit; number 0 is the insurance
+    account.
+    """
+
+    __slots__ = (
+        "action_count",
+        "action_height",
+        "by_key",
+        "clients",
+        "commits",
+        "entries",
+        "forfeit_count",
+        "forfeit_ms",
+        "leaves",
+        "number",
+        "owner",
+        "traders",
+    )
+
+    def __init__(self, number: int, owner: bytes) -> None:
+        self.number: int = number
+        self.owner: bytes = owner
+        self.entries: list[Balance] = []
+        """Balances in order of creation: the positions of the balances tree."""
+        self.by_key: dict[int, Balance] = {}
+        self.leaves: list[bytes] = []
+        self.traders: dict[int, Trader] = {}
+        self.clients: dict[int, Order] = {}
+        """Live orders by client id."""
+        self.commits: int = 0
+        self.forfeit_count: int = 0
+        self.forfeit_ms: int = 0
+        self.action_height: int = 0
+        self.action_count: int = 0
+
+    def get_balance(self, sub: int, asset: int) -> Balance | None:
+        """Return the entry of an asset in a sub-account, or None if it was never credited."""
+        return self.by_key.get(sub * limits.ASSETS_MAX + asset)
+
+    def open_balance(self, sub: int, asset: int) -> Balance:
+        """Return the entry of an asset, made if need be."""
+        key = sub * limits.ASSETS_MAX + asset
+        balance = self.by_key.get(key)
+        if balance is None:
+            balance = Balance(self, len(self.entries), sub, asset)
+            self.by_key[key] = balance
+            self.entries.append(balance)
+            self.leaves.append(b"")
+        return balance
+
+    def get_trader(self, sub: int, market: int) -> Trader | None:
+        """Return the sub-account's side in a market, or None if it never traded there."""
+        return self.traders.get(sub * limits.MARKETS_MAX + market)
+
+    def add_trader(self, sub: int, market: int, quote: Balance, base: Balance) -> Trader:
+        """Make the sub-account's side in a market."""
+        trader = Trader(self, sub, market, quote, base)
+        self.traders[sub * limits.MARKETS_MAX + market] = trader
+        return trader
+
+    def get_market_traders(self, market: int) -> list[Trader]:
+        """List all sub-accounts' sides in a market, in ascending order of sub-account."""
+        found = [t for t in self.traders.values() if t.market == market]
+        found.sort(key=_get_sub)
+        return found
+
+
+def _get_sub(trader: Trader) -> int:
+    return trader.sub
+
+
+def make_client_key(sub: int, market: int, client_id: int) -> int:
+    """Make the key of a client id within an account."""
+    return (client_id * limits.MARKETS_MAX + market) * (limits.SUB_ACCOUNT_MAX + 1) + sub
+
+
+class SessionKey:
+    """What a granted key may do. A key stays known for ever, so that it is never granted twice."""
+
+    __slots__ = (
+        "account",
+        "actions",
+        "cancel_on_revoke",
+        "expiry_ms",
+        "markets",
+        "notional_cap",
+        "number",
+        "revoked",
+    )
+
+    def __init__(
+        self,
+        number: int,
+        account: int,
+        expiry_ms: int,
+        actions: int,
+        markets: tuple[int, ...],
+        notional_cap: int,
+        cancel_on_revoke: bool,
+    ) -> None:
+        self.number: int = number
+        """Dense, from 1 in order of grant; orders name their key by it, 0 is the wallet."""
+        self.account: int = account
+        self.expiry_ms: int = expiry_ms
+        self.actions: int = actions
+        self.markets: tuple[int, ...] = markets
+        self.notional_cap: int = notional_cap
+        self.cancel_on_revoke: bool = cancel_on_revoke
+        self.revoked: bool = False
+
+
+def use_nonce(window: list[int], nonce_ms: int) -> int:
+    """Record a nonce among the highest `NONCES_KEPT` of its key, in any order. Returns a reason
+    code.
+    """
+    if not window or nonce_ms > window[-1]:
+        window.append(nonce_ms)
+    else:
+        i = bisect_left(window, nonce_ms)
+        if window[i] == nonce_ms:
+            return NONCE_USED
+        if i == 0 and len(window) >= limits.NONCES_KEPT:
+            return NONCE_TOO_OLD
+        window.insert(i, nonce_ms)
+    if len(window) > limits.NONCES_KEPT:
+        del window[0]
+    return NONCE_OK

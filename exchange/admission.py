@@ -1,0 +1,308 @@
+"""Admit trading operations: check, hold funds, and queue them for their market's batch.
+
+Rule: admission happens in block order and never matches; after it an operation is refused (and has
+changed nothing) or its funds are held. A handler returns a reason code and notes in `context.undo`
+how to take itself back, so that an atomic action is all or nothing.
+
+Spec: docs/spec/exchange.md#admission
+Deviations: none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Final
+
+from exchange.accounts import Account, SessionKey, Trader, make_client_key
+from exchange.actions import VerifiedAction
+from exchange.batch import Batch, CancelRequest, Entry, Group, Ticket
+from exchange.market import Market
+from exchange.operations import Cancel, CancelAll, CancelClient, Place, Replace
+from exchange.order_book import Order
+from exchange.outcome import Receipt
+from exchange.reasons import Reason
+from exchange.settlement import (
+    compute_hold,
+    delist,
+    enlist,
+    hold_funds,
+    release,
+    release_funds,
+    touch,
+)
+from exchange.state import State
+
+GTC: Final = 0
+IOC: Final = 1
+FOK: Final = 2
+POST_ONLY: Final = 3
+ALL_ORDERS: Final = -1
+
+OK = int(Reason.OK)
+PENDING = int(Reason.PENDING)
+CANCELLED = int(Reason.CANCELLED)
+UNKNOWN_MARKET = int(Reason.UNKNOWN_MARKET)
+UNKNOWN_ORDER = int(Reason.UNKNOWN_ORDER)
+INSUFFICIENT_FUNDS = int(Reason.INSUFFICIENT_FUNDS)
+NEEDS_COMMIT = int(Reason.NEEDS_COMMIT)
+DUPLICATE_CLIENT_ID = int(Reason.DUPLICATE_CLIENT_ID)
+TOO_MANY_ORDERS = int(Reason.TOO_MANY_ORDERS)
+KEY_LACKS_MARKET = int(Reason.KEY_LACKS_MARKET)
+OVER_KEY_NOTIONAL = int(Reason.OVER_KEY_NOTIONAL)
+
+
+class Context:
+    """One action on its way through admission."""
+
+    __slots__ = (
+        "account",
+        "action",
+        "block_hash",
+        "grant",
+        "group",
+        "group_market",
+        "key",
+        "receipt",
+        "state",
+        "sub",
+        "undo",
+    )
+
+    def __init__(
+        self,
+        state: State,
+        block_hash: bytes,
+        action: VerifiedAction,
+        account: Account,
+        key: SessionKey | None,
+        receipt: Receipt,
+    ) -> None:
+        self.state: State = state
+        self.block_hash: bytes = block_hash
+        self.action: VerifiedAction = action
+        self.account: Account = account
+        self.sub: int = action.sub
+        self.key: SessionKey | None = key
+        self.grant: int = 0 if key is None else key.number
+        self.receipt: Receipt = receipt
+        self.group: Group | None = None
+        self.group_market: int = -1
+        self.undo: list[Callable[[], None]] | None = [] if action.atomic else None
+
+
+def check_market(context: Context, market_id: int) -> int:
+    """Check that a market exists and the key may act in it. Returns a reason code."""
+    if market_id >= len(context.state.markets):
+        return UNKNOWN_MARKET
+    key = context.key
+    if key is not None and key.markets and market_id not in key.markets:
+        return KEY_LACKS_MARKET
+    return OK
+
+
+def get_current_batch(context: Context, market: Market) -> Batch:
+    """Return the market's batch of the block in execution, opened if need be."""
+    batches = market.batches
+    height = context.state.height
+    if batches and batches[-1].height == height:
+        return batches[-1]
+    batch = Batch(height, context.block_hash)
+    batches.append(batch)
+    return batch
+
+
+def open_trader(context: Context, market: Market) -> Trader:
+    """Return the sub-account's side in the market, made if need be."""
+    account = context.account
+    trader = account.get_trader(context.sub, market.id)
+    if trader is None:
+        known = len(account.entries)
+        quote = account.open_balance(context.sub, market.quote)
+        base = account.open_balance(context.sub, market.base)
+        for balance in account.entries[known:]:
+            touch(market, balance)
+        trader = account.add_trader(context.sub, market.id, quote, base)
+    return trader
+
+
+def admit_place(context: Context, op: Place, index: int) -> int:
+    """Hold a new order's funds and queue it."""
+    reason = check_market(context, op.market)
+    if reason:
+        return reason
+    state = context.state
+    market = state.markets[op.market]
+    tif = op.tif
+    if market.sealed:
+        if tif in (IOC, FOK):
+            return NEEDS_COMMIT
+        tif = POST_ONLY
+    if not is_within_cap(context.key, market, op.price, op.size):
+        return OVER_KEY_NOTIONAL
+    account = context.account
+    trader = account.get_trader(context.sub, op.market)
+    if trader is None:
+        if account.get_balance(context.sub, market.base if op.side else market.quote) is None:
+            return INSUFFICIENT_FUNDS
+        trader = open_trader(context, market)
+    elif len(trader.orders) >= state.genesis.orders_per_account_market:
+        return TOO_MANY_ORDERS
+    client_id = op.client_id
+    if client_id and make_client_key(context.sub, op.market, client_id) in account.clients:
+        return DUPLICATE_CLIENT_ID
+    order = Order(
+        state.next_order, trader, op.side, op.price, op.size, tif, op.stp, client_id, context.grant
+    )
+    if not hold_funds(market, order):
+        return INSUFFICIENT_FUNDS
+    state.next_order += 1
+    enlist(market, order)
+    context.receipt.orders[index] = order.id
+    _queue_entry(context, market, Entry(order, Ticket(context.receipt, state.height, index)))
+    if context.undo is not None:
+        context.undo.append(partial(_undo_place, context, market, order))
+    return PENDING
+
+
+def admit_cancel(context: Context, op: Cancel, index: int) -> int:
+    """Queue the cancel of one own order."""
+    reason = check_market(context, op.market)
+    if reason:
+        return reason
+    market = context.state.markets[op.market]
+    order = market.book.orders.get(op.order_id)
+    return _queue_cancel(context, market, order, index)
+
+
+def admit_cancel_client(context: Context, op: CancelClient, index: int) -> int:
+    """Queue the cancel of the live order that has a client id."""
+    reason = check_market(context, op.market)
+    if reason:
+        return reason
+    market = context.state.markets[op.market]
+    key = make_client_key(context.sub, op.market, op.client_id)
+    return _queue_cancel(context, market, context.account.clients.get(key), index)
+
+
+def admit_cancel_all(context: Context, op: CancelAll, index: int) -> int:
+    """Queue the cancel of all orders of the sub-account admitted so far."""
+    reason = check_market(context, op.market)
+    if reason:
+        return reason
+    trader = context.account.get_trader(context.sub, op.market)
+    if trader is None or not trader.orders:
+        return OK
+    market = context.state.markets[op.market]
+    ticket = Ticket(context.receipt, context.state.height, index)
+    queue_cancel_request(
+        context,
+        market,
+        CancelRequest(trader, 0, context.state.next_order, ALL_ORDERS, CANCELLED, ticket),
+    )
+    return PENDING
+
+
+def admit_replace(context: Context, op: Replace, index: int) -> int:
+    """Hold what the replacement needs beyond its order, and queue it."""
+    reason = check_market(context, op.market)
+    if reason:
+        return reason
+    market = context.state.markets[op.market]
+    order = market.book.orders.get(op.order_id)
+    if order is None or not _is_own(context, order):
+        return UNKNOWN_ORDER
+    if not is_within_cap(context.key, market, op.price, op.size):
+        return OVER_KEY_NOTIONAL
+    extra = compute_hold(market, order.side, op.price, op.size) - order.held
+    trader = order.trader
+    balance = trader.base if order.side else trader.quote
+    if extra > 0:
+        if balance.free < extra:
+            return INSUFFICIENT_FUNDS
+        balance.free -= extra
+        balance.held += extra
+        touch(market, balance)
+    else:
+        extra = 0
+    entry = Entry(order, Ticket(context.receipt, context.state.height, index))
+    entry.replaces = True
+    entry.price = op.price
+    entry.size = op.size
+    entry.filled = order.total - order.size
+    entry.extra = extra
+    context.receipt.orders[index] = order.id
+    _queue_entry(context, market, entry)
+    if context.undo is not None:
+        context.undo.append(partial(_undo_replace, context, market, entry))
+    return PENDING
+
+
+def queue_cancel_request(context: Context, market: Market, request: CancelRequest) -> None:
+    """Add a cancel to the market's batch of this block."""
+    batch = get_current_batch(context, market)
+    batch.cancels.append(request)
+    if context.undo is not None:
+        context.undo.append(partial(_undo_cancel, batch))
+
+
+def is_within_cap(key: SessionKey | None, market: Market, price: int, size: int) -> bool:
+    """Tell whether an order's notional is within what its session key may place."""
+    if key is None or key.notional_cap == 0:
+        return True
+    return price * size * market.tick <= key.notional_cap
+
+
+def _is_own(context: Context, order: Order) -> bool:
+    trader = order.trader
+    return trader.account is context.account and trader.sub == context.sub
+
+
+def _queue_cancel(context: Context, market: Market, order: Order | None, index: int) -> int:
+    if order is None or not _is_own(context, order):
+        return UNKNOWN_ORDER
+    ticket = Ticket(context.receipt, context.state.height, index)
+    context.receipt.orders[index] = order.id
+    queue_cancel_request(
+        context, market, CancelRequest(order.trader, order.id, 0, ALL_ORDERS, CANCELLED, ticket)
+    )
+    return PENDING
+
+
+def _queue_entry(context: Context, market: Market, entry: Entry) -> None:
+    """Add an entry to the group of its action in the market's batch."""
+    group = context.group
+    if group is None or context.group_market != market.id:
+        groups = get_current_batch(context, market).groups
+        if groups and groups[-1].action_id == context.action.id:
+            group = groups[-1]  # the action came back to an earlier market
+        else:
+            group = Group(context.action.id)
+            groups.append(group)
+        context.group = group
+        context.group_market = market.id
+    group.entries.append(entry)
+
+
+def _undo_place(context: Context, market: Market, order: Order) -> None:
+    release_funds(market, order)
+    delist(market, order)
+    order.size = 0
+    _drop_entry(context, market)
+
+
+def _undo_replace(context: Context, market: Market, entry: Entry) -> None:
+    trader = entry.order.trader
+    release(market, trader.base if entry.order.side else trader.quote, entry.extra)
+    _drop_entry(context, market)
+
+
+def _undo_cancel(batch: Batch) -> None:
+    batch.cancels.pop()
+
+
+def _drop_entry(context: Context, market: Market) -> None:
+    """Take back the last entry of the action; undoing goes backwards, so it is the last one queued."""
+    group = market.batches[-1].groups[-1]
+    assert group.action_id == context.action.id
+    group.entries.pop()

@@ -1,0 +1,83 @@
+"""Credit deposits that more than two thirds of the committee's weight attests.
+
+Rule: a vault's windows are applied in a chain of content hashes, its deposits by consecutive ids:
+nothing is credited twice, skipped or out of order, whatever validators send.
+Spec: docs/spec/exchange.md#deposits
+Deviations: only non-empty windows are attested (ADR 0021).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from exchange.ledger import credit
+from exchange.operations import Attest, decode_amount
+from exchange.outcome import DepositCredited
+from exchange.reasons import Reason
+from exchange.state import State
+from exchange.vaults import Vault, compute_window_hash
+
+OK = int(Reason.OK)
+PENDING = int(Reason.PENDING)
+UNKNOWN_VAULT = int(Reason.UNKNOWN_VAULT)
+NOT_VALIDATOR = int(Reason.NOT_VALIDATOR)
+ATTESTED_ALREADY = int(Reason.ATTESTED_ALREADY)
+ATTESTATION_NOT_NEXT = int(Reason.ATTESTATION_NOT_NEXT)
+BAD_DEPOSITS = int(Reason.BAD_DEPOSITS)
+
+
+def process_attestation(
+    state: State, committee: Sequence[tuple[bytes, int, bytes]], validator: bytes, op: Attest
+) -> int:
+    """Count a validator's attestation; apply the window once enough weight agrees.
+
+    Returns OK if it was applied now, PENDING if it waits for others, or why it was refused.
+    """
+    vault = state.vaults.get((op.chain_id, op.vault))
+    if vault is None:
+        return UNKNOWN_VAULT
+    weights = {member[0]: member[1] for member in committee}
+    if validator not in weights:
+        return NOT_VALIDATOR
+    content = compute_window_hash(op)
+    if op.previous != vault.last_hash:
+        applied = content == vault.last_hash or op.window <= vault.window
+        return ATTESTED_ALREADY if applied else ATTESTATION_NOT_NEXT
+    if op.window < vault.window:
+        return ATTESTATION_NOT_NEXT
+    if not op.deposits and not op.events:
+        return BAD_DEPOSITS
+    for offset, deposit in enumerate(op.deposits):
+        if deposit.id != vault.credited + offset:
+            return BAD_DEPOSITS
+    vault.votes[validator] = content
+    agreeing = sum(weights.get(v, 0) for v, vote in vault.votes.items() if vote == content)
+    if agreeing * 3 <= sum(weights.values()) * 2:
+        return PENDING
+    _apply_window(state, vault, op, content)
+    return OK
+
+
+def _apply_window(state: State, vault: Vault, op: Attest, content: bytes) -> None:
+    for deposit in op.deposits:
+        amount = decode_amount(deposit.amount)
+        asset = _find_asset(state, op.chain_id, op.vault, deposit.token)
+        number = -1
+        if asset >= 0:
+            balance = credit(state, deposit.beneficiary, 0, asset, amount)
+            number = balance.account.number
+            state.deposited[asset] += amount
+        state.log.deposits.append(
+            DepositCredited(op.chain_id, op.vault, deposit.id, number, asset, amount)
+        )
+        vault.credited += 1
+    vault.window = op.window
+    vault.last_hash = content
+    vault.votes.clear()
+
+
+def _find_asset(state: State, chain_id: int, vault: bytes, token: bytes) -> int:
+    for asset in state.assets:
+        if asset.token == token and asset.vault == vault and asset.chain_id == chain_id:
+            return asset.id
+    return -1

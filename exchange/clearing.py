@@ -1,0 +1,240 @@
+"""Clear a market's waiting batches, strictly in block order.
+
+Rule: within a batch the order is cancels, then replacements and visible orders by rank, then the
+opened sealed orders; nothing of a later block touches an earlier batch.
+
+Spec: docs/spec/exchange.md#clearing
+Deviations: none.
+"""
+
+from __future__ import annotations
+
+from exchange.accounts import make_client_key
+from exchange.auction import SealedOrder, clear_uniform
+from exchange.batch import VOID, WAITING, Batch, CancelRequest, Commitment, Entry, Ticket
+from exchange.commits import note_forfeit
+from exchange.market import Market
+from exchange.matching import end_order, note_order, process_order
+from exchange.order_book import Order
+from exchange.outcome import CLEARED, FORFEITED, RESTING, BatchCleared, CommitEvent, Resolution
+from exchange.reasons import Reason
+from exchange.settlement import (
+    compute_hold,
+    enlist,
+    hold_funds,
+    release,
+    touch,
+)
+from exchange.state import INSURANCE, State
+from primitives.keccak import keccak256
+
+POST_ONLY = 3
+ALL_ORDERS = -1
+OK = int(Reason.OK)
+CANCELLED = int(Reason.CANCELLED)
+UNKNOWN_ORDER = int(Reason.UNKNOWN_ORDER)
+INSUFFICIENT_FUNDS = int(Reason.INSUFFICIENT_FUNDS)
+POST_ONLY_CROSSES = int(Reason.POST_ONLY_CROSSES)
+
+
+def clear_market(state: State, market: Market) -> None:
+    """Clear every batch that is ready, oldest first."""
+    window = state.genesis.open_window_ms
+    batches = market.batches
+    done = 0
+    for batch in batches:
+        if not batch.is_ready(state.time_ms, window):
+            break
+        clear_batch(state, market, batch)
+        done += 1
+    del batches[:done]
+
+
+def clear_batch(state: State, market: Market, batch: Batch) -> None:
+    """Clear one batch."""
+    for request in batch.cancels:
+        _process_cancel(market, request)
+    rank_hash = batch.get_rank_hash()
+    groups = batch.groups
+    if len(groups) > 1:
+        ranked = [(keccak256(group.action_id + rank_hash), group) for group in groups]
+        ranked.sort(key=_get_rank)
+        groups = [pair[1] for pair in ranked]
+    for group in groups:
+        for entry in group.entries:
+            _process_entry(market, entry, group.action_id, batch.height)
+    if batch.commits:
+        _clear_sealed(state, market, batch, rank_hash)
+
+
+def resolve(market: Market, ticket: Ticket, status: int) -> None:
+    """Complete a pending status: in its receipt if this is the same block, else as a resolution."""
+    log = market.log
+    if ticket.height == log.height:
+        ticket.receipt.statuses[ticket.op] = status
+    else:
+        log.resolutions.append(Resolution(ticket.receipt.action_id, ticket.op, status))
+
+
+def _get_rank(pair: tuple[bytes, object]) -> bytes:
+    return pair[0]
+
+
+def _process_cancel(market: Market, request: CancelRequest) -> None:
+    status = OK
+    orders = market.book.orders
+    if request.order_id:
+        order = orders.get(request.order_id)
+        if order is None:
+            status = UNKNOWN_ORDER
+        else:
+            end_order(market, order, request.reason)
+    else:
+        for order_id in sorted(request.trader.orders):
+            if order_id >= request.before:
+                break
+            order = orders[order_id]
+            if request.grant in (ALL_ORDERS, order.grant):
+                end_order(market, order, request.reason)
+    if request.ticket is not None:
+        resolve(market, request.ticket, status)
+
+
+def _process_entry(market: Market, entry: Entry, action_id: bytes, height: int) -> None:
+    if entry.replaces:
+        status = _replace(market, entry, action_id, height)
+    elif entry.order.size == 0:
+        status = CANCELLED
+    else:
+        status = process_order(market, entry.order, action_id, height)
+    resolve(market, entry.ticket, status)
+
+
+def _replace(market: Market, entry: Entry, action_id: bytes, height: int) -> int:
+    """Carry out a replacement; lots traded since its admission count against the new size."""
+    order = entry.order
+    trader = order.trader
+    balance = trader.base if order.side else trader.quote
+    if order.level is None:
+        release(market, balance, entry.extra)
+        return UNKNOWN_ORDER
+    filled = order.total - order.size
+    size = entry.size - (filled - entry.filled)
+    keeps_place = entry.price == order.price and size <= order.size
+    crosses = order.tif == POST_ONLY and market.book.is_crossing(order.side, entry.price)
+    if size <= 0 or (crosses and not keeps_place):
+        release(market, balance, entry.extra)
+        if size > 0:
+            return POST_ONLY_CROSSES
+        end_order(market, order, CANCELLED)
+        return OK
+    need = compute_hold(market, order.side, entry.price, size) - order.held - entry.extra
+    if need > balance.free:
+        release(market, balance, entry.extra)
+        return INSUFFICIENT_FUNDS
+    balance.held += need
+    balance.free -= need
+    order.held += need + entry.extra
+    touch(market, balance)
+    order.total = filled + size
+    if keeps_place:
+        if size < order.size:
+            market.book.reduce(order, order.size - size)
+        note_order(market, order, RESTING, OK)
+        return OK
+    market.book.reduce(order, order.size)
+    order.price = entry.price
+    order.size = size
+    return process_order(market, order, action_id, height)
+
+
+def _clear_sealed(state: State, market: Market, batch: Batch, rank_hash: bytes) -> None:
+    """Void what was not opened, set the funds of the rest free for their orders, and match them."""
+    sealed: list[SealedOrder] = []
+    for commitment in batch.commits:
+        account = commitment.account
+        del market.commits[(account.number, commitment.commit_hash)]
+        account.commits -= 1
+        if commitment.state in (WAITING, VOID):
+            _forfeit(state, market, commitment)
+        else:
+            _list_orders(market, commitment, rank_hash, sealed)
+    sealed.sort(key=_get_sealed_rank)
+    before = len(market.log.fills)
+    price = 0
+    if market.uniform:
+        price = clear_uniform(market, sealed, batch.height)
+    else:
+        for item in sealed:
+            item.status = process_order(market, item.order, item.action_id, batch.height)
+    size = sum(fill.size for fill in market.log.fills[before:])
+    market.log.batches.append(BatchCleared(market.id, batch.height, price, size))
+    for item in sealed:
+        if item.ticket is not None:
+            resolve(market, item.ticket, item.status)
+
+
+def _get_sealed_rank(item: SealedOrder) -> tuple[bytes, int]:
+    return item.rank, item.order.id
+
+
+def _forfeit(state: State, market: Market, commitment: Commitment) -> None:
+    """Release the tier of a void commit and give its bond to the insurance account."""
+    trader = commitment.trader
+    insurance = state.accounts[INSURANCE]
+    for balance, tier, bond in (
+        (trader.quote, commitment.quote_tier, commitment.quote_bond),
+        (trader.base, commitment.base_tier, commitment.base_bond),
+    ):
+        release(market, balance, tier)
+        balance.held -= bond
+        assert balance.held >= 0
+        fund = insurance.open_balance(0, balance.asset)
+        fund.free += bond
+        touch(market, fund)
+    note_forfeit(commitment.account, state.time_ms)
+    _note(market, FORFEITED, commitment, commitment.reason)
+    resolve(market, commitment.ticket, commitment.reason)
+
+
+def _list_orders(
+    market: Market, commitment: Commitment, rank_hash: bytes, sealed: list[SealedOrder]
+) -> None:
+    """Turn an opened commit into orders that hold exactly what they need."""
+    trader = commitment.trader
+    release(market, trader.quote, commitment.quote_tier + commitment.quote_bond)
+    release(market, trader.base, commitment.base_tier + commitment.base_bond)
+    opening = commitment.open_ticket
+    assert opening is not None
+    rank = keccak256(commitment.salt + rank_hash)
+    for offset, place in enumerate(commitment.orders):
+        client_id = place.client_id
+        if client_id:
+            key = make_client_key(trader.sub, market.id, client_id)
+            if key in trader.account.clients:
+                client_id = 0  # a taken client id must not become a way out of the commit
+        order = Order(
+            commitment.first_order + offset,
+            trader,
+            place.side,
+            place.price,
+            place.size,
+            place.tif,
+            place.stp,
+            client_id,
+            commitment.grant,
+        )
+        covered = hold_funds(market, order)
+        assert covered, "an opened order is covered by its commit's tier"
+        enlist(market, order)
+        ticket = opening if offset == 0 else None
+        sealed.append(SealedOrder(order, rank, opening.receipt.action_id, ticket))
+    _note(market, CLEARED, commitment, OK)
+    resolve(market, commitment.ticket, OK)
+
+
+def _note(market: Market, kind: int, commitment: Commitment, reason: int) -> None:
+    number = commitment.account.number
+    market.log.commits.append(
+        CommitEvent(kind, market.id, commitment.batch, number, commitment.commit_hash, reason)
+    )

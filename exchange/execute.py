@@ -1,0 +1,313 @@
+"""Execute one final block: the only way the exchange's state changes.
+
+Rule: a pure function of state and block. First the actions in block order (account operations at
+once, trading operations admitted with their funds held), then every market's batches, then what
+belongs to checkpoint heights, then the roots. Every action gets a receipt with a status for each
+operation.
+
+Spec: docs/spec/exchange.md#execution
+Deviations: none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final
+
+from exchange.accounts import Account
+from exchange.actions import VerifiedAction
+from exchange.admission import (
+    Context,
+    admit_cancel,
+    admit_cancel_all,
+    admit_cancel_client,
+    admit_place,
+    admit_replace,
+)
+from exchange.attestation import process_attestation
+from exchange.authority import check_key, check_time, count_action, prune_nonces, spend_nonce
+from exchange.clearing import clear_market
+from exchange.conservation import verify_conservation
+from exchange.ledger import process_transfer, process_withdrawal, share_fees
+from exchange.operations import (
+    Attest,
+    Cancel,
+    CancelAll,
+    CancelClient,
+    Commit,
+    Grant,
+    Open,
+    Place,
+    Replace,
+    Revoke,
+    Transfer,
+    Withdraw,
+)
+from exchange.outcome import BalanceChange, LevelChange, Outcome, Receipt
+from exchange.reasons import REJECTED, Reason
+from exchange.roots import (
+    compute_fees_root,
+    compute_roots,
+    compute_state_root,
+    update_accounts,
+    update_running_words,
+)
+from exchange.sealing import admit_commit, admit_open
+from exchange.session_keys import process_grant, process_revoke
+from exchange.snapshot import renew_rest_word
+from exchange.state import State
+
+OK = int(Reason.OK)
+UNKNOWN_ACCOUNT = int(Reason.UNKNOWN_ACCOUNT)
+ATOMIC_FAILED = int(Reason.ATOMIC_FAILED)
+KEY_LACKS_ACTION = int(Reason.KEY_LACKS_ACTION)
+NOT_VALIDATOR = int(Reason.NOT_VALIDATOR)
+NO_ACCOUNT: Final = -1
+
+Member = tuple[bytes, int, bytes]
+"""(validator's hot address, weight, payout address)."""
+
+
+class BlockInput:
+    """A final block as the exchange sees it."""
+
+    __slots__ = (
+        "actions",
+        "block_hash",
+        "committee",
+        "executed_height",
+        "height",
+        "is_seal",
+        "proposer",
+        "time_ms",
+    )
+
+    def __init__(
+        self,
+        *,
+        height: int,
+        time_ms: int,
+        block_hash: bytes,
+        proposer: int,
+        executed_height: int,
+        is_seal: bool,
+        committee: tuple[Member, ...],
+        actions: tuple[VerifiedAction, ...],
+    ) -> None:
+        self.height: int = height
+        self.time_ms: int = time_ms
+        self.block_hash: bytes = block_hash
+        self.proposer: int = proposer
+        """Committee index of the proposer."""
+        self.executed_height: int = executed_height
+        """As the block's header states it: proof of what was final when the block was proposed."""
+        self.is_seal: bool = is_seal
+        self.committee: tuple[Member, ...] = committee
+        self.actions: tuple[VerifiedAction, ...] = actions
+        """In block order, bad ones included."""
+
+
+def execute(state: State, block: BlockInput) -> Outcome:
+    """Execute the block after the state's height and return all that it did."""
+    assert block.height == state.height + 1, "blocks are executed in order, once"
+    assert block.time_ms >= state.time_ms, "block time never goes back"
+    assert len(block.block_hash) == 32
+    log = state.log
+    log.clear()
+    log.height = state.height = block.height
+    state.time_ms = block.time_ms
+    _note_block(state, block)
+    for action in block.actions:
+        log.receipts.append(_process_action(state, block, action))
+    for market in state.markets:
+        if market.batches:
+            clear_market(state, market)
+    is_checkpoint = state.is_checkpoint(block.height)
+    if is_checkpoint:
+        share_fees(state, block.committee)
+        prune_nonces(state)
+        verify_conservation(state)
+    changes = _collect_balances(state)
+    update_accounts(state)
+    update_running_words(state)
+    if is_checkpoint:
+        renew_rest_word(state)
+    return _make_outcome(state, changes, is_checkpoint)
+
+
+def _note_block(state: State, block: BlockInput) -> None:
+    """Tell waiting batches the hash that ranks them and count opening blocks."""
+    for market in state.markets:
+        for batch in market.batches:
+            if batch.height == block.height - 1:
+                batch.next_hash = block.block_hash
+            if batch.commits and not block.is_seal:
+                batch.note_block(block.executed_height, block.time_ms, block.proposer)
+
+
+def _process_action(state: State, block: BlockInput, action: VerifiedAction) -> Receipt:
+    ops = action.ops
+    if action.error:
+        return _refuse(action, NO_ACCOUNT, action.error)
+    if isinstance(ops[0], Attest):
+        return _process_attestations(state, block, action)
+    account = state.by_address.get(action.account)
+    if account is None:
+        return _refuse(action, NO_ACCOUNT, UNKNOWN_ACCOUNT)
+    number = account.number
+    key = None
+    if action.signer != action.account:
+        key = state.keys.get(action.signer)
+        reason = check_key(state, account, key)
+        if reason:
+            return _refuse(action, number, reason)
+    reason = check_time(state, action) or spend_nonce(state, action)
+    if not reason:
+        reason = count_action(state, account)
+    if reason:
+        return _refuse(action, number, reason)
+    receipt = Receipt(action.id, number, [OK] * len(ops), [0] * len(ops))
+    context = Context(state, block.block_hash, action, account, key, receipt)
+    _process_ops(context, receipt.statuses)
+    return receipt
+
+
+def _refuse(action: VerifiedAction, number: int, reason: int) -> Receipt:
+    count = len(action.ops) or 1
+    return Receipt(action.id, number, [reason] * count, [0] * count)
+
+
+def _process_ops(context: Context, statuses: list[int]) -> None:
+    """Admit the operations of one action, all or nothing if it is atomic."""
+    key = context.key
+    for index, op in enumerate(context.action.ops):
+        kind = type(op)
+        if key is not None and not key.actions >> _TAGS[kind] & 1:
+            status = KEY_LACKS_ACTION
+        else:
+            status = _HANDLERS[kind](context, op, index)
+        statuses[index] = status
+        if status >= REJECTED and context.undo is not None:
+            _undo_all(context, statuses, index)
+            return
+
+
+def _undo_all(context: Context, statuses: list[int], failed: int) -> None:
+    """Take back what an atomic action did before its operation `failed` was refused."""
+    assert context.undo is not None
+    for undo in reversed(context.undo):
+        undo()
+    for index in range(len(statuses)):
+        context.receipt.orders[index] = 0
+        if index != failed:
+            statuses[index] = ATOMIC_FAILED
+
+
+def _process_attestations(state: State, block: BlockInput, action: VerifiedAction) -> Receipt:
+    """Attestations need no account: their signer must be in the committee."""
+    known = state.by_address.get(action.account)
+    number = NO_ACCOUNT if known is None else known.number
+    if all(action.signer != member[0] for member in block.committee):
+        return _refuse(action, number, NOT_VALIDATOR)
+    reason = check_time(state, action) or spend_nonce(state, action)
+    if reason:
+        return _refuse(action, number, reason)
+    statuses = [
+        process_attestation(state, block.committee, action.signer, op)
+        for op in action.ops
+        if isinstance(op, Attest)
+    ]
+    return Receipt(action.id, number, statuses, [0] * len(statuses))
+
+
+def _process_wallet_op(context: Context, op: Any, index: int) -> int:
+    """Carry out the one wallet operation of an action; the signature check saw to the signer."""
+    assert context.key is None
+    account: Account = context.account
+    state = context.state
+    if isinstance(op, Grant):
+        return process_grant(context, op)
+    if isinstance(op, Revoke):
+        return process_revoke(context, op)
+    if isinstance(op, Transfer):
+        return process_transfer(state, account.owner, context.sub, op)
+    assert isinstance(op, Withdraw)
+    return process_withdrawal(state, account.owner, context.sub, op, context.action.id)
+
+
+_HANDLERS: Final[dict[type, Callable[[Context, Any, int], int]]] = {
+    Place: admit_place,
+    Cancel: admit_cancel,
+    CancelClient: admit_cancel_client,
+    CancelAll: admit_cancel_all,
+    Replace: admit_replace,
+    Commit: admit_commit,
+    Open: admit_open,
+    Grant: _process_wallet_op,
+    Revoke: _process_wallet_op,
+    Withdraw: _process_wallet_op,
+    Transfer: _process_wallet_op,
+}
+_TAGS: Final[dict[type, int]] = {
+    Place: 1,
+    Cancel: 2,
+    CancelClient: 3,
+    CancelAll: 4,
+    Replace: 5,
+    Commit: 6,
+    Open: 7,
+}
+"""Bits of a session key's allowed operations; wallet operations never come with a session key."""
+
+
+def _collect_balances(state: State) -> tuple[BalanceChange, ...]:
+    """List the balances that changed, in order of account and entry."""
+    touched = state.log.touched
+    touched.sort(key=lambda balance: (balance.account.number, balance.position))
+    return tuple(
+        [
+            BalanceChange(b.account.number, b.account.owner, b.sub, b.asset, b.free, b.held)
+            for b in touched
+        ]
+    )
+
+
+def _collect_levels(state: State) -> dict[int, tuple[LevelChange, ...]]:
+    """List the levels that changed and forget that they did."""
+    found: dict[int, tuple[LevelChange, ...]] = {}
+    for market in state.markets:
+        changes: list[LevelChange] = []
+        for number, side in enumerate((market.book.bids, market.book.asks)):
+            for key in sorted(side.touched, reverse=True):
+                level = side.levels.get(key)
+                changes.append(LevelChange(number, abs(key), 0 if level is None else level.size))
+            side.touched.clear()
+        if changes:
+            found[market.id] = tuple(changes)
+    return found
+
+
+def _make_outcome(state: State, changes: tuple[BalanceChange, ...], is_checkpoint: bool) -> Outcome:
+    log = state.log
+    roots = compute_roots(state)
+    return Outcome(
+        height=state.height,
+        time_ms=state.time_ms,
+        state_root=compute_state_root(roots),
+        fees_root=compute_fees_root(state),
+        roots=roots,
+        receipts=tuple(log.receipts),
+        resolutions=tuple(log.resolutions),
+        fills=tuple(log.fills),
+        orders=tuple(log.orders),
+        commits=tuple(log.commits),
+        batches=tuple(log.batches),
+        levels=_collect_levels(state),
+        balances=changes,
+        deposits=tuple(log.deposits),
+        withdrawals=tuple(log.withdrawals),
+        shares=tuple(log.shares),
+        withdrawal_count=state.withdrawals.size,
+        fee_totals=tuple(state.fees),
+        is_checkpoint=is_checkpoint,
+    )

@@ -1,0 +1,124 @@
+"""Money in and out of accounts that no order moves: credits, transfers, withdrawals, fee shares.
+
+Rule: every atom that enters, leaves or changes owner outside a trade does so in this file.
+Spec: docs/spec/exchange.md#money, #fees
+Deviations: none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from exchange.accounts import Balance
+from exchange.operations import Transfer, Withdraw, decode_amount
+from exchange.outcome import FeesShared, Withdrawal
+from exchange.reasons import Reason
+from exchange.state import State
+from primitives.abi import encode_words
+from primitives.merkle import leaf_hash
+
+COMPANY_PERCENT: Final = 20
+DEVELOPMENT_PERCENT: Final = 10
+OK = int(Reason.OK)
+UNKNOWN_ASSET = int(Reason.UNKNOWN_ASSET)
+BAD_TRANSFER = int(Reason.BAD_TRANSFER)
+INSUFFICIENT_FUNDS = int(Reason.INSUFFICIENT_FUNDS)
+
+
+def credit(state: State, owner: bytes, sub: int, asset: int, amount: int) -> Balance:
+    """Add free atoms to an account, which is opened if it is new."""
+    assert amount >= 0
+    balance = state.open_account(owner).open_balance(sub, asset)
+    balance.free += amount
+    touch(state, balance)
+    return balance
+
+
+def touch(state: State, balance: Balance) -> None:
+    """Note that a balance changed in this block."""
+    if not balance.touched:
+        balance.touched = True
+        state.log.touched.append(balance)
+
+
+def charge_fee(state: State, balance: Balance, amount: int) -> None:
+    """Take a fee out of free funds."""
+    assert 0 <= amount <= balance.free
+    balance.free -= amount
+    state.fees[balance.asset] += amount
+    touch(state, balance)
+
+
+def process_transfer(state: State, owner: bytes, sub: int, op: Transfer) -> int:
+    """Move free funds to an account or sub-account. Returns a reason code."""
+    amount = decode_amount(op.amount)
+    if op.asset >= len(state.assets):
+        return UNKNOWN_ASSET
+    if amount == 0 or (op.to == owner and op.to_sub == sub):
+        return BAD_TRANSFER
+    source = state.by_address[owner].get_balance(sub, op.asset)
+    if source is None or source.free < amount:
+        return INSUFFICIENT_FUNDS
+    source.free -= amount
+    touch(state, source)
+    credit(state, op.to, op.to_sub, op.asset, amount)
+    return OK
+
+
+def process_withdrawal(state: State, owner: bytes, sub: int, op: Withdraw, action_id: bytes) -> int:
+    """Take free funds off the ledger and append the claim to the withdrawals tree."""
+    amount = decode_amount(op.amount)
+    if op.asset >= len(state.assets):
+        return UNKNOWN_ASSET
+    if amount == 0 or op.to == bytes(20):
+        return BAD_TRANSFER
+    account = state.by_address[owner]
+    source = account.get_balance(sub, op.asset)
+    if source is None or source.free < amount:
+        return INSUFFICIENT_FUNDS
+    source.free -= amount
+    touch(state, source)
+    state.withdrawn[op.asset] += amount
+    index = state.withdrawals.size
+    state.withdrawals.append(compute_withdrawal_leaf(state, index, op.asset, amount, op.to))
+    state.log.withdrawals.append(
+        Withdrawal(index, account.number, sub, op.asset, amount, op.to, action_id)
+    )
+    return OK
+
+
+def compute_withdrawal_leaf(
+    state: State, index: int, asset_id: int, amount: int, to: bytes
+) -> bytes:
+    """Compute the leaf that the vault's contract rebuilds from a claim."""
+    asset = state.assets[asset_id]
+    return leaf_hash(encode_words(index, asset.chain_id, asset.vault, asset.token, amount, to))
+
+
+def compute_shares(total: int) -> tuple[int, int, int]:
+    """Split a cumulative fee total into (validators, company, development); they add up to it
+    exactly.
+    """
+    company = total * COMPANY_PERCENT // 100
+    development = total * DEVELOPMENT_PERCENT // 100
+    return total - company - development, company, development
+
+
+def share_fees(state: State, committee: Sequence[tuple[bytes, int, bytes]]) -> None:
+    """Credit the validators' part by committee weight; what does not divide stays for the next
+    time.
+    """
+    weight = sum(member[1] for member in committee)
+    if weight == 0:
+        return
+    for asset in range(len(state.assets)):
+        pool = compute_shares(state.fees[asset])[0] - state.fees_shared[asset]
+        assert pool >= 0
+        for _, member_weight, payout in committee:
+            amount = pool * member_weight // weight
+            if amount == 0:
+                continue
+            balance = credit(state, payout, 0, asset, amount)
+            state.fees_shared[asset] += amount
+            state.log.shares.append(FeesShared(balance.account.number, asset, amount))

@@ -1,0 +1,130 @@
+"""One market: its terms, its book, its waiting batches.
+
+Rule: a market's parameters are read from genesis once, as plain integers; nothing here moves money.
+Spec: docs/spec/exchange.md#markets
+Deviations: none.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from exchange import limits
+from exchange.accounts import Balance
+from exchange.batch import Batch, Commitment
+from exchange.genesis import MarketConfig
+from exchange.order_book import Book
+from exchange.outcome import (
+    BatchCleared,
+    CommitEvent,
+    DepositCredited,
+    FeesShared,
+    Fill,
+    OrderEvent,
+    Receipt,
+    Resolution,
+    Withdrawal,
+)
+
+
+class BlockLog:
+    """What happens during one block, collected in order."""
+
+    __slots__ = (
+        "batches",
+        "commits",
+        "deposits",
+        "fills",
+        "height",
+        "orders",
+        "receipts",
+        "resolutions",
+        "shares",
+        "touched",
+        "withdrawals",
+    )
+
+    def __init__(self) -> None:
+        self.height: int = 0
+        self.clear()
+
+    def clear(self) -> None:
+        """Forget the block before."""
+        self.fills: list[Fill] = []
+        self.orders: list[OrderEvent] = []
+        self.receipts: list[Receipt] = []
+        self.resolutions: list[Resolution] = []
+        self.commits: list[CommitEvent] = []
+        self.batches: list[BatchCleared] = []
+        self.deposits: list[DepositCredited] = []
+        self.withdrawals: list[Withdrawal] = []
+        self.shares: list[FeesShared] = []
+        self.touched: list[Balance] = []
+        """Balances that changed, each once."""
+
+
+class Market:
+    """A spot market. Price in ticks, size in lots; price * size * tick is exact quote atoms."""
+
+    __slots__ = (
+        "base",
+        "batches",
+        "bond_ppm",
+        "book",
+        "commit_fee_ppm",
+        "commits",
+        "fees",
+        "id",
+        "last_price",
+        "log",
+        "lot",
+        "maker_bps",
+        "name",
+        "quote",
+        "sealed",
+        "taker_bps",
+        "tick",
+        "uniform",
+    )
+
+    def __init__(
+        self, market_id: int, config: MarketConfig, window_ms: int, log: BlockLog, fees: list[int]
+    ) -> None:
+        self.id: Final[int] = market_id
+        self.name: Final[str] = config.name
+        self.base: Final[int] = config.base
+        self.quote: Final[int] = config.quote
+        self.tick: Final[int] = config.tick
+        self.lot: Final[int] = config.lot
+        self.maker_bps: Final[int] = config.maker_bps
+        self.taker_bps: Final[int] = config.taker_bps
+        self.sealed: Final[bool] = config.mode == "sealed"
+        self.uniform: Final[bool] = config.matching == "uniform"
+        self.bond_ppm: Final[int] = compute_bond_ppm(config.bond_ppm, config.sigma_ppm, window_ms)
+        self.commit_fee_ppm: Final[int] = config.commit_fee_ppm
+        self.log: Final[BlockLog] = log
+        self.fees: Final[list[int]] = fees
+        """Cumulative fees per asset, shared by all markets."""
+        self.book: Final[Book] = Book()
+        self.last_price: int = config.reference_price
+        self.batches: list[Batch] = []
+        """Batches that wait to clear, oldest first; the last one may be the current block's."""
+        self.commits: dict[tuple[int, bytes], Commitment] = {}
+        """Live commits by account number and hash."""
+
+
+def compute_bond_ppm(floor_ppm: int, sigma_ppm: int, delay_ms: int) -> int:
+    """Price the option not to open: max(floor, 6 * sigma * sqrt(delay)), in millionths of the tier."""
+    root = _integer_sqrt(delay_ms * 1_000)  # thousandths of the square root of a second
+    return min(max(floor_ppm, 6 * sigma_ppm * root // 1_000), limits.PPM)
+
+
+def _integer_sqrt(n: int) -> int:
+    if n < 2:
+        return n
+    x = 1 << ((n.bit_length() + 1) >> 1)
+    while True:
+        y = (x + n // x) >> 1
+        if y >= x:
+            return x
+        x = y

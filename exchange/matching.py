@@ -1,0 +1,217 @@
+"""Continuous matching: a taker against the book, best price first, oldest first.
+
+Rule: price-time priority and self-trade prevention live here and nowhere else. The trade is at the
+maker's price. The replay of recorded order flow (`bench/orderflow.py`) runs through these very
+functions.
+
+Spec: docs/spec/exchange.md#continuous-matching
+Deviations: none.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from exchange.market import Market
+from exchange.order_book import Order, Side
+from exchange.outcome import CLOSED, RESTING, Fill, OrderEvent
+from exchange.reasons import Reason
+from exchange.settlement import delist, release_funds, settle, shrink_hold
+
+IOC: Final = 1
+FOK: Final = 2
+POST_ONLY: Final = 3
+STP_NEWEST: Final = 0
+STP_OLDEST: Final = 1
+STP_BOTH: Final = 2
+
+OK = int(Reason.OK)
+FILLED = int(Reason.FILLED)
+PARTLY_FILLED = int(Reason.PARTLY_FILLED)
+SELF_TRADE = int(Reason.SELF_TRADE)
+POST_ONLY_CROSSES = int(Reason.POST_ONLY_CROSSES)
+FOK_UNFILLABLE = int(Reason.FOK_UNFILLABLE)
+IOC_UNFILLED = int(Reason.IOC_UNFILLED)
+
+
+def process_order(market: Market, order: Order, action_id: bytes, batch: int) -> int:
+    """Match an enlisted order whose funds are held, and rest, expire or kill what is left.
+
+    Returns its status.
+    """
+    book = market.book
+    tif = order.tif
+    if tif == POST_ONLY:
+        if book.is_crossing(order.side, order.price):
+            end_order(market, order, POST_ONLY_CROSSES)
+            return POST_ONLY_CROSSES
+        rest_order(market, order)
+        return OK
+    if tif == FOK:
+        reason = _check_fill_or_kill(market, order)
+        if reason:
+            end_order(market, order, reason)
+            return reason
+    before = order.size
+    stopped = match(market, order, action_id, batch)
+    if order.size == 0:
+        return FILLED
+    if stopped:
+        end_order(market, order, SELF_TRADE)
+        return SELF_TRADE
+    if tif == IOC:
+        status = IOC_UNFILLED if order.size == before else PARTLY_FILLED
+        end_order(market, order, status)
+        return status
+    assert tif != FOK, "a fill-or-kill that was found fillable has filled"
+    rest_order(market, order)
+    return OK
+
+
+def match(market: Market, taker: Order, action_id: bytes, batch: int) -> bool:
+    """Trade a taker against the book. Returns True if self-trade prevention stopped it."""
+    book = market.book
+    side = taker.side
+    opposite: Side = book.bids if side else book.asks
+    limit = taker.price if side else -taker.price
+    keys = opposite.keys
+    levels = opposite.levels
+    account = taker.account
+    fills = market.log.fills
+    while keys:
+        key = keys[-1]
+        if key < limit:
+            break
+        maker = levels[key].head
+        assert maker is not None
+        if maker.account == account:
+            if _prevent_self_trade(market, taker, maker):
+                return True
+            continue
+        size = maker.size if maker.size < taker.size else taker.size
+        price = maker.price
+        if side:
+            fees = settle(market, maker, taker, price, size, market.maker_bps, market.taker_bps)
+            maker_fee = fees[0]
+            taker_fee = fees[1]
+        else:
+            fees = settle(market, taker, maker, price, size, market.taker_bps, market.maker_bps)
+            taker_fee = fees[0]
+            maker_fee = fees[1]
+        book.reduce(maker, size)
+        left = taker.size - size
+        taker.size = left
+        fills.append(
+            Fill(
+                market.id,
+                price,
+                size,
+                side,
+                maker.id,
+                maker.account,
+                maker.trader.sub,
+                maker_fee,
+                maker.size,
+                taker.id,
+                account,
+                taker.trader.sub,
+                taker_fee,
+                left,
+                action_id,
+                batch,
+            )
+        )
+        market.last_price = price
+        if maker.size == 0:
+            assert maker.held == 0
+            delist(market, maker)
+        if left == 0:
+            assert taker.held == 0
+            delist(market, taker)
+            break
+    return False
+
+
+def rest_order(market: Market, order: Order) -> None:
+    """Put an enlisted order on the book."""
+    if order.tif == IOC or order.tif == FOK:
+        raise AssertionError("an immediate order never rests")
+    market.book.rest(order)
+    note_order(market, order, RESTING, OK)
+
+
+def note_order(market: Market, order: Order, kind: int, reason: int) -> None:
+    """Add an order event to the block's log."""
+    trader = order.trader
+    market.log.orders.append(
+        OrderEvent(
+            kind,
+            market.id,
+            order.id,
+            trader.number,
+            trader.sub,
+            order.side,
+            order.price,
+            order.size,
+            reason,
+            order.client_id,
+        )
+    )
+
+
+def end_order(market: Market, order: Order, reason: int) -> None:
+    """Take a live order off the market, wherever it stands, and give back what it holds."""
+    assert order.size > 0
+    note_order(market, order, CLOSED, reason)
+    release_funds(market, order)
+    delist(market, order)
+    if order.level is None:
+        order.size = 0
+    else:
+        market.book.reduce(order, order.size)
+
+
+def reduce_order(market: Market, order: Order, size: int) -> None:
+    """Take lots off a resting order, which keeps its place; ends it at zero."""
+    if size >= order.size:
+        end_order(market, order, SELF_TRADE)
+        return
+    market.book.reduce(order, size)
+    order.total -= size
+    shrink_hold(market, order)
+    note_order(market, order, RESTING, OK)
+
+
+def _prevent_self_trade(market: Market, taker: Order, maker: Order) -> bool:
+    """Apply the taker's mode to its meeting with an own order. Returns True if the taker must stop."""
+    mode = taker.stp
+    if mode == STP_OLDEST:
+        end_order(market, maker, SELF_TRADE)
+        return False
+    if mode == STP_NEWEST:
+        return True
+    if mode == STP_BOTH:
+        end_order(market, maker, SELF_TRADE)
+        return True
+    size = maker.size if maker.size < taker.size else taker.size
+    reduce_order(market, maker, size)
+    if size == taker.size:
+        return True
+    taker.size -= size
+    taker.total -= size
+    shrink_hold(market, taker)
+    return False
+
+
+def _check_fill_or_kill(market: Market, order: Order) -> int:
+    """Tell why a fill-or-kill cannot fill, or 0. Looks at level totals, never at orders."""
+    own = 0
+    for trader in order.trader.account.get_market_traders(market.id):
+        own += trader.buying if order.side else trader.selling
+    if own and order.stp != STP_OLDEST:
+        return SELF_TRADE
+    opposite = market.book.get_opposite(order.side)
+    limit = order.price if order.side else -order.price
+    if not opposite.is_fillable(limit, order.size + own):
+        return FOK_UNFILLABLE
+    return 0

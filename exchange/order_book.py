@@ -1,0 +1,221 @@
+"""The resting orders of one market, in price-time priority.
+
+Rule: this file knows order, level and side, and nothing of money. Every operation costs the same
+however many orders rest: no lazy deletion, no walk over orders.
+
+Keys grow towards "better" on both sides (bids +price, asks -price): the best level is `keys[-1]`,
+and one loop serves both directions.
+
+Spec: docs/spec/exchange.md#the-book
+Deviations: none.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, insort
+from typing import Final
+
+from exchange.accounts import Trader
+
+BUY: Final = 0
+SELL: Final = 1
+
+
+class Order:
+    """One order: pending (admitted, its funds held), resting (`level` set) or done (`size` 0)."""
+
+    __slots__ = (
+        "account",
+        "client_id",
+        "grant",
+        "held",
+        "id",
+        "level",
+        "next",
+        "prev",
+        "price",
+        "side",
+        "size",
+        "stp",
+        "tif",
+        "total",
+        "trader",
+    )
+
+    def __init__(
+        self,
+        order_id: int,
+        trader: Trader,
+        side: int,
+        price: int,
+        size: int,
+        tif: int,
+        stp: int,
+        client_id: int,
+        grant: int,
+    ) -> None:
+        self.id: int = order_id
+        self.trader: Trader = trader
+        self.account: int = trader.number
+        self.side: int = side
+        self.price: int = price
+        self.size: int = size
+        """Lots not yet traded."""
+        self.total: int = size
+        """Lots asked for in all; total - size is what has traded."""
+        self.held: int = 0
+        """Quote atoms (a buy) or base atoms (a sell) held for those lots."""
+        self.tif: int = tif
+        self.stp: int = stp
+        self.client_id: int = client_id
+        self.grant: int = grant
+        """Number of the session key that placed it, 0 for the wallet."""
+        self.level: Level | None = None
+        self.prev: Order | None = None
+        self.next: Order | None = None
+
+
+class Level:
+    """Orders of one price, oldest first, and their total."""
+
+    __slots__ = ("head", "key", "size", "tail")
+
+    def __init__(self, key: int) -> None:
+        self.key: int = key
+        self.size: int = 0
+        self.head: Order | None = None
+        self.tail: Order | None = None
+
+
+class Side:
+    """Levels by key; keys sorted so that the best is the last."""
+
+    __slots__ = ("keys", "levels", "touched")
+
+    def __init__(self) -> None:
+        self.levels: dict[int, Level] = {}
+        self.keys: list[int] = []
+        self.touched: dict[int, None] = {}
+        """Keys whose total changed in this block."""
+
+    def is_fillable(self, limit: int, size: int) -> bool:
+        """Tell whether levels with keys at or above `limit` hold `size` lots, by their totals."""
+        keys = self.keys
+        levels = self.levels
+        i = len(keys) - 1
+        while i >= 0:
+            key = keys[i]
+            if key < limit:
+                return False
+            size -= levels[key].size
+            if size <= 0:
+                return True
+            i -= 1
+        return False
+
+
+class Book:
+    """Both sides of one market and its resting orders by id."""
+
+    __slots__ = ("asks", "bids", "orders")
+
+    def __init__(self) -> None:
+        self.bids: Final = Side()
+        self.asks: Final = Side()
+        self.orders: Final[dict[int, Order]] = {}
+        """Live orders by id, resting and pending."""
+
+    def get_opposite(self, side: int) -> Side:
+        """Return the side against which an order of `side` trades."""
+        return self.bids if side else self.asks
+
+    def is_crossing(self, side: int, price: int) -> bool:
+        """Tell whether an order would trade at once."""
+        if side:
+            keys = self.bids.keys
+            return bool(keys) and keys[-1] >= price
+        keys = self.asks.keys
+        return bool(keys) and keys[-1] >= -price
+
+    def get_best(self, side: int) -> int:
+        """Return the best price of a side in ticks, or 0 if it is empty."""
+        keys = self.asks.keys if side else self.bids.keys
+        if not keys:
+            return 0
+        return -keys[-1] if side else keys[-1]
+
+    def rest(self, order: Order) -> None:
+        """Put an order at the tail of its level."""
+        size = order.size
+        assert size > 0
+        assert order.level is None
+        trader = order.trader
+        if order.side:
+            own = self.asks
+            key = -order.price
+            trader.selling += size
+        else:
+            own = self.bids
+            key = order.price
+            trader.buying += size
+        level = own.levels.get(key)
+        if level is None:
+            level = Level(key)
+            own.levels[key] = level
+            keys = own.keys
+            if not keys or key > keys[-1]:
+                keys.append(key)
+            else:
+                insort(keys, key)
+        tail = level.tail
+        if tail is None:
+            level.head = order
+        else:
+            tail.next = order
+            order.prev = tail
+        level.tail = order
+        level.size += size
+        order.level = level
+        own.touched[key] = None
+
+    def reduce(self, order: Order, size: int) -> None:
+        """Take lots off a resting order, which keeps its place; at zero it leaves the book."""
+        level = order.level
+        assert level is not None
+        assert 0 < size <= order.size
+        order.size -= size
+        level.size -= size
+        trader = order.trader
+        if order.side:
+            trader.selling -= size
+            self.asks.touched[level.key] = None
+        else:
+            trader.buying -= size
+            self.bids.touched[level.key] = None
+        if order.size == 0:
+            self._unlink(order, level)
+
+    def _unlink(self, order: Order, level: Level) -> None:
+        before = order.prev
+        after = order.next
+        if before is None:
+            level.head = after
+        else:
+            before.next = after
+            order.prev = None
+        if after is None:
+            level.tail = before
+        else:
+            after.prev = before
+            order.next = None
+        order.level = None
+        if level.head is None:
+            assert level.size == 0
+            side = self.asks if order.side else self.bids
+            keys = side.keys
+            key = level.key
+            if keys[-1] == key:
+                keys.pop()
+            else:
+                del keys[bisect_left(keys, key)]
+            del side.levels[key]

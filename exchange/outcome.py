@@ -1,0 +1,200 @@
+"""What the execution of a block did, as plain data.
+
+Rule: these records are the only source of receipts, market data and account streams; they are the
+same on every node for the same height. Amounts are atoms, prices ticks, sizes lots, accounts dense
+numbers.
+Spec: docs/spec/exchange.md#outcome
+Deviations: none.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from msgspec import Struct
+
+RESTING: Final = 0
+"""Order event: the order rests with `size` lots; it is new, replaced or reduced."""
+CLOSED: Final = 1
+"""Order event: the order ended without being filled; `size` lots were left. See its reason."""
+
+COMMITTED: Final = 0
+OPENED: Final = 1
+CLEARED: Final = 2
+FORFEITED: Final = 3
+
+
+class Receipt(Struct, array_like=True, gc=False):
+    """What became of one action in the block that carried it: one status per operation.
+
+    An action may stand in several blocks; a receipt of NONCE_USED never replaces another one.
+    """
+
+    action_id: bytes
+    account: int
+    """Account number, -1 if the account is unknown."""
+    statuses: list[int]
+    """Reason codes; those PENDING are completed by a later `Resolution`."""
+    orders: list[int]
+    """Per operation the id of the order it made (the first one for an opening) or concerned, else
+    0.
+    """
+
+
+class Resolution(Struct, array_like=True, gc=False, frozen=True):
+    """The end of an operation that was PENDING when its block was executed."""
+
+    action_id: bytes
+    op: int
+    """Index of the operation in its action."""
+    status: int
+
+
+class Fill(Struct, array_like=True, gc=False, frozen=True):
+    """One trade. An order whose `left` is zero is filled and gone."""
+
+    market: int
+    price: int
+    size: int
+    taker_side: int
+    maker_order: int
+    maker_account: int
+    maker_sub: int
+    maker_fee: int
+    maker_left: int
+    taker_order: int
+    taker_account: int
+    taker_sub: int
+    taker_fee: int
+    taker_left: int
+    action_id: bytes
+    """The action that brought the taker: a placement or an opening."""
+    batch: int
+    """Height of the block whose batch cleared here."""
+
+
+class OrderEvent(Struct, array_like=True, gc=False, frozen=True):
+    """An order came to rest, changed or ended. Fills are not repeated here."""
+
+    kind: int
+    market: int
+    order_id: int
+    account: int
+    sub: int
+    side: int
+    price: int
+    size: int
+    reason: int
+    client_id: int
+
+
+class CommitEvent(Struct, array_like=True, gc=False, frozen=True):
+    """A sealed commit was made, opened, cleared or forfeited."""
+
+    kind: int
+    market: int
+    batch: int
+    account: int
+    commit_hash: bytes
+    reason: int
+
+
+class BatchCleared(Struct, array_like=True, gc=False, frozen=True):
+    """A sealed batch cleared. `price` is the uniform price, 0 for none."""
+
+    market: int
+    batch: int
+    price: int
+    size: int
+
+
+class LevelChange(Struct, array_like=True, gc=False, frozen=True):
+    """The total of one price level after the block; size 0 means that the level is gone."""
+
+    side: int
+    price: int
+    size: int
+
+
+class BalanceChange(Struct, array_like=True, gc=False, frozen=True):
+    """A balance after the block."""
+
+    account: int
+    owner: bytes
+    sub: int
+    asset: int
+    free: int
+    held: int
+
+
+class DepositCredited(Struct, array_like=True, gc=False, frozen=True):
+    """A vault's deposit became ledger credit. Asset -1: a token the genesis does not know, not
+    credited.
+    """
+
+    chain_id: int
+    vault: bytes
+    id: int
+    account: int
+    asset: int
+    amount: int
+
+
+class Withdrawal(Struct, array_like=True, gc=False, frozen=True):
+    """A withdrawal entered the tree; a later checkpoint opens it on chain."""
+
+    index: int
+    account: int
+    sub: int
+    asset: int
+    amount: int
+    to: bytes
+    action_id: bytes
+
+
+class FeesShared(Struct, array_like=True, gc=False, frozen=True):
+    """A validator's payout account got its part of the fees at a checkpoint height."""
+
+    account: int
+    asset: int
+    amount: int
+
+
+class StateRoots(Struct, array_like=True, gc=False, frozen=True):
+    """The seven words of a state root."""
+
+    height: int
+    accounts: bytes
+    withdrawals: bytes
+    deposits: bytes
+    fills: bytes
+    effects: bytes
+    rest: bytes
+
+
+class Outcome(Struct, frozen=True, kw_only=True):
+    """Everything that the execution of one block did."""
+
+    height: int
+    time_ms: int
+    state_root: bytes
+    fees_root: bytes
+    roots: StateRoots
+    receipts: tuple[Receipt, ...]
+    """One per action, in block order."""
+    resolutions: tuple[Resolution, ...]
+    fills: tuple[Fill, ...]
+    orders: tuple[OrderEvent, ...]
+    commits: tuple[CommitEvent, ...]
+    batches: tuple[BatchCleared, ...]
+    levels: dict[int, tuple[LevelChange, ...]]
+    """Touched levels per market: bids from the best, then asks from the best."""
+    balances: tuple[BalanceChange, ...]
+    deposits: tuple[DepositCredited, ...]
+    withdrawals: tuple[Withdrawal, ...]
+    shares: tuple[FeesShared, ...]
+    withdrawal_count: int
+    """Withdrawals in the tree after this block: the count for proofs against this state root."""
+    fee_totals: tuple[int, ...]
+    """Cumulative fees per asset."""
+    is_checkpoint: bool

@@ -1,0 +1,175 @@
+"""Read the state for people and bots: depth, open orders, balances, session keys.
+
+Rule: nothing here changes anything; lists are bounded by the caller's `limit` and in a fixed order.
+Spec: docs/spec/exchange.md#queries
+Deviations: none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from exchange.accounts import Account, Trader
+from exchange.batch import Commitment
+from exchange.market import Market
+from exchange.order_book import Order, Side
+from exchange.state import State
+
+
+class OpenOrder(NamedTuple):
+    """A live order; `resting` is False while it waits for its batch."""
+
+    order_id: int
+    market: int
+    account: int
+    sub: int
+    side: int
+    price: int
+    size: int
+    total: int
+    tif: int
+    client_id: int
+    resting: bool
+
+
+class BalanceView(NamedTuple):
+    """Free and held atoms of one asset in one sub-account."""
+
+    sub: int
+    asset: int
+    free: int
+    held: int
+
+
+class KeyView(NamedTuple):
+    """A session key of an account."""
+
+    key: bytes
+    expiry_ms: int
+    actions: int
+    markets: tuple[int, ...]
+    notional_cap: int
+    cancel_on_revoke: bool
+    revoked: bool
+
+
+class CommitView(NamedTuple):
+    """A live sealed commit: state 0 waits for its opening, 1 is shown, 2 is void."""
+
+    market: int
+    batch: int
+    commit_hash: bytes
+    state: int
+
+
+def get_depth(state: State, market: int, limit: int) -> tuple[list[tuple[int, int]], ...]:
+    """Return (bids, asks) as (price, lots) from the best level, at most `limit` levels each."""
+    book = state.markets[market].book
+    return _list_levels(book.bids, limit), _list_levels(book.asks, limit)
+
+
+def _list_levels(side: Side, limit: int) -> list[tuple[int, int]]:
+    keys = side.keys
+    best = keys[: -limit - 1 : -1] if limit > 0 else []
+    return [(abs(key), side.levels[key].size) for key in best]
+
+
+def get_best(state: State, market: int) -> tuple[int, int]:
+    """Return (best bid, best ask) in ticks, 0 where there is none."""
+    book = state.markets[market].book
+    return book.get_best(0), book.get_best(1)
+
+
+def count_orders(state: State, market: int) -> int:
+    """Return the number of live orders in a market."""
+    return len(state.markets[market].book.orders)
+
+
+def get_order(state: State, market: int, order_id: int) -> OpenOrder | None:
+    """Return a live order by id."""
+    order = state.markets[market].book.orders.get(order_id)
+    return None if order is None else _view_order(order)
+
+
+def get_open_orders(state: State, owner: bytes, limit: int = 10_000) -> list[OpenOrder]:
+    """Return an account's live orders over all sub-accounts and markets, oldest first."""
+    account = state.by_address.get(owner)
+    if account is None:
+        return []
+    orders = [o for trader in account.traders.values() for o in trader.orders.values()]
+    orders.sort(key=lambda order: order.id)
+    return [_view_order(order) for order in orders[:limit]]
+
+
+def _view_order(order: Order) -> OpenOrder:
+    trader: Trader = order.trader
+    return OpenOrder(
+        order.id,
+        trader.market,
+        trader.number,
+        trader.sub,
+        order.side,
+        order.price,
+        order.size,
+        order.total,
+        order.tif,
+        order.client_id,
+        order.level is not None,
+    )
+
+
+def get_balances(state: State, owner: bytes) -> list[BalanceView]:
+    """Return an account's balances in order of their first credit; empty if it is unknown."""
+    account = state.by_address.get(owner)
+    if account is None:
+        return []
+    return [BalanceView(b.sub, b.asset, b.free, b.held) for b in account.entries]
+
+
+def get_account(state: State, owner: bytes) -> Account | None:
+    """Return an account by address."""
+    return state.by_address.get(owner)
+
+
+def get_keys(state: State, owner: bytes) -> list[KeyView]:
+    """Return the session keys an account ever granted, oldest first."""
+    account = state.by_address.get(owner)
+    if account is None:
+        return []
+    found = []
+    for address in state.keys_by_number:
+        key = state.keys[address]
+        if key.account == account.number:
+            found.append(
+                KeyView(
+                    address,
+                    key.expiry_ms,
+                    key.actions,
+                    key.markets,
+                    key.notional_cap,
+                    key.cancel_on_revoke,
+                    key.revoked,
+                )
+            )
+    return found
+
+
+def get_commits(state: State, owner: bytes) -> list[CommitView]:
+    """Return an account's live commits by market and batch."""
+    account = state.by_address.get(owner)
+    if account is None:
+        return []
+    found = [
+        CommitView(market.id, commit.batch, commit.commit_hash, commit.state)
+        for market, commit in _iterate_commits(state)
+        if commit.account is account
+    ]
+    found.sort()
+    return found
+
+
+def _iterate_commits(state: State) -> Iterator[tuple[Market, Commitment]]:
+    for market in state.markets:
+        for commit in market.commits.values():
+            yield market, commit

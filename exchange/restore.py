@@ -1,0 +1,268 @@
+"""Rebuild the state from a snapshot's chunks.
+
+Rule: chunks come from strangers: every one is decoded by type, every reference is checked, and a
+snapshot whose parts contradict its head is refused with InvalidMessage. The caller compares the
+rebuilt state root with a certified one before it uses the state.
+
+Spec: docs/spec/exchange.md#snapshots
+Deviations: none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final, TypeVar
+
+import msgspec
+
+from exchange.accounts import SessionKey, Trader
+from exchange.batch import WAITING, Batch, CancelRequest, Commitment, Entry, Group, Ticket
+from exchange.genesis import ExchangeGenesis
+from exchange.market import Market
+from exchange.order_book import Order
+from exchange.outcome import Receipt
+from exchange.roots import compute_account_leaf, compute_entry_leaf
+from exchange.settlement import compute_hold, enlist
+from exchange.snapshot import ACCOUNTS, HEAD, REST, WITHDRAWALS
+from exchange.snapshot_records import (
+    VERSION,
+    AccountRecord,
+    BatchRecord,
+    CommitRecord,
+    HeadRecord,
+    MarketRecord,
+    OrderRecord,
+    ReplaceRecord,
+    RestRecord,
+    TicketRecord,
+)
+from exchange.state import State
+from primitives.errors import InvalidMessage
+from primitives.keccak import keccak256
+
+EARLIER: Final = -1
+"""Height of tickets from before the snapshot: their status always comes as a resolution."""
+T = TypeVar("T")
+
+
+def restore(genesis: ExchangeGenesis, chunks: Sequence[bytes]) -> State:
+    """Rebuild the state. Raises InvalidMessage on anything that no honest node would have written."""
+    try:
+        return _restore(genesis, chunks)
+    except (KeyError, IndexError, AssertionError, OverflowError) as error:
+        raise InvalidMessage(f"inconsistent snapshot: {error!r}") from error
+
+
+def _restore(genesis: ExchangeGenesis, chunks: Sequence[bytes]) -> State:
+    if not chunks:
+        raise InvalidMessage("a snapshot has at least a head")
+    pairs = [_decode(chunk, tuple[int, msgspec.Raw]) for chunk in chunks]
+    kinds = [kind for kind, _ in pairs]
+    if kinds != sorted(kinds) or kinds.count(HEAD) != 1 or kinds[-1] > REST:
+        raise InvalidMessage("snapshot chunks are out of order")
+    head = _decode(bytes(pairs[0][1]), HeadRecord)
+    accounts: list[AccountRecord] = []
+    leaves = rest = b""
+    for kind, content in pairs[1:]:
+        if kind == ACCOUNTS:
+            accounts += _decode(bytes(content), list[AccountRecord])
+        elif kind == WITHDRAWALS:
+            leaves += _decode(bytes(content), bytes)
+        else:
+            rest += _decode(bytes(content), bytes)
+    sizes = (len(accounts), len(leaves), len(rest))
+    if head.version != VERSION or sizes != (head.accounts, 32 * head.withdrawals, head.rest_bytes):
+        raise InvalidMessage("the snapshot's parts contradict its head")
+    state = State(genesis)
+    if head.height and state.is_checkpoint(head.height) and keccak256(rest) != head.rest_word:
+        raise InvalidMessage("the rest dump does not match its word")
+    state.fills_word = head.fills_word
+    state.effects_word = head.effects_word
+    state.rest_word = head.rest_word
+    _load_accounts(state, accounts)
+    state.withdrawals.extend([leaves[i : i + 32] for i in range(0, len(leaves), 32)])
+    _load_rest(state, _decode(rest, RestRecord))
+    if state.height != head.height:
+        raise InvalidMessage("head and rest name different heights")
+    state.log.clear()
+    return state
+
+
+def _decode(data: bytes, kind: type[T]) -> T:
+    try:
+        return msgspec.msgpack.decode(data, type=kind)
+    except (msgspec.MsgspecError, ValueError, RecursionError) as error:
+        raise InvalidMessage(f"snapshot: {error}") from error
+
+
+def _load_accounts(state: State, records: list[AccountRecord]) -> None:
+    """Open accounts in order of number and rebuild their tree."""
+    leaves: dict[int, bytes] = {}
+    for number, record in enumerate(records):
+        account = state.open_account(record.owner)
+        if account.number != number:
+            raise InvalidMessage("two accounts have one owner")
+        for position, entry in enumerate(record.entries):
+            if entry.asset >= len(state.assets):
+                raise InvalidMessage("a balance of an unknown asset")
+            balance = account.open_balance(entry.sub, entry.asset)
+            if balance.position != position:
+                raise InvalidMessage("an account has two balances of one asset")
+            balance.free = int.from_bytes(entry.free, "big")
+            balance.held = int.from_bytes(entry.held, "big")
+            account.leaves[position] = compute_entry_leaf(balance)
+        if account.entries:
+            leaves[number] = compute_account_leaf(account)
+    state.accounts_tree.update(leaves)
+
+
+def _load_rest(state: State, rest: RestRecord) -> None:
+    state.height = rest.height
+    state.time_ms = rest.time_ms
+    state.next_order = rest.next_order
+    for kept, stored in (
+        (state.fees, rest.fees),
+        (state.fees_shared, rest.fees_shared),
+        (state.deposited, rest.deposited),
+        (state.withdrawn, rest.withdrawn),
+    ):
+        if len(stored) != len(kept):
+            raise InvalidMessage("the snapshot has another number of assets")
+        kept[:] = [int.from_bytes(amount, "big") for amount in stored]
+    if len(rest.vaults) != len(state.vaults) or len(rest.markets) != len(state.markets):
+        raise InvalidMessage("the snapshot has other vaults or markets")
+    for vault, cursor in zip(state.vaults.values(), rest.vaults, strict=True):
+        vault.credited = cursor.credited
+        vault.window = cursor.window
+        vault.last_hash = cursor.last_hash
+        vault.votes = dict(cursor.votes)
+    for number, key in enumerate(rest.keys):
+        state.keys_by_number.append(key.key)
+        state.keys[key.key] = SessionKey(
+            number + 1,
+            key.account,
+            key.expiry_ms,
+            key.actions,
+            key.markets,
+            int.from_bytes(key.notional_cap, "big"),
+            key.cancel_on_revoke,
+        )
+        state.keys[key.key].revoked = key.revoked
+    for signer, window in rest.nonces:
+        state.nonces[signer] = list(window)
+    for account_number, count, time_ms in rest.forfeits:
+        state.accounts[account_number].forfeit_count = count
+        state.accounts[account_number].forfeit_ms = time_ms
+    for market, stored_market in zip(state.markets, rest.markets, strict=True):
+        _load_market(state, market, stored_market)
+
+
+def _load_market(state: State, market: Market, record: MarketRecord) -> None:
+    market.last_price = record.last_price
+    for stored in (*record.bids, *record.asks):
+        market.book.rest(_load_order(state, market, stored))
+    market.book.bids.touched.clear()
+    market.book.asks.touched.clear()
+    for batch in record.batches:
+        market.batches.append(_load_batch(state, market, batch))
+
+
+def _open_trader(state: State, market: Market, account_number: int, sub: int) -> Trader:
+    account = state.accounts[account_number]
+    trader = account.get_trader(sub, market.id)
+    if trader is None:
+        quote = account.get_balance(sub, market.quote)
+        base = account.get_balance(sub, market.base)
+        if quote is None or base is None:
+            raise InvalidMessage("a trader without balances")
+        trader = account.add_trader(sub, market.id, quote, base)
+    return trader
+
+
+def _load_order(state: State, market: Market, record: OrderRecord) -> Order:
+    trader = _open_trader(state, market, record.account, record.sub)
+    order = Order(
+        record.id,
+        trader,
+        record.side,
+        record.price,
+        record.size,
+        record.tif,
+        record.stp,
+        record.client_id,
+        record.grant,
+    )
+    order.total = record.total
+    order.held = compute_hold(market, order.side, order.price, order.size)
+    enlist(market, order)
+    return order
+
+
+def _load_ticket(record: TicketRecord) -> Ticket:
+    return Ticket(Receipt(record.action_id, -1, [], []), EARLIER, record.op)
+
+
+def _load_batch(state: State, market: Market, record: BatchRecord) -> Batch:
+    batch = Batch(record.height, record.block_hash)
+    batch.next_hash = record.next_hash
+    batch.open_blocks = record.open_blocks
+    batch.first_open_ms = record.first_open_ms
+    batch.first_opener = record.first_opener
+    batch.two_openers = record.two_openers
+    for cancel in record.cancels:
+        trader = _open_trader(state, market, cancel.account, cancel.sub)
+        ticket = None if cancel.ticket is None else _load_ticket(cancel.ticket)
+        batch.cancels.append(
+            CancelRequest(
+                trader, cancel.order_id, cancel.before, cancel.grant, cancel.reason, ticket
+            )
+        )
+    for stored_group in record.groups:
+        group = Group(stored_group.action_id)
+        batch.groups.append(group)
+        for waiting in stored_group.entries:
+            ticket = _load_ticket(TicketRecord(stored_group.action_id, waiting.op))
+            if waiting.replace is not None:
+                group.entries.append(_load_replace(state, market, waiting.replace, ticket))
+            elif waiting.order is not None:
+                group.entries.append(Entry(_load_order(state, market, waiting.order), ticket))
+    for commit in record.commits:
+        commitment = _load_commit(state, market, record.height, commit)
+        batch.commits.append(commitment)
+        batch.unopened += commitment.state == WAITING
+    return batch
+
+
+def _load_replace(state: State, market: Market, record: ReplaceRecord, ticket: Ticket) -> Entry:
+    order = market.book.orders.get(record.order_id)
+    if order is None:  # it ended after the replacement was admitted
+        trader = _open_trader(state, market, record.account, record.sub)
+        order = Order(record.order_id, trader, record.side, record.price, 0, 0, 0, 0, 0)
+    entry = Entry(order, ticket)
+    entry.replaces = True
+    entry.price = record.price
+    entry.size = record.size
+    entry.filled = record.filled
+    entry.extra = int.from_bytes(record.extra, "big")
+    return entry
+
+
+def _load_commit(state: State, market: Market, height: int, record: CommitRecord) -> Commitment:
+    trader = _open_trader(state, market, record.account, record.sub)
+    ticket = _load_ticket(record.ticket)
+    commit = Commitment(height, trader, record.commit_hash, record.nonce_ms, ticket)
+    commit.quote_tier = int.from_bytes(record.quote_tier, "big")
+    commit.base_tier = int.from_bytes(record.base_tier, "big")
+    commit.quote_bond = int.from_bytes(record.quote_bond, "big")
+    commit.base_bond = int.from_bytes(record.base_bond, "big")
+    commit.state = record.state
+    commit.reason = record.reason
+    commit.orders = record.orders
+    commit.first_order = record.first_order
+    commit.salt = record.salt
+    commit.grant = record.grant
+    if record.open_ticket is not None:
+        commit.open_ticket = _load_ticket(record.open_ticket)
+    market.commits[(trader.number, record.commit_hash)] = commit
+    trader.account.commits += 1
+    return commit

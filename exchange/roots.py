@@ -1,0 +1,183 @@
+"""Compute the words of the state root, and the proofs that contracts check against them.
+
+Rule: every hash over the state is defined here; the contracts' `LedgerProof.sol` is its
+counterpart.
+Spec: docs/spec/exchange.md#roots
+Deviations: none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final, NamedTuple
+
+import msgspec
+
+from exchange.accounts import Account, Balance
+from exchange.limits import BALANCE_TREE_DEPTH
+from exchange.outcome import StateRoots
+from exchange.state import State
+from primitives.abi import encode_words
+from primitives.keccak import keccak256
+from primitives.merkle import EMPTY_ROOTS, leaf_hash
+
+_encoder: Final = msgspec.msgpack.Encoder()
+NO_REST: Final = bytes(32)
+"""The account leaf's last word, for positions that no asset entry holds; none exist yet."""
+
+
+class EscapeProof(NamedTuple):
+    """Everything `Settlement.escape` needs to pay one entry, against the state root of one height."""
+
+    words: StateRoots
+    account: int
+    owner: bytes
+    rest_hash: bytes
+    account_siblings: list[bytes]
+    entry: int
+    sub: int
+    asset: int
+    free: int
+    held: int
+    entry_siblings: list[bytes]
+
+
+def compute_entry_leaf(balance: Balance) -> bytes:
+    """Hash one balance: keccak(0x00 ‖ sub ‖ asset ‖ free ‖ held)."""
+    return keccak256(
+        b"\0"
+        + balance.sub.to_bytes(32, "big")
+        + balance.asset.to_bytes(32, "big")
+        + balance.free.to_bytes(32, "big")
+        + balance.held.to_bytes(32, "big")
+    )
+
+
+def compute_balances_root(leaves: Sequence[bytes]) -> bytes:
+    """Hash an account's entries by position into a tree of depth 16."""
+    row = list(leaves)
+    for height in range(BALANCE_TREE_DEPTH):
+        empty = EMPTY_ROOTS[height]
+        if len(row) == 1:
+            row[0] = keccak256(row[0] + empty)
+            continue
+        if len(row) & 1:
+            row.append(empty)
+        row = [keccak256(row[i] + row[i + 1]) for i in range(0, len(row), 2)]
+    return row[0]
+
+
+def compute_account_leaf(account: Account) -> bytes:
+    """Hash an account: keccak(0x00 ‖ owner ‖ balances root ‖ rest hash)."""
+    root = compute_balances_root(account.leaves)
+    return keccak256(bytes(13) + account.owner + root + NO_REST)
+
+
+def update_accounts(state: State) -> None:
+    """Bring the accounts tree up to date with the balances touched in this block."""
+    dirty: dict[int, Account] = {}
+    for balance in state.log.touched:
+        assert balance.free >= 0
+        assert balance.held >= 0
+        balance.touched = False
+        account = balance.account
+        account.leaves[balance.position] = compute_entry_leaf(balance)
+        dirty[account.number] = account
+    leaves = {number: compute_account_leaf(account) for number, account in dirty.items()}
+    state.accounts_tree.update(leaves)
+
+
+def update_running_words(state: State) -> None:
+    """Chain this block's fills and statuses to the running words."""
+    log = state.log
+    if log.fills:
+        state.fills_word = keccak256(state.fills_word + _encoder.encode(log.fills))
+    if log.receipts or log.resolutions or log.commits:
+        effects = _encoder.encode((state.height, log.receipts, log.resolutions, log.commits))
+        state.effects_word = keccak256(state.effects_word + effects)
+
+
+def compute_deposits_word(state: State) -> bytes:
+    """Hash (chain id, vault, deposits credited) of every vault, in order of the first asset in it."""
+    words: list[int | bytes] = []
+    for (chain_id, vault), cursor in state.vaults.items():
+        words += [chain_id, vault, cursor.credited]
+    return keccak256(encode_words(*words))
+
+
+def compute_roots(state: State) -> StateRoots:
+    """Collect the seven words as of the state's height."""
+    return StateRoots(
+        state.height,
+        state.accounts_tree.root,
+        state.withdrawals.root,
+        compute_deposits_word(state),
+        state.fills_word,
+        state.effects_word,
+        state.rest_word,
+    )
+
+
+def compute_state_root(roots: StateRoots) -> bytes:
+    """Hash the seven words."""
+    return keccak256(
+        encode_words(
+            roots.height,
+            roots.accounts,
+            roots.withdrawals,
+            roots.deposits,
+            roots.fills,
+            roots.effects,
+            roots.rest,
+        )
+    )
+
+
+def compute_fees_root(state: State) -> bytes:
+    """Hash (chain id, vault, token, cumulative total) of every asset, in order of asset ids."""
+    words: list[int | bytes] = []
+    for asset in state.assets:
+        words += [asset.chain_id, asset.vault, asset.token, state.fees[asset.id]]
+    return keccak256(encode_words(*words))
+
+
+def withdrawal_proof(state: State, index: int, count: int) -> list[bytes]:
+    """Prove a withdrawal against the tree as it was with `count` leaves. Raises IndexError."""
+    return state.withdrawals.proof_at(index, count)
+
+
+def escape_proof(state: State, owner: bytes, sub: int, asset: int) -> EscapeProof | None:
+    """Prove one balance against this state's root; None if there is no such entry."""
+    account = state.by_address.get(owner)
+    balance = None if account is None else account.get_balance(sub, asset)
+    if account is None or balance is None:
+        return None
+    assert account.leaves[balance.position] == leaf_hash(
+        encode_words(sub, asset, balance.free, balance.held)
+    )
+    return EscapeProof(
+        compute_roots(state),
+        account.number,
+        owner,
+        NO_REST,
+        state.accounts_tree.proof(account.number),
+        balance.position,
+        sub,
+        asset,
+        balance.free,
+        balance.held,
+        _prove_entry(account.leaves, balance.position),
+    )
+
+
+def _prove_entry(leaves: Sequence[bytes], position: int) -> list[bytes]:
+    proof = []
+    row = list(leaves)
+    for height in range(BALANCE_TREE_DEPTH):
+        empty = EMPTY_ROOTS[height]
+        if len(row) & 1:
+            row.append(empty)
+        proof.append(row[position ^ 1])
+        row = [keccak256(row[i] + row[i + 1]) for i in range(0, len(row), 2)]
+        position >>= 1
+    return proof

@@ -1,0 +1,253 @@
+"""Turn the state into chunks of bytes.
+
+Rule: a snapshot is a pure function of the state: equal states give equal bytes on every node. The
+rest word is the keccak of the dump made here, renewed at checkpoint heights.
+
+Spec: docs/spec/exchange.md#snapshots
+Deviations: none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+import msgspec
+
+from exchange.accounts import Account
+from exchange.batch import Batch, CancelRequest, Commitment, Entry, Ticket
+from exchange.limits import SNAPSHOT_CHUNK_BYTES
+from exchange.market import Market
+from exchange.order_book import Order, Side
+from exchange.snapshot_records import (
+    VERSION,
+    AccountRecord,
+    BatchRecord,
+    CancelRecord,
+    CommitRecord,
+    EntryRecord,
+    GroupRecord,
+    HeadRecord,
+    KeyRecord,
+    MarketRecord,
+    OrderRecord,
+    ReplaceRecord,
+    RestRecord,
+    TicketRecord,
+    VaultRecord,
+    WaitingRecord,
+)
+from exchange.state import State
+from primitives.keccak import keccak256
+
+HEAD: Final = 0
+ACCOUNTS: Final = 1
+WITHDRAWALS: Final = 2
+REST: Final = 3
+
+_encoder: Final = msgspec.msgpack.Encoder()
+
+
+def snapshot(state: State) -> tuple[bytes, ...]:
+    """Encode the state; chunks are at most a little over `SNAPSHOT_CHUNK_BYTES`.
+
+    Each chunk is a MessagePack pair [kind, content]: one head, then accounts, withdrawal leaves,
+    rest.
+    """
+    rest = state.rest_dump[1] if state.rest_dump[0] == state.height else dump_rest(state)
+    head = HeadRecord(
+        VERSION,
+        state.height,
+        len(state.accounts),
+        state.withdrawals.size,
+        len(rest),
+        state.fills_word,
+        state.effects_word,
+        state.rest_word,
+    )
+    chunks = [_encoder.encode((HEAD, head))]
+    chunks += [_encoder.encode((ACCOUNTS, part)) for part in _pack_accounts(state.accounts)]
+    leaves = b"".join([state.withdrawals.leaf(i) for i in range(state.withdrawals.size)])
+    chunks += [_encoder.encode((WITHDRAWALS, part)) for part in _cut(leaves)]
+    chunks += [_encoder.encode((REST, part)) for part in _cut(rest)]
+    return tuple(chunks)
+
+
+def renew_rest_word(state: State) -> None:
+    """Hash everything that is in no tree."""
+    rest = dump_rest(state)
+    state.rest_dump = (state.height, rest)
+    state.rest_word = keccak256(rest)
+
+
+def dump_rest(state: State) -> bytes:
+    """Encode everything that is in no tree, in canonical order."""
+    record = RestRecord(
+        VERSION,
+        state.height,
+        state.time_ms,
+        state.next_order,
+        tuple(map(_encode_atoms, state.fees)),
+        tuple(map(_encode_atoms, state.fees_shared)),
+        tuple(map(_encode_atoms, state.deposited)),
+        tuple(map(_encode_atoms, state.withdrawn)),
+        tuple(
+            VaultRecord(v.credited, v.window, v.last_hash, tuple(sorted(v.votes.items())))
+            for v in state.vaults.values()
+        ),
+        tuple(_dump_key(state, key) for key in state.keys_by_number),
+        tuple((signer, tuple(state.nonces[signer])) for signer in sorted(state.nonces)),
+        tuple((a.number, a.forfeit_count, a.forfeit_ms) for a in state.accounts if a.forfeit_count),
+        tuple(_dump_market(market) for market in state.markets),
+    )
+    return _encoder.encode(record)
+
+
+def _encode_atoms(amount: int) -> bytes:
+    return amount.to_bytes(32, "big")
+
+
+def _cut(data: bytes) -> list[bytes]:
+    size = SNAPSHOT_CHUNK_BYTES
+    return [data[i : i + size] for i in range(0, len(data), size)]
+
+
+def _pack_accounts(accounts: list[Account]) -> Iterator[list[msgspec.Raw]]:
+    """Encode accounts in order of number and group them into chunks."""
+    part: list[msgspec.Raw] = []
+    size = 0
+    for account in accounts:
+        entries = tuple(
+            EntryRecord(b.sub, b.asset, _encode_atoms(b.free), _encode_atoms(b.held))
+            for b in account.entries
+        )
+        raw = _encoder.encode(AccountRecord(account.owner, entries))
+        part.append(msgspec.Raw(raw))
+        size += len(raw)
+        if size >= SNAPSHOT_CHUNK_BYTES:
+            yield part
+            part = []
+            size = 0
+    if part:
+        yield part
+
+
+def _dump_key(state: State, address: bytes) -> KeyRecord:
+    key = state.keys[address]
+    return KeyRecord(
+        address,
+        key.account,
+        key.expiry_ms,
+        key.actions,
+        key.markets,
+        _encode_atoms(key.notional_cap),
+        key.cancel_on_revoke,
+        key.revoked,
+    )
+
+
+def _dump_market(market: Market) -> MarketRecord:
+    return MarketRecord(
+        market.last_price,
+        _dump_side(market.book.bids),
+        _dump_side(market.book.asks),
+        tuple(_dump_batch(batch) for batch in market.batches),
+    )
+
+
+def _dump_side(side: Side) -> tuple[OrderRecord, ...]:
+    records: list[OrderRecord] = []
+    for key in reversed(side.keys):
+        order = side.levels[key].head
+        while order is not None:
+            records.append(_dump_order(order))
+            order = order.next
+    return tuple(records)
+
+
+def _dump_order(order: Order) -> OrderRecord:
+    return OrderRecord(
+        order.id,
+        order.account,
+        order.trader.sub,
+        order.side,
+        order.price,
+        order.size,
+        order.total,
+        order.tif,
+        order.stp,
+        order.client_id,
+        order.grant,
+    )
+
+
+def _dump_batch(batch: Batch) -> BatchRecord:
+    return BatchRecord(
+        batch.height,
+        batch.block_hash,
+        batch.next_hash,
+        batch.open_blocks,
+        batch.first_open_ms,
+        batch.first_opener,
+        batch.two_openers,
+        tuple(_dump_cancel(request) for request in batch.cancels),
+        tuple(
+            GroupRecord(group.action_id, tuple(_dump_entry(entry) for entry in group.entries))
+            for group in batch.groups
+        ),
+        tuple(_dump_commit(commit) for commit in batch.commits),
+    )
+
+
+def _dump_cancel(request: CancelRequest) -> CancelRecord:
+    return CancelRecord(
+        request.trader.number,
+        request.trader.sub,
+        request.order_id,
+        request.before,
+        request.grant,
+        request.reason,
+        None if request.ticket is None else _dump_ticket(request.ticket),
+    )
+
+
+def _dump_entry(entry: Entry) -> WaitingRecord:
+    order = entry.order
+    if not entry.replaces:
+        return WaitingRecord(entry.ticket.op, _dump_order(order), None)
+    replace = ReplaceRecord(
+        order.id,
+        order.account,
+        order.trader.sub,
+        order.side,
+        entry.price,
+        entry.size,
+        entry.filled,
+        _encode_atoms(entry.extra),
+    )
+    return WaitingRecord(entry.ticket.op, None, replace)
+
+
+def _dump_commit(commit: Commitment) -> CommitRecord:
+    return CommitRecord(
+        commit.account.number,
+        commit.trader.sub,
+        commit.commit_hash,
+        commit.nonce_ms,
+        _dump_ticket(commit.ticket),
+        _encode_atoms(commit.quote_tier),
+        _encode_atoms(commit.base_tier),
+        _encode_atoms(commit.quote_bond),
+        _encode_atoms(commit.base_bond),
+        commit.state,
+        commit.reason,
+        commit.orders,
+        commit.first_order,
+        commit.salt,
+        commit.grant,
+        None if commit.open_ticket is None else _dump_ticket(commit.open_ticket),
+    )
+
+
+def _dump_ticket(ticket: Ticket) -> TicketRecord:
+    return TicketRecord(ticket.receipt.action_id, ticket.op)

@@ -1,0 +1,200 @@
+"""The shape of a snapshot's parts.
+
+Rule: shape only; `snapshot.py` fills these records and reads them back. Amounts are 32 big-endian
+bytes.
+Spec: docs/spec/exchange.md#snapshots
+Deviations: none.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from msgspec import Meta, Struct
+
+from exchange.operations import Address, Hash32, Place
+
+Atoms = Annotated[bytes, Meta(min_length=32, max_length=32)]
+VERSION = 1
+
+
+class Record(Struct, frozen=True, array_like=True, forbid_unknown_fields=True, gc=False):
+    """Base of all snapshot records."""
+
+
+class EntryRecord(Record, frozen=True):
+    """One balance."""
+
+    sub: int
+    asset: int
+    free: Atoms
+    held: Atoms
+
+
+class AccountRecord(Record, frozen=True):
+    """One account; its number is its place."""
+
+    owner: Address
+    entries: tuple[EntryRecord, ...]
+
+
+class KeyRecord(Record, frozen=True):
+    """One session key; its number is its place plus one."""
+
+    key: Address
+    account: int
+    expiry_ms: int
+    actions: int
+    markets: tuple[int, ...]
+    notional_cap: Atoms
+    cancel_on_revoke: bool
+    revoked: bool
+
+
+class VaultRecord(Record, frozen=True):
+    """A vault's cursor and the votes for its next window."""
+
+    credited: int
+    window: int
+    last_hash: Hash32
+    votes: tuple[tuple[Address, Hash32], ...]
+
+
+class OrderRecord(Record, frozen=True):
+    """One live order; what it holds follows from price and size."""
+
+    id: int
+    account: int
+    sub: int
+    side: int
+    price: int
+    size: int
+    total: int
+    tif: int
+    stp: int
+    client_id: int
+    grant: int
+
+
+class TicketRecord(Record, frozen=True):
+    """Where a pending status belongs."""
+
+    action_id: Hash32
+    op: int
+
+
+class CancelRecord(Record, frozen=True):
+    """One waiting cancel."""
+
+    account: int
+    sub: int
+    order_id: int
+    before: int
+    grant: int
+    reason: int
+    ticket: TicketRecord | None
+
+
+class ReplaceRecord(Record, frozen=True):
+    """A waiting replacement; the order may be gone by now."""
+
+    order_id: int
+    account: int
+    sub: int
+    side: int
+    price: int
+    size: int
+    filled: int
+    extra: Atoms
+
+
+class WaitingRecord(Record, frozen=True):
+    """One entry of a group: exactly one of the two is set."""
+
+    op: int
+    order: OrderRecord | None
+    replace: ReplaceRecord | None
+
+
+class GroupRecord(Record, frozen=True):
+    """The entries of one action."""
+
+    action_id: Hash32
+    entries: tuple[WaitingRecord, ...]
+
+
+class CommitRecord(Record, frozen=True):
+    """One sealed commit."""
+
+    account: int
+    sub: int
+    commit_hash: Hash32
+    nonce_ms: int
+    ticket: TicketRecord
+    quote_tier: Atoms
+    base_tier: Atoms
+    quote_bond: Atoms
+    base_bond: Atoms
+    state: int
+    reason: int
+    orders: tuple[Place, ...]
+    first_order: int
+    salt: bytes
+    grant: int
+    open_ticket: TicketRecord | None
+
+
+class BatchRecord(Record, frozen=True):
+    """One waiting batch."""
+
+    height: int
+    block_hash: Hash32
+    next_hash: bytes
+    open_blocks: int
+    first_open_ms: int
+    first_opener: int
+    two_openers: bool
+    cancels: tuple[CancelRecord, ...]
+    groups: tuple[GroupRecord, ...]
+    commits: tuple[CommitRecord, ...]
+
+
+class MarketRecord(Record, frozen=True):
+    """One market: bids and asks from the best level, each level by time, then what waits."""
+
+    last_price: int
+    bids: tuple[OrderRecord, ...]
+    asks: tuple[OrderRecord, ...]
+    batches: tuple[BatchRecord, ...]
+
+
+class RestRecord(Record, frozen=True):
+    """Everything that is in no tree; the rest word is the keccak of its encoding."""
+
+    version: int
+    height: int
+    time_ms: int
+    next_order: int
+    fees: tuple[Atoms, ...]
+    fees_shared: tuple[Atoms, ...]
+    deposited: tuple[Atoms, ...]
+    withdrawn: tuple[Atoms, ...]
+    vaults: tuple[VaultRecord, ...]
+    keys: tuple[KeyRecord, ...]
+    nonces: tuple[tuple[Address, tuple[int, ...]], ...]
+    forfeits: tuple[tuple[int, int, int], ...]
+    """(account number, forfeit count, time of the last one) where the count is not zero."""
+    markets: tuple[MarketRecord, ...]
+
+
+class HeadRecord(Record, frozen=True):
+    """The first chunk: what the other chunks add up to."""
+
+    version: int
+    height: int
+    accounts: int
+    withdrawals: int
+    rest_bytes: int
+    fills_word: Hash32
+    effects_word: Hash32
+    rest_word: Hash32

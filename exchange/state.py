@@ -1,0 +1,116 @@
+"""The whole replicated state of the exchange.
+
+Rule: state changes only through `exchange.execute`; everything that can influence a later block is
+here and is part of a snapshot.
+Spec: docs/spec/exchange.md#state
+Deviations: none.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from exchange.accounts import Account, SessionKey
+from exchange.genesis import AssetConfig, ExchangeGenesis
+from exchange.market import BlockLog, Market
+from exchange.vaults import Vault
+from primitives.merkle import AppendTree, DenseTree
+
+INSURANCE: Final = 0
+"""Account number of the insurance fund; its owner is the zero address, which nobody can sign for.
+"""
+ZERO32: Final = bytes(32)
+
+
+class Asset:
+    """One asset's identity on its chain."""
+
+    __slots__ = ("chain_id", "id", "name", "token", "vault")
+
+    def __init__(self, asset_id: int, config: AssetConfig) -> None:
+        self.id: Final[int] = asset_id
+        self.name: Final[str] = config.name
+        self.chain_id: Final[int] = config.chain_id
+        self.vault: Final[bytes] = config.vault_bytes
+        self.token: Final[bytes] = config.token_bytes
+
+
+class State:
+    """The exchange after block `height`; height 0 is genesis."""
+
+    __slots__ = (
+        "accounts",
+        "accounts_tree",
+        "assets",
+        "by_address",
+        "deposited",
+        "effects_word",
+        "fees",
+        "fees_shared",
+        "fills_word",
+        "genesis",
+        "height",
+        "keys",
+        "keys_by_number",
+        "log",
+        "markets",
+        "next_order",
+        "nonces",
+        "rest_dump",
+        "rest_word",
+        "time_ms",
+        "vaults",
+        "withdrawals",
+        "withdrawn",
+    )
+
+    def __init__(self, genesis: ExchangeGenesis) -> None:
+        self.genesis: Final[ExchangeGenesis] = genesis
+        self.height: int = 0
+        self.time_ms: int = 0
+        self.log: Final[BlockLog] = BlockLog()
+        self.assets: Final[list[Asset]] = [Asset(i, c) for i, c in enumerate(genesis.assets)]
+        count = len(self.assets)
+        self.fees: Final[list[int]] = [0] * count
+        """Cumulative fees charged per asset."""
+        self.fees_shared: Final[list[int]] = [0] * count
+        """Cumulative fees credited to validators per asset."""
+        self.deposited: Final[list[int]] = [0] * count
+        self.withdrawn: Final[list[int]] = [0] * count
+        self.markets: Final[list[Market]] = [
+            Market(i, config, genesis.open_window_ms, self.log, self.fees)
+            for i, config in enumerate(genesis.markets)
+        ]
+        self.accounts: Final[list[Account]] = []
+        self.by_address: Final[dict[bytes, Account]] = {}
+        self.keys: Final[dict[bytes, SessionKey]] = {}
+        """Every session key ever granted, by address."""
+        self.keys_by_number: Final[list[bytes]] = []
+        """Addresses of granted keys; number n stands at n - 1."""
+        self.nonces: Final[dict[bytes, list[int]]] = {}
+        """The highest nonces used per signing key, ascending."""
+        self.next_order: int = 1
+        self.vaults: Final[dict[tuple[int, bytes], Vault]] = {}
+        for asset in self.assets:
+            self.vaults.setdefault((asset.chain_id, asset.vault), Vault())
+        self.withdrawals: AppendTree = AppendTree()
+        self.accounts_tree: DenseTree = DenseTree()
+        self.fills_word: bytes = ZERO32
+        self.effects_word: bytes = ZERO32
+        self.rest_word: bytes = ZERO32
+        self.rest_dump: tuple[int, bytes] = (-1, b"")
+        """Height and bytes of the last dump behind the rest word, kept for the snapshot."""
+        self.open_account(bytes(20))
+
+    def open_account(self, owner: bytes) -> Account:
+        """Return the account of an address, numbered now if it is new."""
+        account = self.by_address.get(owner)
+        if account is None:
+            account = Account(len(self.accounts), owner)
+            self.accounts.append(account)
+            self.by_address[owner] = account
+        return account
+
+    def is_checkpoint(self, height: int) -> bool:
+        """Tell whether fees are shared and the rest word is renewed at a height."""
+        return height % self.genesis.checkpoint_interval == 0

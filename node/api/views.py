@@ -285,17 +285,6 @@ class Fill(View, frozen=True, kw_only=True):
     time_ms: int
 
 
-class AccountUpdate(View, frozen=True, kw_only=True):
-    """What one block changed for one account."""
-
-    address: Address
-    height: int
-    time_ms: int
-    orders: tuple[Order, ...]
-    fills: tuple[Fill, ...]
-    balances: tuple[Balance, ...]
-
-
 class OpStatus(View, frozen=True, kw_only=True):
     """The result of one operation of an action."""
 
@@ -312,6 +301,19 @@ class ActionReceipt(View, frozen=True, kw_only=True):
     height: int | None
     time_ms: int | None
     statuses: tuple[OpStatus, ...]
+
+
+class AccountUpdate(View, frozen=True, kw_only=True):
+    """What one block changed for one account."""
+
+    address: Address
+    height: int
+    time_ms: int
+    orders: tuple[Order, ...]
+    fills: tuple[Fill, ...]
+    balances: tuple[Balance, ...]
+    receipts: tuple[ActionReceipt, ...] = ()
+    """Actions that this block executed, and again those whose pending operations it has ended."""
 
 
 class SubmitResult(View, frozen=True, kw_only=True, omit_defaults=True):

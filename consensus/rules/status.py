@@ -1,0 +1,74 @@
+"""Tell others where I stand; stay silent while I may have forgotten my own votes.
+
+Rule: a status is a claim and moves nothing. A silent replica asks all peers; it votes again when
+a view is final that lies above everything that peers of a quorum's weight were in or saw from me.
+Spec: docs/spec/consensus.md §10 (Status), (Silence).
+Deviations: peers report their own view too: I entered a view only after a quorum had voted in the
+one before, so one honest reporter was at most one view behind me, whatever it saw from me.
+"""
+
+from __future__ import annotations
+
+from consensus.core import Core
+from consensus.effects import ALL, Protect
+from consensus.messages import GetCertificates, GetStatus, Status
+from consensus.rules.fetch import ask_range, has_quota
+from consensus.timers import Timer
+
+VIEWS_BEHIND_REPORTER = 1  # how far I may have been ahead of every honest reporter
+
+
+def on_status_timer(core: Core) -> None:
+    """Tell everybody where I stand; ask again while silent."""
+    core.send(ALL, make_status(core, nonce=0, seen_view=0))
+    if core.is_silent:
+        ask_all(core)
+    core.set_timer(Timer.STATUS, core.config.timing.retry_ms)
+    ask_range(core)
+
+
+def ask_all(core: Core) -> None:
+    """Ask everybody for a fresh status."""
+    core.send(ALL, GetStatus(core.status_nonce))
+
+
+def make_status(core: Core, *, nonce: int, seen_view: int) -> Status:
+    """Return my position."""
+    return Status(
+        nonce, core.config.epoch, core.view, core.final_view(), core.tip.height, seen_view
+    )
+
+
+def on_get_status(core: Core, sender: int, question: GetStatus) -> None:
+    """Answer with my position and the highest view in which I saw a vote of the sender."""
+    if not has_quota(core, sender):
+        return
+    seen_view = core.seen_views.get(sender, 0)
+    core.send(sender, make_status(core, nonce=question.nonce, seen_view=seen_view))
+
+
+def on_status(core: Core, sender: int, status: Status) -> None:
+    """Note a claim, ask for its proof if it is news; count it as a report while silent."""
+    if not has_quota(core, sender) or status.epoch != core.config.epoch:
+        return
+    core.claims[sender] = status.final_height
+    if status.final_view > core.final_view():
+        core.send(sender, GetCertificates(core.config.epoch, status.final_view))
+    ask_range(core)
+    if core.is_silent and status.nonce == core.status_nonce:
+        core.reports[sender] = max(status.view, status.seen_view, status.final_view)
+
+
+def try_speak(core: Core) -> None:
+    """End the silence once nothing that I may have said can matter any more."""
+    if not core.is_silent or core.committee.weight(core.reports) < core.committee.quorum:
+        return
+    forgotten = max(core.reports.values()) + VIEWS_BEHIND_REPORTER
+    if core.tip.view <= forgotten:
+        return
+    record = core.guard.raise_floor(core.config.epoch, core.tip.view)
+    if record is not None:
+        core.records.append(Protect(record))
+        core.must_sync = True
+    core.is_silent = False
+    core.stir(fresh=True)

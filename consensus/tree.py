@@ -1,0 +1,80 @@
+"""Hold the blocks above the last final one, and the newest final ones for peers that lag.
+
+Rule: a block enters only after its body was checked against its header; what finality excluded
+leaves.
+Spec: docs/spec/consensus.md §8. Deviations: none.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+
+from consensus.block import Block
+from consensus.limits import FINAL_BLOCKS_KEPT
+from primitives.errors import StateDiverged
+
+
+@dataclass(frozen=True, slots=True)
+class Path:
+    """The blocks above a final tip up to a block, or what is missing of them."""
+
+    blocks: tuple[Block, ...]  # oldest first; the known upper part when one is missing
+    missing: bytes | None
+
+
+class BlockTree:
+    """Blocks by hash. Final blocks stay for FINAL_BLOCKS_KEPT heights."""
+
+    def __init__(self) -> None:
+        self._blocks: dict[bytes, Block] = {}
+        self._final: deque[bytes] = deque()
+
+    def __len__(self) -> int:
+        return len(self._blocks)
+
+    def get(self, block_hash: bytes) -> Block | None:
+        """Return a block in memory."""
+        return self._blocks.get(block_hash)
+
+    def newest(self, count: int) -> tuple[Block, ...]:
+        """Return the blocks added last, oldest first."""
+        return tuple(self._blocks.values())[-count:]
+
+    def add(self, block: Block) -> None:
+        """Keep a block whose body was checked."""
+        self._blocks.setdefault(block.hash, block)
+
+    def path(self, tip_hash: bytes, tip_height: int, block_hash: bytes) -> Path:
+        """Walk from a block down to the final tip.
+
+        Raises StateDiverged when the block's chain passes the tip's height without meeting it.
+        """
+        walked: list[Block] = []
+        wanted = block_hash
+        while wanted != tip_hash:
+            block = self._blocks.get(wanted)
+            if block is None:
+                return Path(tuple(reversed(walked)), wanted)
+            if block.height <= tip_height:
+                raise StateDiverged(
+                    f"block {block_hash.hex()} does not descend from final block {tip_height}"
+                )
+            walked.append(block)
+            wanted = block.parent_hash
+        return Path(tuple(reversed(walked)), None)
+
+    def settle(self, final: tuple[Block, ...]) -> None:
+        """Move blocks to the final ones and drop everything that they exclude."""
+        tip = final[-1]
+        for block in final:
+            self._final.append(block.hash)
+        kept = set(self._final)
+        for block_hash in [
+            block_hash
+            for block_hash, block in self._blocks.items()
+            if block.view <= tip.view and block_hash not in kept
+        ]:
+            del self._blocks[block_hash]
+        while len(self._final) > FINAL_BLOCKS_KEPT:
+            self._blocks.pop(self._final.popleft(), None)

@@ -1,0 +1,77 @@
+"""Keep what a simulated node wrote, and lose what it did not sync.
+
+Rule: a crash keeps everything synced and a random prefix of the rest, cut anywhere, even inside a
+record, sometimes with rubbish behind it.
+Spec: docs/spec/wire-consensus.md (Journal). Deviations: none.
+"""
+
+from __future__ import annotations
+
+import random
+
+from consensus.effects import Final
+from consensus.journal import Damage, Framer, Scan, scan_journal
+
+RUBBISH_BYTES = 40
+
+
+class Disk:
+    """Journal file, guard database and block store of one node."""
+
+    def __init__(self) -> None:
+        self.journal = bytearray()
+        self.journal_synced = 0
+        self.framer = Framer()
+        self.guard: list[bytes] = []
+        self.guard_synced = 0
+        self.store: list[Final] = []
+        self.store_synced = 0
+        self.torn_tails = 0
+        self.is_journal_lost = False
+
+    def append(self, record: bytes) -> None:
+        self.journal += self.framer.frame(record)
+
+    def sync_journal(self) -> None:
+        self.journal_synced = len(self.journal)
+        self.framer.acknowledge()
+
+    def sync_guard(self) -> None:
+        self.guard_synced = len(self.guard)
+
+    def keep_final(self, final: Final) -> None:
+        height = final.block.height
+        if height <= len(self.store):
+            return
+        assert height == len(self.store) + 1, "final blocks come in order"
+        self.store.append(final)
+
+    def sync_store(self) -> None:
+        self.store_synced = len(self.store)
+
+    def crash(self, rng: random.Random, *, loses_journal: bool) -> None:
+        """Lose a random part of what was not synced."""
+        keep = rng.randint(self.journal_synced, len(self.journal))
+        del self.journal[keep:]
+        if keep > self.journal_synced and rng.random() < 0.3:
+            self.journal += rng.randbytes(rng.randint(1, RUBBISH_BYTES))
+        del self.guard[rng.randint(self.guard_synced, len(self.guard)) :]
+        del self.store[rng.randint(self.store_synced, len(self.store)) :]
+        self.sync_guard()
+        self.sync_store()
+        if loses_journal:
+            self.is_journal_lost = True
+            damage = rng.random()
+            if damage < 0.5 or not self.journal:
+                self.journal.clear()
+            else:
+                self.journal[rng.randrange(len(self.journal))] ^= 1
+
+    def reopen(self) -> Scan:
+        """Scan the journal, cut what is damaged, be ready to append."""
+        scan = scan_journal(bytes(self.journal))
+        self.torn_tails += scan.damage is Damage.TORN_TAIL
+        del self.journal[scan.intact_bytes :]
+        self.journal_synced = len(self.journal)
+        self.framer = Framer(len(self.journal))
+        return scan

@@ -1,0 +1,117 @@
+"""Check the invariants of the protocol after every step of a simulated network.
+
+Rule: no fork; per honest member and view one N, one F, never X with N or F after it; no two
+certificates in conflict; equal roots; evidence and blame never against an honest member.
+Spec: docs/spec/consensus.md (How it is proven). Deviations: none.
+"""
+
+from __future__ import annotations
+
+from consensus.application import Roots
+from consensus.certificate import Certificate
+from consensus.effects import Blame, Final
+from consensus.evidence import Evidence
+from consensus.messages import Propose
+from consensus.records import decode_record
+from consensus.vote import Kind, Vote
+from tests.simulation.ledger import GENESIS_ROOTS, execute
+
+CERTIFICATE_TAG = 3
+
+
+class Monitor:
+    """Everything that was ever said and done in one network."""
+
+    def __init__(self, world) -> None:
+        self.world = world
+        self.voted: dict[tuple[int, int], dict[Kind, bytes]] = {}
+        self.twins: set[tuple[int, int, Kind, bytes]] = set()
+        self.twin_kinds: dict[tuple[int, int, Kind], int] = {}
+        self.certified: dict[int, dict[Kind, bytes]] = {}
+        self.chain: list[bytes] = []
+        self.roots = [GENESIS_ROOTS]
+        self.delivered: dict[tuple[int, int], int] = {}
+        self.convicted: set[int] = set()
+        self.two_faced = 0
+
+    def on_send(self, node, message) -> None:
+        if isinstance(message, Vote):
+            if message.signer == node.index:
+                self.on_own_vote(node, message.kind, message.view, message.block_hash)
+        elif isinstance(message, Propose):
+            from consensus.header import decode_header, hash_header
+
+            header = decode_header(message.block.header)
+            self.on_own_vote(node, Kind.NOTARIZE, header.view, hash_header(message.block.header))
+        elif isinstance(message, Certificate):
+            self.on_certificate(message)
+
+    def on_own_vote(self, node, kind: Kind, view: int, block_hash: bytes) -> None:
+        if not node.is_honest:
+            self.on_two_faced(node.index, view, kind, block_hash)
+            return
+        said = self.voted.setdefault((node.index, view), {})
+        if said.get(kind, block_hash) != block_hash:
+            self.world.fail(f"honest {node.index} voted {kind.name} twice in view {view}")
+        said[kind] = block_hash
+        if Kind.NULLIFY in said and Kind.FINALIZE in said:
+            self.world.fail(f"honest {node.index} nullified and finalized view {view}")
+
+    def on_two_faced(self, index: int, view: int, kind: Kind, block_hash: bytes) -> None:
+        if (index, view, kind, block_hash) not in self.twins:
+            self.twins.add((index, view, kind, block_hash))
+            count = self.twin_kinds[index, view, kind] = (
+                self.twin_kinds.get((index, view, kind), 0) + 1
+            )
+            self.two_faced += count > 1
+
+    def on_record(self, node, record: bytes) -> None:
+        """Look at every certificate that a replica accepts: it journals each of them."""
+        if record[1] == CERTIFICATE_TAG:
+            certificate = decode_record(record)
+            assert isinstance(certificate, Certificate)
+            self.on_certificate(certificate)
+
+    def on_certificate(self, certificate: Certificate) -> None:
+        view, kind = certificate.view, certificate.kind
+        held = self.certified.setdefault(view, {})
+        if held.get(kind, certificate.block_hash) != certificate.block_hash:
+            self.world.fail(f"two {kind.name} certificates in view {view}")
+        held[kind] = certificate.block_hash
+        if Kind.NULLIFY in held and Kind.FINALIZE in held:
+            self.world.fail(f"view {view} is nullified and finalized")
+        notarized, final = held.get(Kind.NOTARIZE), held.get(Kind.FINALIZE)
+        if final is not None and notarized is not None and final != notarized:
+            self.world.fail(f"view {view} finalized another block than it notarized")
+
+    def on_final(self, node, final: Final) -> None:
+        if not node.is_honest:
+            return
+        block = final.block
+        height = block.height
+        if final.certificate is not None:
+            self.on_certificate(final.certificate)
+        last = self.delivered.get(node.key, 0)
+        if height > last + 1:
+            self.world.fail(f"honest {node.index} skipped final height {last + 1}")
+        self.delivered[node.key] = max(last, height)
+        if height <= len(self.chain):
+            if self.chain[height - 1] != block.hash:
+                self.world.fail(f"fork at height {height} by {node.index}")
+            return
+        self.chain.append(block.hash)
+        self.roots.append(execute(self.roots[-1], block))
+        header = block.header
+        stated = Roots(header.state_root, header.fees_root)
+        if stated != self.roots[header.executed_height]:
+            self.world.fail(f"final block {height} states false roots")
+
+    def on_accuse(self, node, evidence: Evidence) -> None:
+        if node.is_honest:
+            self.convicted.add(evidence.offender)
+            if evidence.offender not in self.world.scenario.byzantine:
+                self.world.fail(f"honest {evidence.offender} was convicted")
+
+    def on_blame(self, node, blame: Blame) -> None:
+        if node.is_honest and blame.peer not in self.world.scenario.byzantine:
+            self.world.fail(f"honest {blame.peer} was blamed: {blame.error!r}")

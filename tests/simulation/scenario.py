@@ -1,0 +1,102 @@
+"""Draw one network and its misfortunes from a seed.
+
+Rule: every knob of a run is decided here, before it starts, from the seed alone.
+Spec: docs/spec/consensus.md (How it is proven). Deviations: none.
+"""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass
+
+from consensus.config import Timing
+
+TIMING = Timing(
+    gap_ms=250, leader_ms=1_000, view_ms=1_500, retry_ms=1_500, standstill_ms=4_000, fetch_ms=400
+)
+STABLE_MS = 14_000  # faults happen before
+LIVENESS_MS = 180_000  # after STABLE_MS every honest replica must have finalized NEW_BLOCKS
+NEW_BLOCKS = 5
+EVENTS_MAX = 1_500_000  # more is a message storm
+REAL_KEYS_EVERY = 14  # every so many seeds sign with secp256k1
+WIRE_EVERY = 8  # every so many seeds encode and decode each message
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scenario:
+    """The knobs of one run."""
+
+    seed: int
+    weights: tuple[int, ...]
+    byzantine: frozenset[int]
+    is_evil: bool  # Byzantine members also send what no honest code would
+    loss: float
+    duplication: float
+    delay_ms: float  # mean of an exponential
+    tail: float  # share of messages that take seconds
+    has_partitions: bool
+    crash_per_effect: float
+    crash_per_tick: float
+    power_cut_share: float  # of crashes, those that hit everybody
+    journal_loss: int | None  # the member that loses its journal in crashes
+    skew_ms: int  # clocks differ by up to this
+    execution_ms: int  # mean time to execute a block
+    fsync_ms: int
+    has_real_keys: bool
+    is_on_wire: bool
+    work: float  # new actions per second
+
+
+def draw_scenario(seed: int) -> Scenario:
+    """Return the scenario of a seed."""
+    rng = random.Random(f"scenario {seed}")
+    count = rng.choice([4, 4, 4, 5, 6, 7, 7])
+    weights, tolerated = draw_weights(rng, count)
+    mode = seed % 4  # 0: twins, 1 and 2: twins and evil proposals, 3: all honest
+    byzantine = draw_byzantine(rng, weights, tolerated) if mode != 3 else frozenset()
+    small = [index for index in range(count) if weights[index] <= tolerated]
+    loses_journal = mode == 3 and bool(small) and rng.random() < 0.4
+    return Scenario(
+        seed=seed,
+        weights=weights,
+        byzantine=byzantine,
+        is_evil=mode in (1, 2),
+        loss=rng.choice([0, 0.02, 0.1, 0.3]),
+        duplication=rng.choice([0, 0.05, 0.2]),
+        delay_ms=rng.choice([30, 100, 250]),
+        tail=rng.choice([0, 0.02, 0.1]),
+        has_partitions=rng.random() < 0.8,
+        crash_per_effect=rng.choice([0, 0, 0.002, 0.006]),
+        crash_per_tick=rng.choice([0, 0.1, 0.2]),
+        power_cut_share=rng.choice([0, 0.1, 0.3]),
+        journal_loss=rng.choice(small) if loses_journal else None,
+        skew_ms=rng.choice([0, 0, 50, 200]),
+        execution_ms=rng.choice([1, 20, 150]),
+        fsync_ms=rng.choice([0, 2, 30]),
+        has_real_keys=seed % REAL_KEYS_EVERY == 0,
+        is_on_wire=seed % WIRE_EVERY == 1,
+        work=rng.choice([0, 2, 8]),
+    )
+
+
+def draw_weights(rng: random.Random, count: int) -> tuple[tuple[int, ...], int]:
+    """Return weights of which at least one member's is tolerated to be faulty."""
+    while True:
+        weights = tuple(rng.randint(1, 10) for _ in range(count))
+        if rng.random() < 0.3:
+            weights = (1,) * count
+        tolerated = (sum(weights) - 1) // 3
+        if max(weights) <= max(tolerated, 1):
+            return weights, tolerated
+
+
+def draw_byzantine(rng: random.Random, weights: tuple[int, ...], tolerated: int) -> frozenset[int]:
+    """Return members whose weight the protocol tolerates, as many as fit."""
+    order = list(range(len(weights)))
+    rng.shuffle(order)
+    chosen, weight = set(), 0
+    for index in order:
+        if weight + weights[index] <= tolerated:
+            chosen.add(index)
+            weight += weights[index]
+    return frozenset(chosen)

@@ -1,0 +1,214 @@
+"""Run one network: one heap of events, one source of chance, faults before a moment, then peace.
+
+Rule: nothing but the seed enters; iteration is over lists and dicts in insertion order only.
+Spec: docs/spec/consensus.md (How it is proven). Deviations: none.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import heapq
+import random
+from dataclasses import dataclass
+
+from consensus.block import Tip
+from consensus.committee import Committee, Member
+from consensus.config import Config
+from consensus.effects import ALL, RANDOM, Send
+from consensus.leader import compute_slots
+from consensus.messages import decode_message, encode_message
+from consensus.vote import Kind
+from tests.simulation.adversary import Adversary
+from tests.simulation.keys import make_keys
+from tests.simulation.monitor import Monitor
+from tests.simulation.node import Node
+from tests.simulation.scenario import (
+    EVENTS_MAX,
+    LIVENESS_MS,
+    NEW_BLOCKS,
+    STABLE_MS,
+    TIMING,
+    Scenario,
+)
+
+DOMAIN = hashlib.sha256(b"domain").digest()
+LOSS_FOR_EVER = 0.01
+START_MS = 1_700_000_000_000
+CHECK_EVERY_MS = 500
+CALM_MS = 2_000  # how long a run goes on at least after the faults
+
+
+@dataclass
+class Stats:
+    """What happened in one run."""
+
+    events: int = 0
+    blocks: int = 0
+    crashes: int = 0
+    torn_tails: int = 0
+    partitions: int = 0
+    two_faced_votes: int = 0
+    nullified_views: int = 0
+    convictions: int = 0
+
+
+class World:
+    """One simulated network."""
+
+    epoch_ms = START_MS
+
+    def __init__(self, scenario: Scenario, *, traces: bool = False) -> None:
+        self.scenario = scenario
+        self.rng = random.Random(f"world {scenario.seed}")
+        self.now = 0
+        self.stats = Stats()
+        self.failures: list[str] = []
+        self.trace = hashlib.sha256() if traces else None
+        self.heap: list[tuple] = []
+        self.sequence = 0
+        self.bundles: set[bytes] = set()
+        self.sides: dict[tuple[int, int], int] | None = None
+        self.keys, self.verifier = make_keys(
+            scenario.seed, len(scenario.weights), is_real=scenario.has_real_keys
+        )
+        self.committee = Committee(
+            tuple(
+                Member(address=key.address, weight=weight)
+                for key, weight in zip(self.keys, scenario.weights, strict=True)
+            )
+        )
+        genesis = Tip(
+            view=0,
+            height=0,
+            hash=hashlib.sha256(b"genesis").digest(),
+            time_ms=START_MS - 10_000,
+            executed_height=0,
+        )
+        self.config = Config(
+            domain=DOMAIN,
+            epoch=1,
+            anchor=genesis,
+            seed=hashlib.sha256(b"seed %d" % scenario.seed).digest(),
+            checkpoint_interval=16,
+            timing=TIMING,
+        )
+        self.leaders = compute_slots(self.committee, self.config.seed)
+        self.monitor = Monitor(self)
+        self.nodes = {
+            (index, twin): Node(self, index, twin)
+            for index in range(len(scenario.weights))
+            for twin in range(2 if index in scenario.byzantine else 1)
+        }
+        self.of_member = {
+            index: [node for node in self.nodes.values() if node.index == index]
+            for index in range(len(scenario.weights))
+        }
+        self.honest = [node for node in self.nodes.values() if node.is_honest]
+        self.adversary = Adversary(self)
+
+    def leader(self, view: int) -> int:
+        return self.leaders[view % len(self.leaders)]
+
+    @property
+    def is_stable(self) -> bool:
+        return self.now >= STABLE_MS
+
+    def fail(self, reason: str) -> None:
+        self.failures.append(f"at {self.now} ms: {reason}")
+
+    def after(self, wait_ms: int, call, args: tuple) -> None:
+        self.sequence += 1
+        heapq.heappush(self.heap, (self.now + wait_ms, self.sequence, call, args))
+
+    def run(self) -> Stats:
+        """Run until the honest replicas proved to be alive, or something failed."""
+        for node in self.nodes.values():
+            self.after(self.rng.randrange(500), node.boot, ())
+        self.after(0, self.adversary.tick, ())
+        self.after(0, self.adversary.submit, ())
+        self.after(STABLE_MS, self.calm, ())
+        while self.heap and not self.failures and not self.is_done():
+            self.now, _, call, args = heapq.heappop(self.heap)
+            self.stats.events += 1
+            if self.trace is not None:
+                self.note(call, args)
+            call(*args)
+            if self.stats.events > EVENTS_MAX:
+                self.fail("a storm of messages")
+        return self.finish()
+
+    def calm(self) -> None:
+        """End the faults; note how far the chain is."""
+        self.sides = None
+        self.goal = len(self.monitor.chain) + NEW_BLOCKS
+        self.done_check_ms = self.now + CALM_MS
+
+    def is_done(self) -> bool:
+        if self.now < STABLE_MS or self.now < getattr(self, "done_check_ms", self.now + 1):
+            return False
+        self.done_check_ms = self.now + CHECK_EVERY_MS
+        heights = [node.replica.tip.height if node.is_up else 0 for node in self.honest]
+        if min(heights) >= self.goal:
+            return True
+        if self.now > STABLE_MS + LIVENESS_MS:
+            self.fail(f"no progress: heights {heights}, goal {self.goal}")
+        return False
+
+    def finish(self) -> Stats:
+        stats, monitor = self.stats, self.monitor
+        stats.blocks = len(monitor.chain)
+        stats.torn_tails = sum(node.disk.torn_tails for node in self.nodes.values())
+        stats.two_faced_votes = monitor.two_faced
+        stats.nullified_views = sum(Kind.NULLIFY in held for held in monitor.certified.values())
+        stats.convictions = len(monitor.convicted)
+        return stats
+
+    def note(self, call, args: tuple) -> None:
+        what = [str(self.now), call.__qualname__]
+        for arg in args:
+            is_message = hasattr(type(arg), "__struct_fields__")
+            what.append(encode_message(arg).hex() if is_message else repr(arg))
+        self.trace.update("|".join(what).encode())
+
+    def crashes_now(self, node: Node) -> bool:
+        """Decide whether the power fails between two effects."""
+        chance = self.scenario.crash_per_effect
+        if not chance or self.is_stable or not node.is_honest or self.rng.random() >= chance:
+            return False
+        self.adversary.crash(node)
+        return True
+
+    def route(self, source: Node, send: Send, lag_ms: int) -> None:
+        """Deliver a message to whom it is meant for; twins never hear each other."""
+        if send.to == ALL:
+            targets = list(self.nodes.values())
+        else:
+            index = send.to if send.to != RANDOM else self.random_peer(source.index)
+            targets = self.of_member[index]
+        for target in targets:
+            if target.index != source.index:
+                self.deliver(source, target, send.message, lag_ms)
+
+    def random_peer(self, me: int) -> int:
+        index = self.rng.randrange(len(self.of_member) - 1)
+        return index + (index >= me)
+
+    def deliver(self, source: Node, target: Node, message, lag_ms: int = 0) -> None:
+        """Put a message on its way, or lose it."""
+        rng, scenario = self.rng, self.scenario
+        if scenario.is_on_wire:
+            message = decode_message(encode_message(message))
+        if self.is_stable:
+            if rng.random() >= LOSS_FOR_EVER:
+                wait_ms = lag_ms + 20 + rng.randrange(100)
+                self.after(wait_ms, target.receive, (source.index, message))
+            return
+        if self.sides is not None and self.sides[source.key] != self.sides[target.key]:
+            return
+        for _ in range(1 + (rng.random() < scenario.duplication)):
+            if rng.random() < scenario.loss:
+                continue
+            wait_ms = lag_ms + int(rng.expovariate(1 / scenario.delay_ms))
+            if rng.random() < scenario.tail:
+                wait_ms += rng.randrange(5_000)
+            self.after(wait_ms, target.receive, (source.index, message))

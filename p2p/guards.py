@@ -1,0 +1,289 @@
+"""Make py-libp2p 0.8.1 survive hostile peers, and spend less doing it.
+
+Rule: every change to the library's inside is made here, once, for exactly one version; each says what
+upstream change would make it unnecessary, and each has a test in `tests/p2p/test_p2p_traps.py`.
+
+Guards
+    contain_streams        an exception in any inbound stream handler ends the whole `trio.run`
+                           (until: the swarm isolates handlers); also bounds streams per connection
+    contain_tasks          an exception in any task of the swarm or of pubsub ends the service, and with
+                           it `trio.run` (until: services isolate tasks that a peer's bytes start)
+    free_inbound_slots     an inbound connection keeps its slot, its task and its memory after it has
+                           closed, so a node turns deaf after `max_connections` reconnects
+                           (until: `_do_handle_inbound_connection` waits for the connection)
+    force_close            every public way to close hangs on a peer that does not read
+                           (until: `close_peer` takes a deadline)
+Speed-ups
+    yamux window           one encrypted WINDOW_UPDATE per read (until: credit is given lazily)
+    yamux write            a debug string per frame (until: lazy logging)
+    signed peer records    verified and rebuilt per RPC (until: cached upstream)
+    pubsub read            three reads per small RPC (until: buffered upstream)
+
+Spec: docs/spec/p2p.md §8 (The library); docs/adr/0040-libp2p-guards.md.
+Deviations: none.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import logging
+import time
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable
+from typing import Any, Final
+
+import libp2p.pubsub.gossipsub as gossipsub_module
+import libp2p.pubsub.pubsub as pubsub_module
+import trio
+from libp2p.io.exceptions import MessageTooLarge
+from libp2p.network.connection.raw_connection import RawConnection
+from libp2p.network.stream.exceptions import StreamEOF
+from libp2p.network.swarm import Swarm
+from libp2p.stream_muxer.yamux import yamux
+
+from p2p.limits import PENDING_PER_IP_MAX, READ_BYTES, STREAMS_PER_CONNECTION_MAX
+from primitives.errors import ConfigError
+
+log = logging.getLogger(__name__)
+
+TESTED_VERSION: Final = "0.8.1"
+_WINDOW_BYTES: Final = 1 << 20
+_RECORD_TRUST_S: Final = 600.0
+_RECORD_REUSE_S: Final = 5.0
+_RECORDS_MAX: Final = 1024
+_LAYERS: Final = ("conn", "stream", "read_writer", "read_write_closer")
+_applied = False
+
+
+def apply() -> None:
+    """Change the library, once per process. Raises ConfigError for a version that was not tested."""
+    global _applied
+    version = importlib.metadata.version("libp2p")
+    if version != TESTED_VERSION:
+        raise ConfigError(
+            f"libp2p {version} is installed, the guards are made for {TESTED_VERSION}",
+            code="P2P003",
+            fix="pip install -e . -c constraints.txt",
+        )
+    if _applied:
+        return
+    _credit_windows_lazily()
+    _write_frames_quietly()
+    _cache_peer_records()
+    _read_rpcs_buffered()
+    _free_inbound_slots()
+    _applied = True
+
+
+# --- guards ---------------------------------------------------------------------------------------
+
+
+def contain_streams(host: Any, on_fault: Callable[[str, str], None]) -> None:
+    """Contain exceptions of every inbound stream: pubsub, Bitswap, identify and our own handlers.
+
+    `on_fault(peer_id, reason)` hears of each. Call once, before the first connection.
+    """
+    inner: Callable[[Any], Awaitable[None]] = host._swarm_stream_handler
+    open_streams: dict[int, int] = {}
+
+    async def contained(stream: Any) -> None:
+        key = id(stream.muxed_conn)
+        open_streams[key] = open_streams.get(key, 0) + 1
+        try:
+            if open_streams[key] > STREAMS_PER_CONNECTION_MAX:
+                on_fault(str(stream.muxed_conn.peer_id), "too many streams")
+                await _reset(stream)
+                return
+            await inner(stream)
+        except Exception as error:  # noqa: BLE001 - the boundary where a peer's fault is contained
+            on_fault(str(stream.muxed_conn.peer_id), f"stream handler: {error!r}"[:200])
+            await _reset(stream)
+        finally:
+            open_streams[key] -= 1
+            if not open_streams[key]:
+                del open_streams[key]
+
+    host.get_network().set_stream_handler(contained)
+
+
+async def _reset(stream: Any) -> None:
+    """Reset a stream without trusting the peer to read: `reset` can block for ever."""
+    with trio.move_on_after(1):
+        try:
+            await stream.reset()
+        except Exception:  # noqa: BLE001 - the stream is gone already
+            log.debug("reset failed", exc_info=True)
+
+
+def contain_tasks(service: Any, on_fault: Callable[[str, str], None]) -> None:
+    """Contain exceptions of the tasks that a running service starts from now on."""
+    manager = service.manager
+    run_task = manager.run_task
+
+    def run_contained(function: Any, *args: Any, **options: Any) -> None:
+        async def contained() -> None:
+            try:
+                await function(*args)
+            except Exception as error:  # noqa: BLE001 - the boundary where a peer's fault is contained
+                on_fault("", f"task {getattr(function, '__name__', function)}: {error!r}"[:200])
+
+        contained.__name__ = getattr(function, "__name__", "task")
+        run_task(contained, **options)
+
+    manager.run_task = run_contained
+
+
+def _free_inbound_slots() -> None:
+    pending: dict[str, int] = {}
+
+    async def handle(self: Any, stream: Any, address: Any, failure: Any) -> None:
+        remote = stream.get_remote_address()
+        ip = str(remote[0]) if remote else ""
+        if pending.get(ip, 0) >= PENDING_PER_IP_MAX:
+            await stream.close()
+            return
+        raw = RawConnection(stream, False)
+        try:
+            pending[ip] = pending.get(ip, 0) + 1
+            try:
+                muxed = await self.upgrade_inbound_raw_conn(raw, address)
+            finally:
+                pending[ip] -= 1
+                if not pending[ip]:
+                    del pending[ip]
+            await muxed.event_closed.wait()
+        except Exception as error:  # noqa: BLE001 - whatever a stranger's handshake can raise
+            log.debug("inbound connection failed: %r", error)
+        finally:
+            with trio.move_on_after(1, shield=True):
+                try:
+                    await raw.close()
+                except Exception:  # noqa: BLE001 - closed already
+                    log.debug("close failed", exc_info=True)
+
+    Swarm._do_handle_inbound_connection = handle
+
+
+def close_connection(muxed: Any) -> bool:
+    """Close the TCP socket under one muxed connection; True when it was found.
+
+    The muxer's reader then fails and the library cleans up: the connection leaves the swarm and pubsub
+    drops the peer. Do not call `host.disconnect` first: it tries to send, and hangs.
+    """
+    layer = getattr(muxed, "secured_conn", None)
+    for _ in range(8):  # secure session → noise → raw connection → TCP stream → socket
+        if isinstance(layer, trio.SocketStream):
+            layer.socket.close()
+            return True
+        layer = next((x for n in _LAYERS if (x := getattr(layer, n, None)) is not None), None)
+        if layer is None:
+            return False
+    return False
+
+
+def force_close(swarm: Any, peer: Any) -> int:
+    """Close the sockets of all connections to `peer`; return how many."""
+    return sum(close_connection(c.muxed_conn) for c in list(swarm.get_connections(peer)))
+
+
+# --- speed-ups ------------------------------------------------------------------------------------
+
+
+def _credit_windows_lazily() -> None:
+    """Credit the window when a quarter is used, not at every read."""
+
+    async def credit(self: Any, *, bytes_read: int = 0) -> None:
+        self._pending_recv_release += bytes_read
+        if self.epoch_start == 0.0:  # the first read opens the window once
+            self.epoch_start = 1.0
+            grant = _WINDOW_BYTES - yamux.DEFAULT_WINDOW_SIZE + self._pending_recv_release
+        elif self._pending_recv_release >= _WINDOW_BYTES // 4:
+            grant = self._pending_recv_release
+        else:
+            return
+        self._pending_recv_release = 0
+        self.recv_window += grant
+        await self.send_window_update(grant)
+
+    yamux.YamuxStream._auto_tune_and_send_window_update = credit
+
+
+def _write_frames_quietly() -> None:
+    """Write a frame without building a debug string for it."""
+
+    async def write(self: Any, data: bytes) -> None:
+        async with self._write_lock:
+            await self.secured_conn.write(data)
+
+    yamux.Yamux._write_frame = write
+
+
+def _cache_peer_records() -> None:
+    """Neither verify an unchanged signed peer record nor rebuild ours with every RPC."""
+    verify = pubsub_module.maybe_consume_signed_record
+    seen: OrderedDict[Any, tuple[bytes, float]] = OrderedDict()
+
+    def consume(rpc: Any, host: Any, peer: Any) -> bool:
+        if not rpc.HasField("senderRecord"):
+            return True
+        record, known = rpc.senderRecord, seen.get(peer)
+        if known and known[0] == record and time.monotonic() - known[1] < _RECORD_TRUST_S:
+            return True
+        valid = bool(verify(rpc, host, peer))
+        if valid:
+            seen[peer] = (record, time.monotonic())
+            seen.move_to_end(peer)
+            while len(seen) > _RECORDS_MAX:
+                seen.popitem(last=False)
+        return valid
+
+    build = pubsub_module.env_to_send_in_RPC
+
+    def envelope(host: Any) -> Any:
+        known: tuple[Any, float] | None = getattr(host, "_omnibazaar_record", None)
+        if known and time.monotonic() - known[1] < _RECORD_REUSE_S:
+            return known[0]
+        built = build(host)
+        host._omnibazaar_record = (built, time.monotonic())
+        return built
+
+    for module in (pubsub_module, gossipsub_module):
+        module.maybe_consume_signed_record = consume
+        module.env_to_send_in_RPC = envelope
+
+
+def _read_rpcs_buffered() -> None:
+    """Read RPCs through a buffer: one read, and one window frame back, instead of three."""
+
+    async def read(stream: Any, length_max: int) -> bytes:
+        buffer: bytearray | None = getattr(stream, "_rpc_buffer", None)
+        if buffer is None:
+            buffer = stream._rpc_buffer = bytearray()
+        while True:
+            prefix = _decode_varint(buffer)
+            if prefix is not None:
+                start, length = prefix
+                if length > length_max:
+                    raise MessageTooLarge(f"{length} > {length_max}")
+                if len(buffer) >= start + length:
+                    message = bytes(buffer[start : start + length])
+                    del buffer[: start + length]
+                    return message
+            chunk = await stream.read(READ_BYTES)
+            if not chunk:
+                raise StreamEOF("the stream ended")
+            buffer += chunk
+
+    pubsub_module.read_varint_prefixed_bytes_limited = read
+
+
+def _decode_varint(buffer: bytearray) -> tuple[int, int] | None:
+    """Return (bytes of the prefix, its value), or None when it is not complete yet."""
+    value = 0
+    for i, byte in enumerate(buffer[:10]):
+        value |= (byte & 127) << (7 * i)
+        if byte < 128:
+            return i + 1, value
+    if len(buffer) >= 10:
+        raise MessageTooLarge("the length prefix is longer than ten bytes")
+    return None

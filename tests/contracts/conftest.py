@@ -19,9 +19,7 @@ BACKENDS = ["py-evm", *(["anvil"] if find_anvil() else [])]
 @pytest.fixture(scope="session")
 def anvil() -> Iterator[Evm]:
     """One anvil for the whole run; each test deploys afresh."""
-    chain = start_anvil(
-        chain_id=CHAIN_ID, block_ms=None, funded=[key.address for key in ACCOUNTS]
-    )
+    chain = start_anvil(chain_id=CHAIN_ID, block_ms=None, funded=[key.address for key in ACCOUNTS])
     provider = HTTPProvider(chain.url)
     rpc = HttpRpc(chain.url)
     yield Evm(rpc=rpc, web3=verify_chain(Web3(provider), CHAIN_ID))

@@ -1,7 +1,7 @@
 """Everything a contract test needs: a chain, deployed contracts, a committee and a tiny ledger.
 
 The same `World` runs on py-evm in this process and on anvil; its headers and certificates are made
-by `consensus/`, its trees by `primitives/`, so that the contracts are tested against the real thing.
+by `consensus/`, its trees by `primitives/`: the contracts are tested against the real thing.
 """
 
 from __future__ import annotations
@@ -191,7 +191,7 @@ class World:
                 for key, weight in zip(self.keys, weights or (1,) * validators, strict=True)
             )
         )
-        self.extra = [self._deploy_contract(name) for name in extra_tokens]
+        self.extra = [self.deploy_contract(name) for name in extra_tokens]
         self.plan = DeploymentPlan(
             network_id=NETWORK_ID,
             validators=tuple(
@@ -221,7 +221,7 @@ class World:
         self.tokens = {token.symbol: token.address for token in self.deployment.tokens}
         self.usdx = self.tokens["USDX"]
         self.ledger = Ledger(self.vault)
-        self.fees = {token: 0 for token in [*self.tokens.values(), *self.extra]}
+        self.fees = dict.fromkeys([*self.tokens.values(), *self.extra], 0)
         self.height = 0
         self.wallet = Wallet(evm.web3, TRADER, chain_id=CHAIN_ID)
         self.client = self.make_client(RELAYER)
@@ -405,9 +405,9 @@ class World:
             self.evm.rpc.call("eth_call", message, "latest")
         except RpcRefused as problem:
             reason = revert_reason(problem, contract)
-            assert reason is not None, problem
         else:
             raise AssertionError("the call was not refused")
+        assert reason is not None, "refused, but not by a contract"
         assert self.send(key, target, payload)["status"] == 0
         return reason
 
@@ -437,7 +437,7 @@ class World:
 
     # --- deploying ---------------------------------------------------------------------------
 
-    def _deploy_contract(self, name: str, *arguments: Any) -> bytes:
+    def deploy_contract(self, name: str, *arguments: Any) -> bytes:
         """Deploy one more contract."""
         web3 = self.evm.web3
         artifact = load_artifact(name)
@@ -460,7 +460,7 @@ class World:
     def _deploy_vault_with_extra(self) -> bytes:
         """A vault that also lists the hostile tokens."""
         listed = [token.address for token in self.deployment.tokens] + self.extra
-        return self._deploy_contract(
+        return self.deploy_contract(
             "Settlement",
             NETWORK_ID,
             self.committee.hash,

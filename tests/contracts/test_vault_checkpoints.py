@@ -131,7 +131,9 @@ def test_header_field_beyond_64_bits_is_refused(world: World) -> None:
 
 def test_forged_signature_is_refused(world: World) -> None:
     submission = world.submission()
-    stranger = replace(submission, signatures=submission.signatures[65:] + submission.signatures[:65])
+    stranger = replace(
+        submission, signatures=submission.signatures[65:] + submission.signatures[:65]
+    )
     assert world.refused_checkpoint(stranger) == "BadSignature"
 
 
@@ -195,9 +197,7 @@ def test_signer_outside_the_committee_is_refused(world: World) -> None:
 @pytest.mark.parametrize("cut", [65, 1])
 def test_missing_signature_bytes_are_refused(world: World, cut: int) -> None:
     submission = world.submission()
-    payload = _raw_checkpoint(
-        world, replace(submission, signatures=submission.signatures[:-cut])
-    )
+    payload = _raw_checkpoint(world, replace(submission, signatures=submission.signatures[:-cut]))
     assert world.refusal(payload).reason == "MalformedCertificate"
 
 
@@ -278,9 +278,7 @@ def test_boundary_hands_over_to_the_next_committee(world: World) -> None:
     next_world_keys = world.keys[::-1]
     next_members = world.members()[::-1]
     next_hash = keccak256(
-        b"".join(
-            bytes(12) + one.address + one.weight.to_bytes(32, "big") for one in next_members
-        )
+        b"".join(bytes(12) + one.address + one.weight.to_bytes(32, "big") for one in next_members)
     )
     boundary = world.submission(world.header(next_committee_hash=next_hash), descendants=2)
     done = world.client.submit_boundary(boundary, next_members, next_epoch=2)
@@ -330,7 +328,7 @@ def test_boundary_needs_a_certificate(world: World) -> None:
 def test_vault_knows_its_network(world: World) -> None:
     assert world.view("Settlement", world.vault, "networkId") == NETWORK_ID
     assert world.view("Settlement", world.vault, "domainSeparator") == world.domain
-    assert CHAIN_ID == world.evm.web3.eth.chain_id
+    assert world.evm.web3.eth.chain_id == CHAIN_ID
 
 
 def _header_tuple(header: bytes) -> tuple[int | bytes, ...]:

@@ -35,10 +35,10 @@ class ChainStore:
     def __init__(self, path: Path | str, network_id: bytes) -> None:
         """Open or create. Raises WrongNetwork, TransientError, OperatorError."""
         self.path = str(path)
-        self._database = open_database(path, CHAIN_MIGRATIONS)
+        self.database = open_database(path, CHAIN_MIGRATIONS)
         try:
-            self.read = ChainReader(self._database, self.path)
-            self._accounts = AccountRows(self._database)
+            self.read = ChainReader(self.database, self.path)
+            self._accounts = AccountRows(self.database)
             self._candles: dict[CandleKey, Candle] = {}
             self._bind_network(network_id)
             self._load_heights()
@@ -89,9 +89,9 @@ class ChainStore:
             return
         assert record.height == self._final_height + 1, "final heights have no gap"
         assert hashlib.sha256(record.node).digest() == record.cid[-32:], "the CID is of the node"
-        with transaction(self._database, self.path):
+        with transaction(self.database, self.path):
             self._insert_bundles(record)
-            self._database.conn.execute(
+            self.database.conn.execute(
                 "INSERT INTO blocks VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
                 (
                     record.height,
@@ -122,7 +122,7 @@ class ChainStore:
             )
 
     def _insert_bundles(self, record: FinalRecord) -> None:
-        self._database.conn.executemany(
+        self.database.conn.executemany(
             "INSERT INTO bundles (digest, height, size_bytes, actions, data) VALUES (?,?,?,?,?)"
             " ON CONFLICT (digest) DO UPDATE SET height = excluded.height,"
             " data = coalesce(excluded.data, data)",
@@ -167,7 +167,7 @@ class ChainStore:
     @contextlib.contextmanager
     def _account_transaction(self) -> Iterator[None]:
         try:
-            with transaction(self._database, self.path):
+            with transaction(self.database, self.path):
                 yield
                 self._accounts.flush()
         except BaseException:
@@ -176,7 +176,7 @@ class ChainStore:
         self._accounts.on_commit()
 
     def _insert_executed(self, record: ExecutedRecord, last_fill: int) -> None:
-        self._database.conn.execute(
+        self.database.conn.execute(
             "INSERT INTO executed VALUES (?,?,?,?,?,?,?,?,?,?)",
             (
                 record.height,
@@ -194,7 +194,7 @@ class ChainStore:
 
     def _insert_receipts(self, record: ExecutedRecord) -> None:
         height = record.height
-        self._database.conn.executemany(
+        self.database.conn.executemany(
             "INSERT INTO receipts VALUES (?,?,?,?,?,?,?)",
             [
                 (
@@ -211,7 +211,7 @@ class ChainStore:
         )
 
     def _resolve_receipts(self, record: ExecutedRecord) -> None:
-        connection = self._database.conn
+        connection = self.database.conn
         for resolution in record.resolutions:
             row = connection.execute(
                 "SELECT height, position, statuses FROM receipts WHERE prefix = ? AND id = ?"
@@ -229,7 +229,7 @@ class ChainStore:
 
     def _insert_fills(self, record: ExecutedRecord) -> None:
         height, time_ms, row_of = record.height, record.time_ms, self._accounts.get_row
-        self._database.conn.executemany(
+        self.database.conn.executemany(
             "INSERT INTO fills VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
             [
                 (
@@ -260,7 +260,7 @@ class ChainStore:
             Trade(market=fill.market, time_ms=record.time_ms, price=fill.price, size=fill.size)
             for fill in record.fills
         ]
-        connection = self._database.conn
+        connection = self.database.conn
         for market in {trade.market for trade in trades}:
             candle_rows.load_current(connection, market, self._candles)
         changed = advance(self._candles, trades)
@@ -272,11 +272,11 @@ class ChainStore:
         for event in record.events:
             row, seq = self._accounts.take_seq(event.address)
             rows.append((row, seq, record.height, record.time_ms, event.kind, event.body))
-        self._database.conn.executemany("INSERT INTO account_events VALUES (?,?,?,?,?,?)", rows)
+        self.database.conn.executemany("INSERT INTO account_events VALUES (?,?,?,?,?,?)", rows)
         return tuple(row[1] for row in rows)
 
     def _insert_withdrawals(self, record: ExecutedRecord) -> None:
-        self._database.conn.executemany(
+        self.database.conn.executemany(
             "INSERT INTO withdrawals VALUES (?,?,?,?,?,?,?,?,?)",
             [
                 (
@@ -310,8 +310,8 @@ class ChainStore:
         blocks are on record already.
         """
         assert height > self._executed_height, "a snapshot leads forward"
-        with transaction(self._database, self.path):
-            self._database.conn.execute(
+        with transaction(self.database, self.path):
+            self.database.conn.execute(
                 "INSERT INTO executed VALUES (?,?,?,?,?,0,0,?,?,?)",
                 (
                     height,
@@ -331,8 +331,8 @@ class ChainStore:
     def put_checkpoint(self, record: CheckpointRecord) -> None:
         """Insert or replace a checkpoint. Raises as `write_final`."""
         fees = encode_numbers([number for pair in record.fees for number in pair])
-        with transaction(self._database, self.path):
-            self._database.conn.execute(
+        with transaction(self.database, self.path):
+            self.database.conn.execute(
                 "INSERT OR REPLACE INTO checkpoints VALUES (?,?,?,?,?,?,?,?,?)",
                 (
                     record.height,
@@ -349,22 +349,22 @@ class ChainStore:
 
     def put_meta(self, key: str, value: bytes) -> None:
         """Remember a small value. Raises as `write_final`."""
-        with transaction(self._database, self.path):
+        with transaction(self.database, self.path):
             self._put_meta(key, value)
 
     def _put_meta(self, key: str, value: bytes) -> None:
-        self._database.conn.execute("INSERT OR REPLACE INTO meta VALUES (?,?)", (key, value))
+        self.database.conn.execute("INSERT OR REPLACE INTO meta VALUES (?,?)", (key, value))
 
     def sync(self) -> None:
         """Make what was written survive a power cut (a write alone survives only a crash)."""
         with failures_named(self.path):
-            self._database.conn.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+            self.database.conn.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
 
     def size_bytes(self) -> int:
         """Return the bytes in use."""
         with failures_named(self.path):
-            return get_size_bytes(self._database)
+            return get_size_bytes(self.database)
 
     def close(self) -> None:
         """Close the file; what was written stays."""
-        self._database.conn.close()
+        self.database.conn.close()

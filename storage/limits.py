@@ -49,14 +49,18 @@ MESSAGE_BLOCKS_MAX: Final = 1_024  # blocks of one message
 CID_BYTES_MAX: Final = 64
 WANTS_PER_PEER_MAX: Final = 2_048  # wants of one peer that wait to be answered
 SEND_BYTES_TARGET: Final = 512 << 10  # a message of blocks is closed beyond this
-WANTS_OPEN_MAX: Final = 1_024  # our own wants on the wire, over all peers
-FETCHES_MAX: Final = 64  # fetches running at the same time
+FETCHES_MAX: Final = 64  # our own wants on the wire at the same time
 BITSWAP_PEERS_MAX: Final = 256  # peers with a Bitswap conversation
+STREAMS_PER_PEER_MAX: Final = 4  # inbound Bitswap streams of one peer
+LOOKUPS_PER_MESSAGE: Final = 512  # wants looked up for one message
+UNWANTED_BLOCKS_MAX: Final = 256  # blocks of one stream that came too late or unasked
+SERVE_BYTES_PER_S: Final = 32 << 20  # blocks sent to one peer
 FETCH_TIMEOUT_S: Final = 10.0
 WANT_RETRY_S: Final = 2.0  # a want without any answer is sent again, to the next peer
 WRITE_TIMEOUT_S: Final = 10.0
 OPEN_TIMEOUT_S: Final = 5.0
 IDLE_TIMEOUT_S: Final = 120.0  # an inbound stream without a message is closed
+MESSAGE_TIMEOUT_S: Final = 30.0  # a message that has begun must end within
 READ_BYTES: Final = 1 << 18
 
 # UnixFS

@@ -14,12 +14,11 @@ from exchange.auction import SealedOrder, clear_uniform
 from exchange.batch import VOID, WAITING, Batch, CancelRequest, Commitment, Entry, Ticket
 from exchange.commits import note_forfeit
 from exchange.market import Market
-from exchange.matching import end_order, note_order, process_order
+from exchange.matching import end_order, process_order, replace_order
 from exchange.order_book import Order
-from exchange.outcome import CLEARED, FORFEITED, RESTING, BatchCleared, CommitEvent, Resolution
+from exchange.outcome import CLEARED, FORFEITED, BatchCleared, CommitEvent, Resolution
 from exchange.reasons import Reason
 from exchange.settlement import (
-    compute_hold,
     enlist,
     hold_funds,
     release,
@@ -28,13 +27,10 @@ from exchange.settlement import (
 from exchange.state import INSURANCE, State
 from primitives.keccak import keccak256
 
-POST_ONLY = 3
 ALL_ORDERS = -1
 OK = int(Reason.OK)
 CANCELLED = int(Reason.CANCELLED)
 UNKNOWN_ORDER = int(Reason.UNKNOWN_ORDER)
-INSUFFICIENT_FUNDS = int(Reason.INSUFFICIENT_FUNDS)
-POST_ONLY_CROSSES = int(Reason.POST_ONLY_CROSSES)
 
 
 def clear_market(state: State, market: Market) -> None:
@@ -114,38 +110,14 @@ def _replace(market: Market, entry: Entry, action_id: bytes, height: int) -> int
     """Carry out a replacement; lots traded since its admission count against the new size."""
     order = entry.order
     trader = order.trader
-    balance = trader.base if order.side else trader.quote
+    release(market, trader.base if order.side else trader.quote, entry.extra)
     if order.level is None:
-        release(market, balance, entry.extra)
         return UNKNOWN_ORDER
-    filled = order.total - order.size
-    size = entry.size - (filled - entry.filled)
-    keeps_place = entry.price == order.price and size <= order.size
-    crosses = order.tif == POST_ONLY and market.book.is_crossing(order.side, entry.price)
-    if size <= 0 or (crosses and not keeps_place):
-        release(market, balance, entry.extra)
-        if size > 0:
-            return POST_ONLY_CROSSES
+    traded = order.total - order.size - entry.filled
+    if entry.size <= traded:
         end_order(market, order, CANCELLED)
         return OK
-    need = compute_hold(market, order.side, entry.price, size) - order.held - entry.extra
-    if need > balance.free:
-        release(market, balance, entry.extra)
-        return INSUFFICIENT_FUNDS
-    balance.held += need
-    balance.free -= need
-    order.held += need + entry.extra
-    touch(market, balance)
-    order.total = filled + size
-    if keeps_place:
-        if size < order.size:
-            market.book.reduce(order, order.size - size)
-        note_order(market, order, RESTING, OK)
-        return OK
-    market.book.reduce(order, order.size)
-    order.price = entry.price
-    order.size = size
-    return process_order(market, order, action_id, height)
+    return replace_order(market, order, entry.price, entry.size - traded, action_id, height)
 
 
 def _clear_sealed(state: State, market: Market, batch: Batch, rank_hash: bytes) -> None:

@@ -16,7 +16,14 @@ from exchange.market import Market
 from exchange.order_book import Order, Side
 from exchange.outcome import CLOSED, RESTING, Fill, OrderEvent
 from exchange.reasons import Reason
-from exchange.settlement import delist, release_funds, settle, shrink_hold
+from exchange.settlement import (
+    compute_hold,
+    delist,
+    release_funds,
+    settle,
+    shrink_hold,
+    touch,
+)
 
 IOC: Final = 1
 FOK: Final = 2
@@ -32,6 +39,7 @@ SELF_TRADE = int(Reason.SELF_TRADE)
 POST_ONLY_CROSSES = int(Reason.POST_ONLY_CROSSES)
 FOK_UNFILLABLE = int(Reason.FOK_UNFILLABLE)
 IOC_UNFILLED = int(Reason.IOC_UNFILLED)
+INSUFFICIENT_FUNDS = int(Reason.INSUFFICIENT_FUNDS)
 
 
 def process_order(market: Market, order: Order, action_id: bytes, batch: int) -> int:
@@ -180,6 +188,39 @@ def reduce_order(market: Market, order: Order, size: int) -> None:
     order.total -= size
     shrink_hold(market, order)
     note_order(market, order, RESTING, OK)
+
+
+def replace_order(
+    market: Market, order: Order, price: int, size: int, action_id: bytes, batch: int
+) -> int:
+    """Give a resting order a new price and remaining size.
+
+    It keeps its place if the price stays and the size does not grow; else it is matched anew.
+    Returns its status; a refused replacement leaves the order as it was.
+    """
+    book = market.book
+    keeps_place = price == order.price and size <= order.size
+    if not keeps_place and order.tif == POST_ONLY and book.is_crossing(order.side, price):
+        return POST_ONLY_CROSSES
+    trader = order.trader
+    balance = trader.base if order.side else trader.quote
+    more = compute_hold(market, order.side, price, size) - order.held
+    if more > balance.free:
+        return INSUFFICIENT_FUNDS
+    balance.held += more
+    balance.free -= more
+    touch(market, balance)
+    order.held += more
+    order.total += size - order.size
+    if keeps_place:
+        if size < order.size:
+            book.reduce(order, order.size - size)
+        note_order(market, order, RESTING, OK)
+        return OK
+    book.reduce(order, order.size)
+    order.price = price
+    order.size = size
+    return process_order(market, order, action_id, batch)
 
 
 def _prevent_self_trade(market: Market, taker: Order, maker: Order) -> bool:

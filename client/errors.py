@@ -1,0 +1,66 @@
+"""Name what can go wrong between a trader and a node, by what the trader has to do about it.
+
+Rule: every failure the SDK raises on purpose is one of these; after `OutcomeUnknown` and
+`ConnectionLost` an action may still take effect, after the others it has not.
+
+    NodeError
+    ├── ClientError
+    │   ├── RequestRefused         the node refused the request: `code`, `risk`, `fix`
+    │   ├── ActionRejected         an operation was refused: `code`; nothing changed
+    │   ├── OutcomeUnknown         no word in time: ask for `action_id`, or send the same bytes
+    │   └── StreamLagged           events came faster than they were read: subscribe again
+    └── TransientError
+        └── ConnectionLost         the node cannot be reached
+
+Spec: docs/reference/api.md (Errors). Deviations: none.
+"""
+
+from __future__ import annotations
+
+from primitives.errors import NodeError, TransientError
+
+
+class ClientError(NodeError):
+    """Something a trader's program should handle."""
+
+
+class RequestRefused(ClientError):
+    """The node refused a request."""
+
+    def __init__(
+        self, code: str, message: str, *, risk: str = "", fix: str = "", status: int = 0
+    ) -> None:
+        super().__init__(f"{message} ({code})")
+        self.code = code  # stable, documented in docs/reference/errors.md
+        self.message = message
+        self.risk = risk
+        self.fix = fix
+        self.status = status  # of HTTP; 0 over WebSocket
+
+
+class ActionRejected(ClientError):
+    """An action, or one operation of it, was refused and changed nothing."""
+
+    def __init__(
+        self, code: str, message: str = "", *, action_id: bytes = b"", op: int = 0
+    ) -> None:
+        super().__init__(f"rejected: {code}" + (f" ({message})" if message else ""))
+        self.code = code  # lower-case name of the reason
+        self.action_id = action_id
+        self.op = op  # index of the operation
+
+
+class OutcomeUnknown(ClientError):
+    """No word in time of what became of an action; it may be executed until its deadline."""
+
+    def __init__(self, action_id: bytes, message: str) -> None:
+        super().__init__(f"{message}; action 0x{action_id.hex()} may still take effect")
+        self.action_id = action_id
+
+
+class StreamLagged(ClientError):
+    """A subscription fell behind and was ended, so that nothing is lost in silence."""
+
+
+class ConnectionLost(TransientError):
+    """The node cannot be reached, or went away before it answered."""

@@ -1,0 +1,103 @@
+"""A trader's connection to one node: REST and WebSocket together.
+
+Rule: both speak to the same node of the same network; a node of another network is refused at once.
+Spec: docs/reference/api.md. Deviations: none.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+
+import trio
+
+from client.actions import MarketTerms
+from client.errors import ConnectionLost
+from client.groups import unwrap
+from client.limits import CONNECT_TIMEOUT_S, OUTCOME_TIMEOUT_S, REQUEST_TIMEOUT_S
+from client.rest import Pair, RestClient
+from client.stream import Key, NodeStream, Subscription
+from client.views import Market, SubmitResult
+from primitives.eip712 import network_domain
+from primitives.errors import WrongNetwork
+
+
+def now_ms() -> int:
+    """Return Unix time in milliseconds."""
+    return time.time_ns() // 1_000_000
+
+
+class NodeClient:
+    """One node as a trader sees it. Made by `open_node`."""
+
+    def __init__(
+        self, rest: RestClient, stream: NodeStream, network_id: bytes, markets: Sequence[Market]
+    ) -> None:
+        self.rest = rest
+        self.stream = stream
+        self.network_id = network_id
+        self.domain = network_domain(network_id)
+        self.markets = tuple(markets)
+
+    def find_market(self, reference: int | str) -> Market:
+        """Return a market by id or name. Raises KeyError."""
+        for market in self.markets:
+            if reference in (market.id, market.name):
+                return market
+        raise KeyError(f"there is no market {reference!r}")
+
+    def terms(self, reference: int | str) -> MarketTerms:
+        """Return what sealing an order needs to know of a market."""
+        market = self.find_market(reference)
+        # Fees are whole basis points on the ledger; the API shows millionths.
+        return MarketTerms(
+            id=market.id,
+            tick=market.tick,
+            lot=market.lot,
+            taker_bps=-(-market.taker_fee_ppm // 100),
+        )
+
+    def subscribe(self, channel: str, key: Key = None) -> Subscription:
+        """Follow a channel; see `NodeStream.subscribe`."""
+        return self.stream.subscribe(channel, key)
+
+    async def submit(
+        self, pairs: Sequence[Pair], timeout_s: float = OUTCOME_TIMEOUT_S
+    ) -> tuple[SubmitResult, ...]:
+        """Send up to 100 signed actions, again after a broken connection, until the node answers.
+
+        Raises RequestRefused, or ConnectionLost when there was no answer within `timeout_s`.
+        """
+        deadline = trio.current_time() + timeout_s
+        while True:
+            left_s = deadline - trio.current_time()
+            try:
+                return await self.stream.submit(pairs, min(max(left_s, 0), REQUEST_TIMEOUT_S))
+            except ConnectionLost:
+                if trio.current_time() >= deadline:
+                    raise
+
+
+@asynccontextmanager
+async def open_node(url: str, *, network_id: bytes | None = None) -> AsyncIterator[NodeClient]:
+    """Connect to a node. Raises ConnectionLost, or WrongNetwork unless it is the one expected."""
+    async with RestClient(url) as rest:
+        status = await rest.status()
+        if network_id not in (None, status.network_id):
+            raise WrongNetwork(
+                f"the node at {url} serves network 0x{status.network_id.hex()[:8]}…",
+                fix="use a node of your own network",
+            )
+        markets = await rest.markets()
+        stream = NodeStream(url)
+        client = NodeClient(rest, stream, status.network_id, markets)
+        with unwrap():
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(stream.run)
+                await stream.wait_connected(CONNECT_TIMEOUT_S)
+                try:
+                    yield client
+                finally:
+                    await stream.close()
+                    nursery.cancel_scope.cancel()

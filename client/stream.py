@@ -1,0 +1,378 @@
+"""Keep one WebSocket to a node: submit actions, follow channels, come back after a break.
+
+Rule: requests are answered or fail with `ConnectionLost`, they never wait for ever; a subscription
+starts with a snapshot, also after each reconnect, and loses nothing in between or ends.
+Spec: docs/reference/api.md (WebSocket). Deviations: none.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import msgspec
+import trio
+from msgspec import Struct
+from trio_websocket import (
+    ConnectionClosed,
+    ConnectionRejected,
+    HandshakeError,
+    WebSocketConnection,
+    connect_websocket_url,
+)
+
+from client.errors import ClientError, ConnectionLost, RequestRefused, StreamLagged
+from client.limits import (
+    ACTIONS_PER_REQUEST_MAX,
+    CLOSE_TIMEOUT_S,
+    CONNECT_TIMEOUT_S,
+    EVENTS_WAITING_MAX,
+    FRAME_BYTES_MAX,
+    FRAMES_WAITING_MAX,
+    PING_INTERVAL_S,
+    RECONNECT_MS_MAX,
+    RECONNECT_MS_MIN,
+    REQUEST_TIMEOUT_S,
+    REQUESTS_WAITING_MAX,
+)
+from client.rest import Pair, Refusal
+from client.views import (
+    AccountUpdate,
+    BlockSummary,
+    Book,
+    ChatMessage,
+    Market,
+    Status,
+    SubmitResult,
+    Trade,
+    decode_view,
+)
+from primitives.address import to_checksum
+
+Key = int | bytes | str | None
+Topic = tuple[str, Key]
+CHANNEL_VIEWS: Final[dict[str, Any]] = {
+    "book": Book,
+    "trades": tuple[Trade, ...],
+    "blocks": tuple[BlockSummary, ...],
+    "account": AccountUpdate,
+    "chat": tuple[ChatMessage, ...],
+    "status": Status,
+    "markets": tuple[Market, ...],
+}
+KEY_FIELD: Final = {"book": "market", "trades": "market", "account": "account", "chat": "room"}
+
+
+class _Frame(Struct, frozen=True, kw_only=True):
+    """Anything a node may send."""
+
+    request: int | None = None
+    results: tuple[SubmitResult, ...] | None = None
+    error: Refusal | None = None
+    channel: str = ""
+    market: int | None = None
+    account: bytes | None = None
+    room: str | None = None
+    seq: int = 0
+    snapshot: bool = False
+    data: msgspec.Raw = msgspec.Raw(b"\xc0")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """One event of a channel; a snapshot replaces all that was known."""
+
+    channel: str
+    key: Key
+    seq: int
+    is_snapshot: bool
+    data: Any  # as `CHANNEL_VIEWS` says
+
+
+class Subscription:
+    """The events of one channel. Iterate over it; close it when done."""
+
+    def __init__(self, stream: NodeStream, topic: Topic) -> None:
+        self._stream = stream
+        self.topic = topic
+        self._send, self._receive = trio.open_memory_channel[Event](EVENTS_WAITING_MAX)
+        self._held: list[Event] = []  # events that overtook their snapshot
+        self._seq: int | None = None  # of the newest event passed on; None before a snapshot
+        self._error: ClientError | None = None
+
+    def __aiter__(self) -> AsyncIterator[Event]:
+        return self
+
+    async def __anext__(self) -> Event:
+        try:
+            return await self._receive.receive()
+        except trio.EndOfChannel:
+            if self._error is not None:
+                raise self._error from None
+            raise StopAsyncIteration from None
+
+    async def receive(self) -> Event:
+        """Return the next event. Raises StreamLagged, or ClientError after the end."""
+        try:
+            return await anext(self)
+        except StopAsyncIteration:
+            raise ClientError("the subscription has been closed") from None
+
+    def close(self) -> None:
+        """End the subscription."""
+        self._stream.forget(self)
+        self._send.close()
+
+    # Called by the stream
+
+    def interrupt(self) -> None:
+        """The connection broke: the next event must be a snapshot."""
+        self._seq = None
+        self._held.clear()
+
+    def deliver(self, event: Event) -> None:
+        """Pass an event on, in order, once its snapshot is here."""
+        if event.is_snapshot:
+            later = [held for held in self._held if held.seq > event.seq]
+            self._held.clear()
+            for item in (event, *later):
+                self._pass(item)
+        elif self._seq is None:
+            self._held.append(event)
+            if len(self._held) > EVENTS_WAITING_MAX:
+                self.fail(StreamLagged("no snapshot came"))
+        elif event.seq > self._seq:
+            if event.seq != self._seq + 1:
+                self.fail(StreamLagged(f"events {self._seq + 1} to {event.seq - 1} are missing"))
+            else:
+                self._pass(event)
+
+    def fail(self, error: ClientError) -> None:
+        """End the subscription with an error that its reader will see."""
+        self._error = error
+        self.close()
+
+    def _pass(self, event: Event) -> None:
+        self._seq = event.seq
+        try:
+            self._send.send_nowait(event)
+        except trio.WouldBlock:
+            self.fail(StreamLagged(f"{EVENTS_WAITING_MAX} events were not read"))
+        except (trio.BrokenResourceError, trio.ClosedResourceError):
+            self._stream.forget(self)
+
+
+class _Waiting:
+    """A request on its way."""
+
+    __slots__ = ("answer", "done")
+
+    def __init__(self) -> None:
+        self.done = trio.Event()
+        self.answer: _Frame | None = None  # None: the connection was lost
+
+
+class NodeStream:
+    """A connection that mends itself while `run` runs."""
+
+    def __init__(self, url: str) -> None:
+        """Take a node's base URL, e.g. `http://127.0.0.1:8640`."""
+        scheme, _, rest = url.rstrip("/").partition("://")
+        assert scheme in ("http", "https"), "a node's URL begins with http:// or https://"
+        self.url = f"{'wss' if scheme == 'https' else 'ws'}://{rest}/v1/ws"
+        self._socket: WebSocketConnection | None = None
+        self._connected = trio.Event()
+        self._requests: dict[int, _Waiting] = {}
+        self._next_request = 1
+        self._topics: dict[Topic, Subscription] = {}
+        self.connections = 0  # made so far; more than one means that there were breaks
+
+    async def run(self) -> None:
+        """Connect, read, and connect again until cancelled."""
+        wait_ms = RECONNECT_MS_MIN
+        while True:
+            try:
+                async with trio.open_nursery() as nursery:
+                    await self._connect(nursery)
+                    wait_ms = RECONNECT_MS_MIN
+                    nursery.start_soon(self._ping)
+                    nursery.start_soon(self._resubscribe)
+                    await self._read()
+                    nursery.cancel_scope.cancel()
+            except* (ConnectionClosed, ConnectionLost, ClientError, OSError):
+                pass
+            finally:
+                self._disconnect()
+            await trio.sleep(random.uniform(0.5, 1.0) * wait_ms / 1_000)
+            wait_ms = min(2 * wait_ms, RECONNECT_MS_MAX)
+
+    async def submit(
+        self, pairs: Sequence[Pair], timeout_s: float = REQUEST_TIMEOUT_S
+    ) -> tuple[SubmitResult, ...]:
+        """Send up to 100 signed actions, wait for the node's word on each.
+
+        Raises RequestRefused, or ConnectionLost when no answer came in time: the actions may have
+        arrived, and sending the same bytes again is harmless.
+        """
+        assert 0 < len(pairs) <= ACTIONS_PER_REQUEST_MAX, "limits.ACTIONS_PER_REQUEST_MAX"
+        answer = await self._request(
+            {"op": "submit", "actions": [list(pair) for pair in pairs]}, timeout_s
+        )
+        if answer.results is None or len(answer.results) != len(pairs):
+            raise RequestRefused("bad_answer", "the node's answer fits no submission")
+        return answer.results
+
+    def subscribe(self, channel: str, key: Key = None) -> Subscription:
+        """Follow a channel; events begin with a snapshot as soon as the node is there.
+
+        `key` is the market id, the account's 20 bytes or the room's name, where there is one.
+        """
+        topic = (channel, key)
+        assert channel in CHANNEL_VIEWS, f"the SDK reads {', '.join(CHANNEL_VIEWS)}"
+        assert topic not in self._topics, "one subscription per topic and connection"
+        subscription = Subscription(self, topic)
+        self._topics[topic] = subscription
+        if self._connected.is_set():
+            self._wishes.send_nowait(topic)
+        return subscription
+
+    def forget(self, subscription: Subscription) -> None:
+        """Take a subscription off the list; its events are ignored from now on."""
+        if self._topics.get(subscription.topic) is subscription:
+            del self._topics[subscription.topic]
+
+    async def wait_connected(self, timeout_s: float = CONNECT_TIMEOUT_S) -> None:
+        """Wait for a connection. Raises ConnectionLost."""
+        with trio.move_on_after(timeout_s):
+            await self._connected.wait()
+            return
+        raise ConnectionLost(f"no connection to {self.url}")
+
+    # Requests
+
+    async def _request(self, fields: dict[str, Any], timeout_s: float) -> _Frame:
+        deadline = trio.current_time() + timeout_s
+        await self.wait_connected(timeout_s)
+        if len(self._requests) >= REQUESTS_WAITING_MAX:
+            raise RequestRefused("too_many_requests", "too many requests without an answer")
+        number = self._next_request
+        self._next_request += 1
+        waiting = self._requests[number] = _Waiting()
+        try:
+            with trio.move_on_at(deadline):
+                await self._write({**fields, "request": number})
+                await waiting.done.wait()
+        finally:
+            self._requests.pop(number, None)
+        answer = waiting.answer
+        if answer is None:
+            raise ConnectionLost(f"no answer from {self.url}")
+        if answer.error is not None:
+            raise _refused(answer.error)
+        return answer
+
+    async def _write(self, fields: dict[str, Any]) -> None:
+        socket = self._socket
+        if socket is None:
+            raise ConnectionLost(f"no connection to {self.url}")
+        try:
+            await socket.send_message(msgspec.msgpack.encode(fields))
+        except (ConnectionClosed, OSError) as error:
+            raise ConnectionLost(f"{self.url} went away") from error
+
+    # The connection
+
+    async def _connect(self, nursery: trio.Nursery) -> None:
+        try:
+            with trio.fail_after(CONNECT_TIMEOUT_S):
+                socket = await connect_websocket_url(
+                    nursery,
+                    self.url,
+                    message_queue_size=FRAMES_WAITING_MAX,
+                    max_message_size=FRAME_BYTES_MAX,
+                )
+        except (OSError, HandshakeError, ConnectionRejected, trio.TooSlowError) as error:
+            raise ConnectionLost(f"no connection to {self.url}") from error
+        self._socket = socket
+        self._wishes, self._wished = trio.open_memory_channel[Topic](EVENTS_WAITING_MAX)
+        for topic in self._topics:
+            self._wishes.send_nowait(topic)
+        self.connections += 1
+        self._connected.set()
+
+    def _disconnect(self) -> None:
+        self._socket = None
+        if self._connected.is_set():
+            self._connected = trio.Event()
+        for waiting in self._requests.values():
+            waiting.done.set()
+        for subscription in tuple(self._topics.values()):
+            subscription.interrupt()
+
+    async def _resubscribe(self) -> None:
+        async for topic in self._wished:
+            subscription = self._topics.get(topic)
+            if subscription is None:
+                continue
+            channel, key = topic
+            fields: dict[str, Any] = {"op": "subscribe", "channel": channel}
+            if key is not None:
+                text = to_checksum(key) if isinstance(key, bytes) else key
+                fields[KEY_FIELD[channel]] = text
+            try:
+                await self._request(fields, REQUEST_TIMEOUT_S)
+            except RequestRefused as error:
+                subscription.fail(error)
+
+    async def _ping(self) -> None:
+        while True:
+            await trio.sleep(PING_INTERVAL_S)
+            await self._request({"op": "ping"}, REQUEST_TIMEOUT_S)
+
+    async def _read(self) -> None:
+        socket = self._socket
+        assert socket is not None, "reading follows connecting"
+        while True:
+            message = await socket.get_message()
+            if isinstance(message, str):
+                raise ConnectionLost("the node answered binary frames with text")
+            self._on_frame(decode_view(message, _Frame))
+
+    def _on_frame(self, frame: _Frame) -> None:
+        if frame.channel:
+            self._on_event(frame)
+        if frame.request is not None:
+            waiting = self._requests.get(frame.request)
+            if waiting is not None:
+                waiting.answer = frame
+                waiting.done.set()
+
+    def _on_event(self, frame: _Frame) -> None:
+        field = KEY_FIELD.get(frame.channel)
+        key: Key = getattr(frame, field) if field else None
+        subscription = self._topics.get((frame.channel, key))
+        if subscription is None:
+            return
+        data = decode_view(bytes(frame.data), CHANNEL_VIEWS[frame.channel])
+        subscription.deliver(
+            Event(
+                channel=frame.channel,
+                key=key,
+                seq=frame.seq,
+                is_snapshot=frame.snapshot,
+                data=data,
+            )
+        )
+
+    async def close(self) -> None:
+        """Say goodbye to the node, briefly."""
+        if self._socket is not None:
+            deadline = trio.current_time() + CLOSE_TIMEOUT_S
+            with trio.CancelScope(deadline=deadline, shield=True):
+                await self._socket.aclose()
+
+
+def _refused(error: Refusal) -> RequestRefused:
+    return RequestRefused(error.code, error.message, risk=error.risk, fix=error.fix)

@@ -114,6 +114,10 @@ class Core:
         pending = self.pending_final
         return self.tip.view if pending is None else max(self.tip.view, pending.view)
 
+    def may_vote(self, view: int) -> bool:
+        """True unless I may have forgotten what I said in this view, or the guard closed it."""
+        return not self.is_silent and (self.config.epoch, view) > self.guard.floor
+
     def tip_of(self, block_hash: bytes) -> Tip | None:
         """Return a block in memory, or the last final one, as a parent."""
         if block_hash == self.tip.hash:

@@ -14,6 +14,7 @@ from consensus.limits import VIEWS_AHEAD
 from consensus.records import BlockKept, encode_record
 from consensus.rules.accuse import accuse
 from consensus.rules.certify import accept
+from consensus.view import ViewState
 from consensus.vote import ZERO_HASH, Kind, Vote, compute_vote_digest, digest_of, verify_shape
 from primitives.errors import InvalidVote
 
@@ -60,15 +61,20 @@ def record_vote(core: Core, vote: Vote) -> None:
     offence = state.find_offence(vote)
     if offence is not None:
         accuse(core, offence)
-        if vote.kind is Kind.NOTARIZE and vote.signer == core.leader(vote.view):
-            state.is_equivocated = True
-            core.stir()
+        note_equivocation(core, state, vote)
     if core.seen_views.get(vote.signer, 0) < vote.view:
         core.seen_views[vote.signer] = vote.view
     certificate = state.count(vote, core.committee)
     if certificate is not None:
         accept(core, certificate)
     elif vote.kind is Kind.NULLIFY and state.nullify_weight > core.committee.tolerated:
+        core.stir()
+
+
+def note_equivocation(core: Core, state: ViewState, vote: Vote) -> None:
+    """Give a view up whose leader signed two blocks."""
+    if vote.kind is Kind.NOTARIZE and vote.signer == core.leader(vote.view):
+        state.is_equivocated = True
         core.stir()
 
 
@@ -81,7 +87,7 @@ def cast(
 ) -> Vote:
     """Sign, journal and count my vote; the caller sends it. Raises WouldEquivocate."""
     assert core.is_started, "no vote before the journal is replayed"
-    assert not core.is_silent, "a silent replica casts no vote"
+    assert core.may_vote(view), "a silent replica casts no vote"
     block_hash = block.hash if block is not None else ZERO_HASH
     epoch = core.config.epoch
     digest = compute_vote_digest(core.config.domain, kind, epoch, view, block_hash, pending)

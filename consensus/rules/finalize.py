@@ -28,7 +28,7 @@ def try_finalize(core: Core) -> None:
         return
     for view in sorted(core.unfinalized):
         state = core.views[view]
-        if not may_finalize(state):
+        if not may_finalize(state) or not core.may_vote(view):
             del core.unfinalized[view]
             continue
         assert state.notarization is not None, "a view is listed by its notarization"

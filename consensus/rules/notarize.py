@@ -25,9 +25,9 @@ from primitives.errors import PeerError
 def try_notarize(core: Core) -> None:
     """Judge the proposal of the current view, and vote or give up."""
     state = core.at(core.view)
-    if state.proposal is None or not may_notarize(core, state):
+    if state.proposal is None or not may_notarize(state):
         return
-    if state.is_waiting and not core.is_fresh:
+    if not core.may_vote(core.view) or (state.is_waiting and not core.is_fresh):
         return
     block = core.tree.get(state.proposal)
     if block is None or core.leader(core.view) == core.me:
@@ -43,11 +43,9 @@ def try_notarize(core: Core) -> None:
         core.stir()
 
 
-def may_notarize(core: Core, state: ViewState) -> bool:
+def may_notarize(state: ViewState) -> bool:
     """True while I neither notarized nor gave up this view, and its leader signed one block."""
-    return state.noted is None and not (
-        state.nulled or state.is_invalid or state.is_equivocated or core.is_silent
-    )
+    return state.noted is None and not (state.nulled or state.is_invalid or state.is_equivocated)
 
 
 def judge(core: Core, block: Block) -> Verdict:

@@ -16,7 +16,7 @@ from consensus.vote import Kind
 def react(core: Core) -> None:
     """Nullify the current view if something in it calls for that."""
     state = core.at(core.view)
-    if state.nulled or core.is_silent:
+    if state.nulled or not core.may_vote(core.view):
         return
     is_hopeless = state.is_invalid or state.is_equivocated
     if is_hopeless or state.nullify_weight > core.committee.tolerated:
@@ -46,5 +46,5 @@ def nullify(core: Core) -> None:
 
 
 def may_nullify(core: Core, view: int) -> bool:
-    """True unless I finalized the view or must stay silent."""
-    return core.at(view).finalized is None and not core.is_silent
+    """True unless I finalized the view or must stay silent in it."""
+    return core.at(view).finalized is None and core.may_vote(view)

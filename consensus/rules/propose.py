@@ -30,6 +30,7 @@ from consensus.rules.certify import consider
 from consensus.rules.count import cast, is_near, record_vote, verify_vote
 from consensus.rules.fetch import ask_block, ask_certificates
 from consensus.timers import Timer
+from consensus.view import ViewState
 from consensus.vote import Kind, Vote
 from primitives.errors import InvalidBlock, PeerError
 
@@ -61,12 +62,17 @@ def on_propose(core: Core, sender: int, message: Propose) -> None:
         )
         verify_vote(core, vote)
         record_vote(core, vote)
-    if state.proposal is None:
-        state.proposal = block.hash
+    keep_first(state, block)
     if state.proposal == block.hash and not core.holds(block):
         core.tree.add(block)
         core.stir(fresh=True)
     learn_parent(core, block)
+
+
+def keep_first(state: ViewState, block: Block) -> None:
+    """Take the first block that the leader signed as the view's proposal."""
+    if state.proposal is None:
+        state.proposal = block.hash
 
 
 def learn_parent(core: Core, block: Block) -> None:
@@ -87,7 +93,7 @@ def try_propose(core: Core) -> None:
     state = core.at(core.view)
     if core.leader(core.view) != core.me or state.noted is not None or state.nulled:
         return
-    if core.is_silent or (state.is_waiting and not core.is_fresh):
+    if not core.may_vote(core.view) or (state.is_waiting and not core.is_fresh):
         return
     block = build_block(core)
     state.is_waiting = block is None

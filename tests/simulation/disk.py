@@ -23,7 +23,7 @@ class Disk:
         self.journal_synced = 0
         self.framer = Framer()
         self.guard: list[bytes] = []
-        self.guard_synced = 0
+        self.guard_buffer: list[bytes] = []  # one transaction, open until the journal is synced
         self.store: list[Final] = []
         self.store_synced = 0
         self.torn_tails = 0
@@ -37,7 +37,8 @@ class Disk:
         self.framer.acknowledge()
 
     def sync_guard(self) -> None:
-        self.guard_synced = len(self.guard)
+        self.guard += self.guard_buffer
+        self.guard_buffer.clear()
 
     def keep_final(self, final: Final) -> None:
         height = final.block.height
@@ -55,9 +56,8 @@ class Disk:
         del self.journal[keep:]
         if keep > self.journal_synced and rng.random() < 0.3:
             self.journal += rng.randbytes(rng.randint(1, RUBBISH_BYTES))
-        del self.guard[rng.randint(self.guard_synced, len(self.guard)) :]
+        self.guard_buffer.clear()
         del self.store[rng.randint(self.store_synced, len(self.store)) :]
-        self.sync_guard()
         self.sync_store()
         if loses_journal:
             self.is_journal_lost = True

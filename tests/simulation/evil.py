@@ -1,7 +1,7 @@
 """Send in the name of Byzantine members what no honest code would ever send.
 
-Rule: proposals on stale or uncertified parents that are right in everything else, proposals wrong in
-one thing, random votes, forged certificates.
+Rule: proposals on stale or uncertified parents that are right in everything else, proposals wrong
+in one thing, random votes, forged certificates.
 Spec: docs/spec/consensus.md (How it is proven). Deviations: none.
 """
 

@@ -135,7 +135,7 @@ class Node:
                     self.disk.append(effect.record)
                     world.monitor.on_record(self, effect.record)
                 case Protect():
-                    self.disk.guard.append(effect.record)
+                    self.disk.guard_buffer.append(effect.record)
                 case Sync():
                     self.disk.sync_journal()
                     if world.crashes_now(self):

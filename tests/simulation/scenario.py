@@ -15,7 +15,9 @@ TIMING = Timing(
     gap_ms=250, leader_ms=1_000, view_ms=1_500, retry_ms=1_500, standstill_ms=4_000, fetch_ms=400
 )
 STABLE_MS = 14_000  # faults happen before
-LIVENESS_MS = 180_000  # after STABLE_MS every honest replica must have finalized NEW_BLOCKS
+LONG_STABLE_MS = 60_000  # in mild runs, so that checkpoints and pruning are reached
+LONG_EVERY = 10
+LIVENESS_MS = 180_000  # after the faults every honest replica must have finalized NEW_BLOCKS
 NEW_BLOCKS = 5
 EVENTS_MAX = 1_500_000  # more is a message storm
 REAL_KEYS_EVERY = 14  # every so many seeds sign with secp256k1
@@ -27,6 +29,7 @@ class Scenario:
     """The knobs of one run."""
 
     seed: int
+    stable_ms: int  # faults happen before
     weights: tuple[int, ...]
     byzantine: frozenset[int]
     is_evil: bool  # Byzantine members also send what no honest code would
@@ -56,16 +59,18 @@ def draw_scenario(seed: int) -> Scenario:
     byzantine = draw_byzantine(rng, weights, tolerated) if mode != 3 else frozenset()
     small = [index for index in range(count) if weights[index] <= tolerated]
     loses_journal = mode == 3 and bool(small) and rng.random() < 0.4
+    is_long = seed % LONG_EVERY == 5
     return Scenario(
         seed=seed,
+        stable_ms=LONG_STABLE_MS if is_long else STABLE_MS,
         weights=weights,
         byzantine=byzantine,
         is_evil=mode in (1, 2),
-        loss=rng.choice([0, 0.02, 0.1, 0.3]),
+        loss=rng.choice([0, 0.02, 0.1, 0.3]) if not is_long else 0.01,
         duplication=rng.choice([0, 0.05, 0.2]),
-        delay_ms=rng.choice([30, 100, 250]),
-        tail=rng.choice([0, 0.02, 0.1]),
-        has_partitions=rng.random() < 0.8,
+        delay_ms=rng.choice([30, 100, 250]) if not is_long else 30,
+        tail=rng.choice([0, 0.02, 0.1]) if not is_long else 0.002,
+        has_partitions=rng.random() < 0.8 and not is_long,
         crash_per_effect=rng.choice([0, 0, 0.002, 0.006]),
         crash_per_tick=rng.choice([0, 0.1, 0.2]),
         power_cut_share=rng.choice([0, 0.1, 0.3]),

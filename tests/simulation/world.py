@@ -26,7 +26,6 @@ from tests.simulation.scenario import (
     EVENTS_MAX,
     LIVENESS_MS,
     NEW_BLOCKS,
-    STABLE_MS,
     TIMING,
     Scenario,
 )
@@ -111,7 +110,7 @@ class World:
 
     @property
     def is_stable(self) -> bool:
-        return self.now >= STABLE_MS
+        return self.now >= self.scenario.stable_ms
 
     def fail(self, reason: str) -> None:
         self.failures.append(f"at {self.now} ms: {reason}")
@@ -126,7 +125,7 @@ class World:
             self.after(self.rng.randrange(500), node.boot, ())
         self.after(0, self.adversary.tick, ())
         self.after(0, self.adversary.submit, ())
-        self.after(STABLE_MS, self.calm, ())
+        self.after(self.scenario.stable_ms, self.calm, ())
         while self.heap and not self.failures and not self.is_done():
             self.now, _, call, args = heapq.heappop(self.heap)
             self.stats.events += 1
@@ -144,13 +143,13 @@ class World:
         self.done_check_ms = self.now + CALM_MS
 
     def is_done(self) -> bool:
-        if self.now < STABLE_MS or self.now < getattr(self, "done_check_ms", self.now + 1):
+        if not self.is_stable or self.now < getattr(self, "done_check_ms", self.now + 1):
             return False
         self.done_check_ms = self.now + CHECK_EVERY_MS
         heights = [node.replica.tip.height if node.is_up else 0 for node in self.honest]
         if min(heights) >= self.goal:
             return True
-        if self.now > STABLE_MS + LIVENESS_MS:
+        if self.now > self.scenario.stable_ms + LIVENESS_MS:
             self.fail(f"no progress: heights {heights}, goal {self.goal}")
         return False
 

@@ -18,7 +18,8 @@ from primitives.limits import CID_CHARS_MAX
 RAW: Final = 0x55
 DAG_PB: Final = 0x70
 DAG_CBOR: Final = 0x71
-_SHA2_256: Final = b"\x12\x20"
+SHA2_256: Final = 0x12
+_SHA2_256: Final = bytes((SHA2_256, 32))
 _BASE58: Final = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"
 
 

@@ -2,22 +2,30 @@
 
 Rule: one value has one encoding; bytes that would not be written the same way again are refused.
 Spec: https://ipld.io/specs/codecs/dag-cbor/spec/; docs/spec/encoding.md §5 (DAG-CBOR).
-Deviations: links are sha2-256 CIDs of version 1; nesting is bounded.
+Deviations: nesting is bounded; other links than sha2-256 CIDs of version 1 are not followed.
 """
 
 from __future__ import annotations
 
 import math
 import struct
+from dataclasses import dataclass
 from typing import Any, Final
 
-from primitives.cid import Cid
+from primitives.cid import SHA2_256, Cid, decode_varint
 from primitives.errors import InvalidMessage, LimitExceeded
-from primitives.limits import NESTING_DEPTH_MAX, NODE_BYTES_MAX
+from primitives.limits import CID_BYTES_MAX, NESTING_DEPTH_MAX, NODE_BYTES_MAX
 
 _UINT, _NEGATIVE, _BYTES, _TEXT, _LIST, _MAP, _TAG, _SIMPLE = range(8)
 _LINK_TAG: Final = 42
 _SIZES: Final = {24: 1, 25: 2, 26: 4, 27: 8}
+
+
+@dataclass(frozen=True, slots=True)
+class ForeignLink:
+    """A link by another hash function or CID version; `cid` is its binary form."""
+
+    cid: bytes
 
 
 def encode(value: Any) -> bytes:
@@ -42,7 +50,7 @@ def decode(data: bytes, max_bytes: int = NODE_BYTES_MAX) -> Any:
 
 
 def links(value: Any) -> list[Cid]:
-    """Return every link inside a decoded value, in the order of its bytes."""
+    """Return every link of ours inside a decoded value, in the order of its bytes."""
     if isinstance(value, Cid):
         return [value]
     if isinstance(value, dict):
@@ -86,8 +94,8 @@ def _write(out: bytearray, value: Any, depth: int) -> None:
         text = value.encode()
         _head(out, _TEXT, len(text))
         out += text
-    elif isinstance(value, Cid):
-        link = b"\0" + value.encode()
+    elif isinstance(value, Cid | ForeignLink):
+        link = b"\0" + (value.encode() if isinstance(value, Cid) else value.cid)
         out += b"\xd8\x2a"
         _head(out, _BYTES, len(link))
         out += link
@@ -112,6 +120,23 @@ def _write_map(out: bytearray, value: dict[Any, Any], depth: int) -> None:
     for key in sorted(value, key=_map_order):
         _write(out, key, depth + 1)
         _write(out, value[key], depth + 1)
+
+
+def _read_link(data: bytes) -> Cid | ForeignLink:
+    """Tell our links from foreign ones, so that both are written back as they were."""
+    if len(data) > CID_BYTES_MAX:
+        raise LimitExceeded(f"a CID of {len(data)} bytes")
+    if len(data) == 34 and data[:2] == b"\x12\x20":
+        return ForeignLink(data)
+    version, rest = decode_varint(data)
+    _, rest = decode_varint(rest)
+    hash_function, rest = decode_varint(rest)
+    size, digest = decode_varint(rest)
+    if version != 1 or size != len(digest):
+        raise InvalidMessage("a link that is no CID")
+    if hash_function != SHA2_256 or size != 32:
+        return ForeignLink(data)
+    return Cid.decode(data)
 
 
 class _Reader:
@@ -189,16 +214,13 @@ class _Reader:
             found[key] = self.value(depth + 1)
         return found
 
-    def link(self, tag: int, depth: int) -> Cid:
+    def link(self, tag: int, depth: int) -> Cid | ForeignLink:
         if tag != _LINK_TAG:
             raise InvalidMessage("the only tag of DAG-CBOR is 42")
         data = self.value(depth + 1)
         if not isinstance(data, bytes) or data[:1] != b"\0":
             raise InvalidMessage("a link is a zero byte and a CID")
-        cid = Cid.decode(data[1:])
-        if cid.encode() != data[1:]:
-            raise InvalidMessage("a link of CID version 0")
-        return cid
+        return _read_link(data[1:])
 
     def simple(self, info: int) -> Any:
         if info in (20, 21, 22):

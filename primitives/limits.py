@@ -12,11 +12,18 @@ from typing import Final
 MESSAGE_BYTES_MAX: Final = 4 << 20
 """One MessagePack message, bytes; callers state a smaller size where they know it."""
 
+MESSAGE_DEPTH_MAX: Final = 256
+"""MessagePack or JSON containers inside each other: more than any schema has, and far below what
+the smallest thread stack carries."""
+
 NODE_BYTES_MAX: Final = 2 << 20
 """One DAG-CBOR block, bytes (what a Bitswap block may be)."""
 
 NESTING_DEPTH_MAX: Final = 64
 """DAG-CBOR lists and maps inside each other."""
+
+CID_BYTES_MAX: Final = 128
+"""Binary length of a foreign CID; ours have 36 bytes."""
 
 CID_CHARS_MAX: Final = 128
 """Characters of a CID in any multibase."""

@@ -23,8 +23,8 @@ from primitives.limits import (
 
 Members = tuple[tuple[str, str], ...]  # (type, name) of each member in order
 
-_NAME: Final = re.compile(r"[A-Za-z_$][\w$]*", re.ASCII)
-_TYPE: Final = re.compile(r"([A-Za-z_$][\w$]*)((?:\[[0-9]{0,6}\])*)", re.ASCII)
+_NAME: Final = re.compile(r"[A-Za-z_$][\w$:]*", re.ASCII)
+_TYPE: Final = re.compile(r"([A-Za-z_$][\w$:]*)((?:\[[0-9]{0,6}\])*)", re.ASCII)
 _ARRAY: Final = re.compile(r"(.*)\[([0-9]{0,6})\]", re.ASCII)
 _DOMAIN: Final = "EIP712Domain"
 _DOMAIN_MEMBERS: Final = (

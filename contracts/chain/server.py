@@ -29,6 +29,8 @@ from contracts.limits import (
     SERVER_CONNECTIONS_MAX,
     SERVER_IDLE_SECONDS_MAX,
 )
+from primitives.errors import InvalidMessage
+from primitives.nesting import check_json_nesting
 
 LOCAL_NAMES = frozenset({"127.0.0.1", "localhost", "[::1]", "::1"})
 PARSE_ERROR = -32700
@@ -37,8 +39,9 @@ PARSE_ERROR = -32700
 def answer_body(methods: RpcMethods, body: bytes) -> bytes:
     """Return the answer to the body of a request, single or batch."""
     try:
+        check_json_nesting(body)  # py-evm raises the recursion limit past what the stack carries
         request = json.loads(body)
-    except (ValueError, RecursionError):
+    except (ValueError, RecursionError, InvalidMessage):
         return _encode(_error(None, PARSE_ERROR, "parse error"))
     if not isinstance(request, list):
         return _encode(_answer(methods, request))

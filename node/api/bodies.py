@@ -19,6 +19,8 @@ from node.api.limits import (
     SIGNATURE_BYTES,
 )
 from node.api.service import Envelope
+from primitives.errors import InvalidMessage
+from primitives.nesting import check_json_nesting, check_msgpack_nesting
 
 PayloadHex = Annotated[
     str, msgspec.Meta(pattern="^0x[0-9a-fA-F]*$", max_length=2 + 2 * PAYLOAD_BYTES_MAX)
@@ -94,8 +96,16 @@ def envelope(body: SignedBody) -> Envelope:
 def decode_body(kind: Any, data: bytes, *, is_msgpack: bool) -> Any:
     """Decode a body. Raises ApiError that says what is wrong and where."""
     decode = msgspec.msgpack.decode if is_msgpack else msgspec.json.decode
+    check = check_msgpack_nesting if is_msgpack else check_json_nesting
     try:
+        check(data)
         return decode(data, type=kind)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, OverflowError) as error:
+    except (
+        msgspec.DecodeError,
+        ValueError,
+        OverflowError,
+        RecursionError,
+        InvalidMessage,
+    ) as error:
         text = "it is nested too deeply" if isinstance(error, RecursionError) else str(error)
         raise ApiError("bad_request", f"the body cannot be read: {text[:200]}") from None

@@ -19,6 +19,8 @@ from node.api.limits import FRAME_BYTES_MAX
 from node.api.render import encode_json, encode_msgpack
 from node.api.service import Envelope
 from node.api.views import SubmitResult
+from primitives.errors import InvalidMessage
+from primitives.nesting import check_json_nesting, check_msgpack_nesting
 
 RequestNumber = Annotated[int, msgspec.Meta(ge=0, le=(1 << 53) - 1)]
 MarketName = Annotated[str, msgspec.Meta(min_length=1, max_length=32)]
@@ -88,9 +90,17 @@ def decode_frame(data: str | bytes) -> TextFrame | BinaryFrame:
         raise ApiError("too_large", f"a frame has at most {FRAME_BYTES_MAX} bytes")
     try:
         if isinstance(data, str):
+            check_json_nesting(data.encode())
             return cast("TextFrame", _text.decode(data))
+        check_msgpack_nesting(data)
         return cast("BinaryFrame", _binary.decode(data))
-    except (msgspec.DecodeError, UnicodeError, RecursionError, OverflowError) as error:
+    except (
+        msgspec.DecodeError,
+        ValueError,
+        OverflowError,
+        RecursionError,
+        InvalidMessage,
+    ) as error:
         text = "it is nested too deeply" if isinstance(error, RecursionError) else str(error)
         raise ApiError("bad_request", f"the frame cannot be read: {text[:200]}") from None
 

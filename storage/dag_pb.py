@@ -4,7 +4,7 @@ Rule: one node has one encoding: links before data, each link Hash, Name, Tsize 
 that would not be written the same way again are refused.
 Spec: https://ipld.io/specs/codecs/dag-pb/spec/
 Deviations: links name content by sha2-256 only; a CIDv0 link is read as its CIDv1 twin, so a node
-with CIDv0 links is never encoded again.
+with CIDv0 links is never encoded again; links out of the order of their names are read.
 """
 
 from __future__ import annotations
@@ -66,14 +66,7 @@ def decode_node(block: bytes) -> Node:
             data = value
         else:
             raise InvalidMessage("DAG-PB: links, then data, once")
-    _check_order(links)
     return Node(links=tuple(links), data=data)
-
-
-def _check_order(links: Sequence[Link]) -> None:
-    names = [(link.name or "").encode() for link in links]
-    if any(names[i] > names[i + 1] for i in range(len(names) - 1)):
-        raise InvalidMessage("DAG-PB links are sorted by name")
 
 
 def decode_link(data: bytes) -> Link:

@@ -245,8 +245,9 @@ class EvmChain:
             )
 
     def advance_clock(self, seconds: int) -> None:
-        """Let the time of all later blocks be `seconds` further on."""
-        self._clock_offset_s += seconds
+        """Let the next block be at least `seconds` after the newest."""
+        ahead = int(self._chain.get_canonical_head().timestamp) - self._now_s()
+        self._clock_offset_s = max(self._clock_offset_s, ahead) + seconds
 
     def mine(self) -> int:
         """Make the next block of what waits, durably; return its number."""

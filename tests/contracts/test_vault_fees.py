@@ -189,7 +189,7 @@ def test_zero_treasury_is_refused(world: World) -> None:
             constructor.estimate_gas()
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=8, deadline=None)
 @given(st.lists(st.integers(0, 10**12), min_size=1, max_size=6))
 def test_shares_add_up_for_any_sequence_of_totals(totals: list[int]) -> None:
     world = World(embedded_evm())

@@ -114,6 +114,11 @@ class ChainReader:
 
     # Blocks and bundles
 
+    def total_actions(self) -> int:
+        """Return how many actions were executed, over the heights on record."""
+        row = self._one("SELECT coalesce(sum(actions), 0) FROM executed")
+        return 0 if row is None else int(row[0])
+
     def block_hash(self, height: int) -> bytes | None:
         row = self._one("SELECT hash FROM blocks WHERE height = ?", height)
         return None if row is None else bytes(row[0])

@@ -82,7 +82,7 @@ def decode_manifest(block: bytes) -> Manifest:
         "version",
     }:
         raise InvalidMessage("not a snapshot manifest")
-    if value["version"] != VERSION:
+    if type(value["version"]) is not int or value["version"] != VERSION:
         raise InvalidMessage(f"snapshot version {value['version']!r}, this program knows {VERSION}")
     _check_manifest(value)
     return Manifest(

@@ -82,6 +82,7 @@ class Core:
     asked_views: dict[int, int] = field(default_factory=dict)  # view → when last asked
     asked_blocks: dict[bytes, int] = field(default_factory=dict)  # hash → when last asked
     asked_range_ms: int | None = None
+    stuck_since_ms: int | None = None  # a finalization is known, its chain is not complete
     claims: dict[int, int] = field(default_factory=dict)  # peer → final height it claims
     meters: dict[int, Meter] = field(default_factory=dict)  # peer → requests served
     offences: dict[int, Evidence] = field(default_factory=dict)  # offender → first conviction

@@ -41,14 +41,17 @@ class Journal:
 
 @dataclass(frozen=True, slots=True)
 class Protect:
-    """Add one record to the signing guard's own database."""
+    """Add one record to the guard's database in the transaction that the next Sync commits."""
 
     record: bytes
 
 
 @dataclass(frozen=True, slots=True)
 class Sync:
-    """Make the journal durable, then the guard; go on only when both are."""
+    """Make the journal durable, then commit the guard; go on only when both are done.
+
+    In this order the guard never knows a vote that a healthy journal has lost.
+    """
 
 
 @dataclass(frozen=True, slots=True)

@@ -39,9 +39,9 @@ def ask_block(core: Core, block_hash: bytes) -> None:
         ask_leader_and_random(core, GetBlock(block_hash, core.tip.height))
 
 
-def ask_range(core: Core) -> None:
-    """Ask a peer for the final blocks after my tip when I am far behind and execution keeps up."""
-    if max(core.claims.values(), default=0) < core.tip.height + RANGE_DISTANCE:
+def ask_range(core: Core, distance: int = RANGE_DISTANCE) -> None:
+    """Ask a peer for the final blocks after my tip when it is far ahead and execution keeps up."""
+    if max(core.claims.values(), default=0) < core.tip.height + distance:
         return
     executed_height, _ = core.application.executed()
     if core.tip.height - executed_height > RANGE_EXECUTION_LAG_MAX:

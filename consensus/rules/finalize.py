@@ -13,7 +13,7 @@ from consensus.block import Block, tip_of
 from consensus.certificate import Certificate
 from consensus.core import Core, StatedRoots
 from consensus.effects import Final, Protect
-from consensus.limits import GUARD_FLOOR_STEP_VIEWS
+from consensus.limits import GUARD_FLOOR_STEP_VIEWS, RANGE_DISTANCE
 from consensus.rules.count import cast_to_all
 from consensus.rules.fetch import ask_block, ask_range
 from consensus.validity import verify_block
@@ -69,11 +69,19 @@ def try_commit(core: Core) -> None:
     path = core.tree.path(core.tip.hash, core.tip.height, certificate.block_hash)
     if path.missing is not None:
         if core.is_started:
-            ask_block(core, path.missing)
-            ask_range(core)
+            ask_missing(core, path.missing)
         return
     commit(core, path.blocks, certificate)
     core.stir(fresh=True)
+
+
+def ask_missing(core: Core, block_hash: bytes) -> None:
+    """Ask for a block from memories first, then for final ones from block stores."""
+    ask_block(core, block_hash)
+    if core.stuck_since_ms is None:
+        core.stuck_since_ms = core.now
+    is_stuck = core.now - core.stuck_since_ms >= core.config.timing.fetch_ms
+    ask_range(core, distance=1 if is_stuck else RANGE_DISTANCE)
 
 
 def commit(core: Core, blocks: tuple[Block, ...], certificate: Certificate) -> None:
@@ -85,7 +93,7 @@ def commit(core: Core, blocks: tuple[Block, ...], certificate: Certificate) -> N
         core.tip = tip_of(block)
         core.accused.update(evidence.offender for evidence in block.body.evidence)
     assert blocks[-1].hash == certificate.block_hash, "the path ends at the finalized block"
-    core.tip_certificate = certificate
+    core.tip_certificate, core.stuck_since_ms = certificate, None
     if core.pending_final is not None and core.pending_final.view <= core.tip.view:
         core.pending_final = None
     core.final_since_standstill = True

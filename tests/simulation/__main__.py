@@ -1,4 +1,4 @@
-"""Simulate networks from the command line: `python -m tests.simulation --seeds A:B [--mutant NAME]`.
+"""Simulate networks: `python -m tests.simulation --seeds A:B [--mutant NAME]`.
 
 Rule: the last line is JSON; the exit status is 1 when an invariant broke, and the seed is
 printed.

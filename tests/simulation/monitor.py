@@ -66,7 +66,10 @@ class Monitor:
             self.two_faced += count > 1
 
     def on_record(self, node, record: bytes) -> None:
-        """Look at every certificate that a replica accepts: it journals each of them."""
+        """Look at every certificate that a replica accepted: it journals each of them.
+
+        One that the node lost in the same step, its own unsynced vote in it, never existed.
+        """
         if record[1] == CERTIFICATE_TAG:
             certificate = decode_record(record)
             assert isinstance(certificate, Certificate)

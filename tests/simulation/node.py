@@ -122,6 +122,7 @@ class Node:
 
     def perform(self, effects: tuple[Effect, ...]) -> None:
         world, lag_ms = self.world, 0
+        records = [effect.record for effect in effects if isinstance(effect, Journal)]
         for effect in effects:
             if world.crashes_now(self):
                 return
@@ -133,7 +134,6 @@ class Node:
                     self.set_timer(effect)
                 case Journal():
                     self.disk.append(effect.record)
-                    world.monitor.on_record(self, effect.record)
                 case Protect():
                     self.disk.guard_buffer.append(effect.record)
                 case Sync():
@@ -150,6 +150,8 @@ class Node:
                     world.monitor.on_accuse(self, effect.evidence)
                 case Blame():
                     world.monitor.on_blame(self, effect)
+        for record in records:
+            world.monitor.on_record(self, record)
 
     def set_timer(self, effect: SetTimer) -> None:
         self.timers[effect.timer] = effect.deadline_ms

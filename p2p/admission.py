@@ -1,7 +1,7 @@
-"""Decide with whom we talk: validators, a bounded number of observers, nobody who is blocked or banned.
+"""Decide with whom we talk: validators, a few observers, nobody who is blocked or banned.
 
-Rule: every connection passes here when it opens, so votes, bulk, gossip, Bitswap and requests obey one
-decision; a peer that is not admitted loses its connection, not just a stream.
+Rule: every connection passes here when it opens, so votes, bulk, gossip, Bitswap and requests obey
+one decision; a peer that is not admitted loses its connection, not just a stream.
 
 Spec: docs/spec/p2p.md §6 (Admission).
 Deviations: none.
@@ -91,7 +91,7 @@ class Admission:
     # --- what they did ----------------------------------------------------------------------------
 
     def on_fault(self, peer_id: str, reason: str) -> None:
-        """Count an exception that a peer's stream caused; it may be our fault, so it is not judged."""
+        """Count an exception in a peer's stream; it may be our fault, so it is not judged."""
         self.counters["stream_faults"] += 1
         log.warning("contained a fault of peer %s: %s", peer_id, reason)
 

@@ -3,7 +3,8 @@
 Rule: a length is checked before a byte is kept for it; this file does no input or output.
 
 A frame is four bytes, big-endian, and a body. The top bit says that more frames of the same message
-follow, the other 31 bits are the length of the body. An empty frame between messages is a heartbeat.
+follow, the other 31 bits are the length of the body. An empty frame between messages is a
+heartbeat.
 
 Spec: docs/spec/p2p.md §3 (Frames).
 Deviations: none.
@@ -22,7 +23,7 @@ _MORE: Final = 0x8000_0000
 
 
 def encode_message(body: bytes, *, bytes_max: int) -> bytes:
-    """Return the frames of one message. Raises ValueError when empty or above `bytes_max`: our bug."""
+    """Return the frames of one message. Raises ValueError when empty or too long: our bug."""
     if not 0 < len(body) <= bytes_max:
         raise ValueError(f"a message of {len(body)} bytes, between 1 and {bytes_max} are allowed")
     if len(body) <= FRAME_BYTES_CUT:

@@ -1,7 +1,8 @@
 """Publish and subscribe what is public and small, over GossipSub 1.1.
 
-Rule: no peer can stop the router, fill memory or silence a restarted node; delivery is best effort, not in
-order, and at most once per node. What must arrive goes over a lane or is fetched by its content id.
+Rule: no peer can stop the router, fill memory or silence a restarted node; delivery is best effort,
+not in order, and at most once per node. What must arrive goes over a lane or is fetched by its
+content id.
 
 Spec: docs/spec/p2p.md §9 (Gossip).
 Deviations: the adaptive, spam and eclipse features of the library and versions above 1.1 are off
@@ -64,7 +65,7 @@ Handler = Callable[[GossipMessage], Awaitable[None]]
 Validator = Callable[[str, bytes], bool]
 
 
-class SafeGossipSub(GossipSub):
+class SafeGossipSub(GossipSub):  # type: ignore[misc]
     """A router whose heartbeat survives its own faults."""
 
     on_fault: Callable[[str, str], None]
@@ -79,7 +80,7 @@ class SafeGossipSub(GossipSub):
                 await trio.sleep(1)
 
 
-class SafePubsub(Pubsub):
+class SafePubsub(Pubsub):  # type: ignore[misc]
     """Pubsub that survives undecodable messages, bounds floods, and is heard after a restart."""
 
     def __init__(self, host: Any, router: Any, admission: Admission) -> None:

@@ -1,23 +1,27 @@
 """Make py-libp2p 0.8.1 survive hostile peers, and spend less doing it.
 
-Rule: every change to the library's inside is made here, once, for exactly one version; each says what
-upstream change would make it unnecessary, and each has a test in `tests/p2p/test_p2p_traps.py`.
+Rule: every change to the library's inside is made here, once, for exactly one version; each says
+what upstream change would make it unnecessary, and each has a test in
+`tests/p2p/test_p2p_traps.py`.
 
 Guards
-    contain_streams        an exception in any inbound stream handler ends the whole `trio.run`
-                           (until: the swarm isolates handlers); also bounds streams per connection
-    contain_tasks          an exception in any task of the swarm or of pubsub ends the service, and with
-                           it `trio.run` (until: services isolate tasks that a peer's bytes start)
-    free_inbound_slots     an inbound connection keeps its slot, its task and its memory after it has
-                           closed, so a node turns deaf after `max_connections` reconnects
-                           (until: `_do_handle_inbound_connection` waits for the connection)
-    force_close            every public way to close hangs on a peer that does not read
-                           (until: `close_peer` takes a deadline)
+    contain_streams      an exception in any inbound stream handler ends the whole `trio.run`
+                         (until: the swarm isolates handlers); also bounds streams per connection
+    contain_tasks        an exception in any task of the swarm or of pubsub ends the service, and
+                         with it `trio.run` (until: services isolate what a peer's bytes start)
+    free_inbound_slots   an inbound connection keeps its slot and its task after it has closed, so
+                         a node turns deaf after `max_connections` reconnects
+                         (until: `_do_handle_inbound_connection` waits for the connection)
+    answer_apart         the read loop of a connection writes answers (pong, stream accepted)
+                         itself; when both ends do so while both send bulk, both wait for ever
+                         (until: the muxer answers from a task of its own)
+    force_close          every public way to close hangs on a peer that does not read
+                         (until: `close_peer` takes a deadline)
 Speed-ups
-    yamux window           one encrypted WINDOW_UPDATE per read (until: credit is given lazily)
-    yamux write            a debug string per frame (until: lazy logging)
-    signed peer records    verified and rebuilt per RPC (until: cached upstream)
-    pubsub read            three reads per small RPC (until: buffered upstream)
+    yamux window         one encrypted WINDOW_UPDATE per read (until: credit is given lazily)
+    yamux write          a debug string per frame; part of `answer_apart` (until: lazy logging)
+    signed peer records  verified and rebuilt per RPC (until: cached upstream)
+    pubsub read          three reads per small RPC (until: buffered upstream)
 
 Spec: docs/spec/p2p.md §8 (The library); docs/adr/0040-libp2p-guards.md.
 Deviations: none.
@@ -27,6 +31,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import logging
+import os
 import time
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
@@ -41,7 +46,7 @@ from libp2p.network.stream.exceptions import StreamEOF
 from libp2p.network.swarm import Swarm
 from libp2p.stream_muxer.yamux import yamux
 
-from p2p.limits import PENDING_PER_IP_MAX, READ_BYTES, STREAMS_PER_CONNECTION_MAX
+from p2p.limits import PENDING_PER_IP_MAX, READ_BYTES, STREAMS_PER_CONNECTION_MAX, YAMUX_ANSWERS_MAX
 from primitives.errors import ConfigError
 
 log = logging.getLogger(__name__)
@@ -56,7 +61,7 @@ _applied = False
 
 
 def apply() -> None:
-    """Change the library, once per process. Raises ConfigError for a version that was not tested."""
+    """Change the library, once per process. Raises ConfigError for an untested version."""
     global _applied
     version = importlib.metadata.version("libp2p")
     if version != TESTED_VERSION:
@@ -68,10 +73,12 @@ def apply() -> None:
     if _applied:
         return
     _credit_windows_lazily()
-    _write_frames_quietly()
+    _answer_apart()
     _cache_peer_records()
     _read_rpcs_buffered()
     _free_inbound_slots()
+    if not os.environ.get("LIBP2P_DEBUG"):
+        logging.getLogger("libp2p").setLevel(logging.CRITICAL)  # it calls a peer's absence an error
     _applied = True
 
 
@@ -111,7 +118,7 @@ async def _reset(stream: Any) -> None:
     with trio.move_on_after(1):
         try:
             await stream.reset()
-        except Exception:  # noqa: BLE001 - the stream is gone already
+        except Exception:
             log.debug("reset failed", exc_info=True)
 
 
@@ -124,7 +131,7 @@ def contain_tasks(service: Any, on_fault: Callable[[str, str], None]) -> None:
         async def contained() -> None:
             try:
                 await function(*args)
-            except Exception as error:  # noqa: BLE001 - the boundary where a peer's fault is contained
+            except Exception as error:  # noqa: BLE001 - a peer's fault is contained here
                 on_fault("", f"task {getattr(function, '__name__', function)}: {error!r}"[:200])
 
         contained.__name__ = getattr(function, "__name__", "task")
@@ -155,10 +162,10 @@ def _free_inbound_slots() -> None:
         except Exception as error:  # noqa: BLE001 - whatever a stranger's handshake can raise
             log.debug("inbound connection failed: %r", error)
         finally:
-            with trio.move_on_after(1, shield=True):
+            with trio.CancelScope(shield=True, deadline=trio.current_time() + 1):
                 try:
                     await raw.close()
-                except Exception:  # noqa: BLE001 - closed already
+                except Exception:
                     log.debug("close failed", exc_info=True)
 
     Swarm._do_handle_inbound_connection = handle
@@ -167,8 +174,8 @@ def _free_inbound_slots() -> None:
 def close_connection(muxed: Any) -> bool:
     """Close the TCP socket under one muxed connection; True when it was found.
 
-    The muxer's reader then fails and the library cleans up: the connection leaves the swarm and pubsub
-    drops the peer. Do not call `host.disconnect` first: it tries to send, and hangs.
+    The muxer's reader then fails and the library cleans up: the connection leaves the swarm and
+    pubsub drops the peer. Do not call `host.disconnect` first: it tries to send, and hangs.
     """
     layer = getattr(muxed, "secured_conn", None)
     for _ in range(8):  # secure session → noise → raw connection → TCP stream → socket
@@ -208,14 +215,37 @@ def _credit_windows_lazily() -> None:
     yamux.YamuxStream._auto_tune_and_send_window_update = credit
 
 
-def _write_frames_quietly() -> None:
-    """Write a frame without building a debug string for it."""
+def _answer_apart() -> None:
+    """Write a frame without a debug string; hand what the read loop writes to another task."""
+    read_loop = yamux.Yamux.handle_incoming
+
+    async def handle_incoming(self: Any) -> None:
+        self._reader_task = trio.lowlevel.current_task()
+        self._answers, answers = trio.open_memory_channel[bytes](YAMUX_ANSWERS_MAX)
+        self._nursery.start_soon(_write_answers, self, answers)
+        await read_loop(self)
 
     async def write(self: Any, data: bytes) -> None:
+        if trio.lowlevel.current_task() is getattr(self, "_reader_task", None):
+            try:
+                self._answers.send_nowait(data)
+            except trio.WouldBlock:  # it asks, and never reads our answers
+                close_connection(self)
+            return
         async with self._write_lock:
             await self.secured_conn.write(data)
 
+    yamux.Yamux.handle_incoming = handle_incoming
     yamux.Yamux._write_frame = write
+
+
+async def _write_answers(muxed: Any, answers: trio.MemoryReceiveChannel[bytes]) -> None:
+    try:
+        async for answer in answers:
+            async with muxed._write_lock:
+                await muxed.secured_conn.write(answer)
+    except Exception as error:  # noqa: BLE001 - the read loop notices the end itself
+        log.debug("answering ended: %r", error)
 
 
 def _cache_peer_records() -> None:

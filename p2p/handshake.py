@@ -9,8 +9,8 @@ relayed nor reflected. This file does no input or output; nonces come in as argu
         Proof(signature)  →                                       or Refused(reason, text)
         ←  Accepted()                                             or Refused(reason, text)
 
-Signed (EIP-712, domain of the network): both nonces, both peer ids as the secured transport names them,
-both validator addresses, the lane, and the side of the signer.
+Signed (EIP-712, domain of the network): both nonces, both peer ids as the secured transport names
+them, both validator addresses, the lane, and the side of the signer.
 
 Spec: docs/spec/p2p.md §4 (Handshake).
 Deviations: none.
@@ -19,7 +19,7 @@ Deviations: none.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar, Final, NoReturn, Protocol
+from typing import Any, ClassVar, Final, NoReturn, Protocol
 
 import msgspec
 
@@ -64,11 +64,7 @@ class Signer(Protocol):
         ...
 
 
-class _Message(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
-    pass
-
-
-class Hello(_Message, tag=1):
+class Hello(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, tag=1):
     """Open a lane."""
 
     version: int
@@ -78,7 +74,7 @@ class Hello(_Message, tag=1):
     nonce: bytes
 
 
-class Welcome(_Message, tag=2):
+class Welcome(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, tag=2):
     """Answer with a proof."""
 
     version: int
@@ -88,17 +84,17 @@ class Welcome(_Message, tag=2):
     signature: bytes
 
 
-class Proof(_Message, tag=3):
+class Proof(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, tag=3):
     """The initiator's proof."""
 
     signature: bytes
 
 
-class Accepted(_Message, tag=4):
+class Accepted(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, tag=4):
     """The lane is open."""
 
 
-class Refused(_Message, tag=5):
+class Refused(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, tag=5):
     """The lane stays closed."""
 
     reason: int
@@ -264,7 +260,8 @@ def _check_network(version: int, theirs: bytes, ours: bytes) -> None:
 
 
 def _decode(data: bytes) -> _Any:
-    message: _Any = codec.decode(data, _Any, max_bytes=MESSAGE_BYTES_MAX)
+    schema: Any = _Any
+    message: _Any = codec.decode(data, schema, max_bytes=MESSAGE_BYTES_MAX)
     return message
 
 

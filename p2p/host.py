@@ -2,7 +2,8 @@
 
 Rule: no other file constructs a host; every guard is on before the first connection.
 Spec: docs/spec/p2p.md §1 (Transport).
-Deviations: TLS, mplex, QUIC, WebSocket, mDNS and UPnP are not offered (docs/adr/0040-libp2p-guards.md).
+Deviations: TLS, mplex, QUIC, WebSocket, mDNS and UPnP are not offered
+(docs/adr/0040-libp2p-guards.md).
 """
 
 from __future__ import annotations
@@ -108,8 +109,8 @@ def to_id(peer_id: str) -> ID:
 def check_port_free(address: Multiaddr) -> None:
     """Refuse a port that is taken. Raises ConfigError.
 
-    The library listens with SO_REUSEPORT: a second node on the same port would start, and each would
-    get half of the connections.
+    The library listens with SO_REUSEPORT: a second node on the same port would start, and each
+    would get half of the connections.
     """
     port = int(address.value_for_protocol("tcp"))
     text = str(address)

@@ -1,6 +1,7 @@
 """Name the lanes between two validators and what each may carry.
 
-Rule: small urgent messages and bodies never share a stream, so that a vote never waits for a bundle.
+Rule: small urgent messages and bodies never share a stream, so that a vote never waits for a
+bundle.
 Spec: docs/spec/p2p.md §3 (Lanes).
 Deviations: none.
 """

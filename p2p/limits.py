@@ -96,6 +96,9 @@ PENDING_PER_IP_MAX: Final = 24
 STREAMS_PER_CONNECTION_MAX: Final = 64
 """Inbound streams of one connection that are open at once."""
 
+YAMUX_ANSWERS_MAX: Final = 1024
+"""Answers of the muxer that wait for one connection; a peer that reads none of them is closed."""
+
 STREAMS_MAX: Final = 8192
 """Streams of the host."""
 
@@ -150,7 +153,7 @@ GOSSIP_HOUSEKEEPING_S: Final = 5.0
 
 GOSSIP_MESSAGES_PER_S: Final = 200
 GOSSIP_BURST: Final = 1000
-"""Messages accepted from one forwarding peer, per second and at once; the rest is dropped unread."""
+"""Messages accepted from one forwarding peer, per second and at once; others are dropped."""
 
 # --- requests -------------------------------------------------------------------------------------
 

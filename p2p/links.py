@@ -1,8 +1,8 @@
 """Keep the two outbound lanes to one validator alive.
 
-Rule: one task writes to a stream, nothing here waits for the application, and whatever fails on a lane
-ends the whole connection: what comes after is a fresh one. Only the lower peer id dials, so that a pair
-has one connection; the higher one steps in when nobody came for PATIENCE_S.
+Rule: one task writes to a stream, nothing here waits for the application, and whatever fails on a
+lane ends the whole connection: what comes after is a fresh one. Only the lower peer id dials, so
+that a pair has one connection; the higher one steps in when nobody came for PATIENCE_S.
 
 Spec: docs/spec/p2p.md §5 (Links).
 Deviations: none.
@@ -101,7 +101,7 @@ class Link:
             self._refused = False
             try:
                 await self._connect()
-            except Exception as error:  # noqa: BLE001 - the boundary where a peer's fault is contained
+            except Exception as error:  # noqa: BLE001 - a peer's fault is contained here
                 self._on_failure(error)
             else:
                 await self._run_lanes()

@@ -1,6 +1,7 @@
 """Join the network: the one object through which the node talks to its peers.
 
-Rule: sending never waits, receiving is bounded, and no peer can stop the node. This file only composes.
+Rule: sending never waits, receiving is bounded, and no peer can stop the node. This file only
+composes.
 
     async with Network(config) as network:
         network.broadcast(Lane.VOTE, vote)
@@ -198,7 +199,7 @@ class Network:
     # --- lanes ------------------------------------------------------------------------------------
 
     def send(self, address: bytes, lane: Lane, data: bytes) -> bool:
-        """Queue a message for one validator; False when it is dropped or nobody has this address."""
+        """Queue a message for one validator; False when it is dropped."""
         link = self._links.get(address)
         if link is None:
             return False
@@ -320,7 +321,7 @@ class Network:
             self._disconnect(peer_id)
 
     def report(self, address: bytes, reason: str) -> None:
-        """A validator broke a rule in a message it sent us: no contact for a while, longer each time."""
+        """A validator broke a rule in a message to us: no contact for a while, longer each time."""
         validator = self._admission.validator(address)
         if validator is not None:
             self._admission.on_offence(validator.peer_id, reason)

@@ -1,7 +1,7 @@
 """Keep the list of peers over restarts.
 
-Rule: the file is a hint, never a truth: a damaged, foreign or oversized one is set aside and the node
-starts from its configuration. Written whole, to a temporary file, then renamed.
+Rule: the file is a hint, never a truth: a damaged, foreign or oversized one is set aside and the
+node starts from its configuration. Written whole, to a temporary file, then renamed.
 
 Spec: docs/spec/p2p.md §2 (Peer book).
 Deviations: none.

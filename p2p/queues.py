@@ -1,7 +1,7 @@
 """Hold what waits: outbound per peer and lane, inbound per lane and sender.
 
-Rule: every queue is bounded by messages and by bytes, drops the newest when full and counts the drop.
-Nothing here waits for a peer; only `Inbox.receive` and `SendQueue.wait` wait at all.
+Rule: every queue is bounded by messages and by bytes, drops the newest when full and counts the
+drop. Nothing here waits for a peer; only `Inbox.receive` and `SendQueue.wait` wait at all.
 
 Spec: docs/spec/p2p.md §5 (Queues).
 Deviations: none.
@@ -43,7 +43,7 @@ class SendQueue:
         return True
 
     def take(self, bytes_max: int) -> bytes:
-        """Return queued messages joined up to `bytes_max` (one larger message alone), or nothing."""
+        """Return messages joined up to `bytes_max` (one larger message alone), or nothing."""
         batch: list[bytes] = []
         size = 0
         while self._items and (not batch or size + len(self._items[0]) <= bytes_max):

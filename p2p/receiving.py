@@ -1,7 +1,7 @@
 """Serve the inbound lanes: verify who writes, then put messages into the inbox.
 
-Rule: the read task never waits for the application. A peer that breaks the framing or falls silent loses
-its connection; a peer whose inbox share is full loses the newest message, and it is counted.
+Rule: the read task never waits for the application. A peer that breaks the framing or falls silent
+loses its connection; a peer whose inbox share is full loses the newest message, and it is counted.
 
 Spec: docs/spec/p2p.md §4 (Handshake), §5 (Links).
 Deviations: none.
@@ -124,7 +124,7 @@ class Receiver:
                 await stream.close_write()
                 while await stream.read(MESSAGE_BYTES_MAX):
                     pass
-            except Exception:  # noqa: BLE001 - the peer has gone, as it should
+            except Exception:
                 log.debug("after a refusal", exc_info=True)
 
     async def _read(

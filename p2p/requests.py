@@ -1,7 +1,7 @@
 """Ask a peer one thing and get one answer: the lane that observers have, and anybody may use.
 
-Rule: a request is a stream of its own with a time limit; requests are bounded per peer and in total, and
-validators are served when observers have used up their share.
+Rule: a request is a stream of its own with a time limit; requests are bounded per peer and in
+total, and validators are served when observers have used up their share.
 
 Spec: docs/spec/p2p.md §10 (Requests).
 Deviations: none.
@@ -63,8 +63,8 @@ class Requests:
     async def ask(self, peer_id: str, request: bytes) -> bytes:
         """Return a connected peer's answer.
 
-        Raises Unreachable (no connection, too late, busy), PeerError (it says the request is bad, or
-        answers nonsense) and LimitExceeded.
+        Raises Unreachable (no connection, too late, busy), PeerError (it says the request is bad,
+        or answers nonsense) and LimitExceeded.
         """
         if not 0 < len(request) <= REQUEST_BYTES_MAX:
             raise LimitExceeded(f"a request of {len(request)} bytes")
@@ -91,7 +91,7 @@ class Requests:
             reader = streams.MessageReader(stream, bytes_max=RESPONSE_BYTES_MAX + 1)
             return await reader.read_one()
         finally:
-            with trio.move_on_after(1, shield=True) as scope:
+            with trio.CancelScope(shield=True, deadline=trio.current_time() + 1) as scope:
                 await stream.reset()
             if scope.cancelled_caught:
                 guards.close_connection(stream.muxed_conn)

@@ -1,7 +1,7 @@
 """Read and write messages on one libp2p stream, never waiting for a peer longer than allowed.
 
-Rule: every read, write and open has a time limit. After a write that ran out of time the connection is
-closed, because half a Noise frame may be on the wire; so is one on which opening a stream hangs.
+Rule: every read, write and open has a time limit. After a write that ran out of time the connection
+is closed, because half a Noise frame may be on the wire; so is one on which opening a stream hangs.
 
 Spec: docs/spec/p2p.md §3 (Frames), §8 (The library).
 Deviations: none.
@@ -69,8 +69,8 @@ async def write_message(stream: Any, body: bytes, *, bytes_max: int) -> None:
 async def open_stream(host: Any, peer: Any, protocol: str, *, limit_s: float) -> Any:
     """Open a stream to a connected peer. Raises what libp2p raises, also when time runs out.
 
-    Cancelling `new_stream` does not end it on a stalled peer: its clean-up is shielded and writes. Its
-    sockets are closed instead, which does.
+    Cancelling `new_stream` does not end it on a stalled peer: its clean-up is shielded and writes.
+    Its sockets are closed instead, which does.
     """
     swarm = host.get_network()
 

@@ -1,6 +1,7 @@
 """Find a whole block of free loopback ports for one devnet.
 
-Rule: a devnet's ports move together or not at all, so that two devnets on one machine never interleave.
+Rule: a devnet's ports move together or not at all, so that two devnets on one machine never
+interleave.
 Spec: docs/reference/devnet.md (Ports). Deviations: none.
 """
 

@@ -1,8 +1,10 @@
 """Start, find, signal and stop the processes of a devnet by their recorded ids.
 
-Rule: a signal is only ever sent to a process this devnet started: its id is on file and it is still the
+Rule: a signal is only ever sent to a process this devnet started: its id is on file and it is still
+the
 process that got it (same start time), so a reused id is never hit.
-Spec: docs/reference/devnet.md (Processes). Deviations: without /proc the start time is not compared.
+Spec: docs/reference/devnet.md (Processes). Deviations: without /proc the start time is not
+compared.
 """
 
 from __future__ import annotations
@@ -39,7 +41,9 @@ class ProcessTable:
     logs: Path  # the devnet's `logs/`
 
     def start(self, name: str, command: Sequence[str], environment: dict[str, str]) -> int:
-        """Start a process of its own session whose output goes to `logs/NAME.log`; return its id."""
+        """Start a process of its own session whose output goes to `logs/NAME.log`; return its
+        id.
+        """
         assert not self.is_alive(name), f"{name} runs already"
         self.folder.mkdir(parents=True, exist_ok=True)
         self.logs.mkdir(parents=True, exist_ok=True)

@@ -1,6 +1,7 @@
 """Keep the bundles that may still be proposed, and those that stragglers may still ask for.
 
-Rule: one entry per digest, bounded per origin, proposed in order of arrival; what a final block carries is
+Rule: one entry per digest, bounded per origin, proposed in order of arrival; what a final block
+carries is
 never proposed again.
 Spec: docs/spec/node.md (Bundles). Deviations: none.
 """
@@ -92,6 +93,11 @@ class BundlePool:
         """Bundles that no final block carries, oldest first."""
         return self._waiting.values()
 
+    def unstored(self, stored_height: int) -> Iterable[Bundle]:
+        """Return the waiting bundles and the included ones above a height."""
+        yield from self._waiting.values()
+        yield from (b for b in self._included.values() if b.included_height > stored_height)
+
     def propose(self, exclude: frozenset[bytes], first: Sequence[bytes] = ()) -> tuple[bytes, ...]:
         """Choose digests for one block: `first` before all others, then by arrival, within the
         block's limits, none of `exclude`."""
@@ -124,7 +130,9 @@ class BundlePool:
             self._included[digest] = bundle
 
     def forget_executed(self, executed_height: int) -> None:
-        """Drop the oldest included bundles beyond the cap, but none that is still to be executed."""
+        """Drop the oldest included bundles beyond the cap, but none that is still to be
+        executed.
+        """
         while len(self._included) > POOL_KEPT_BUNDLES_MAX:
             digest, bundle = next(iter(self._included.items()))
             if bundle.included_height > executed_height:

@@ -1,6 +1,7 @@
 """Tell the time that goes into blocks, without ever running backwards.
 
-Rule: time is the wall clock at the start plus what a monotonic clock has counted since; a jump of the wall
+Rule: time is the wall clock at the start plus what a monotonic clock has counted since; a jump of
+the wall
 clock is noticed, reported and then followed, never passed on as a step back.
 Spec: docs/spec/node.md (Clock). Deviations: none.
 """
@@ -26,7 +27,9 @@ class NodeClock:
         return self._last_ms
 
     def follow_wall(self) -> int:
-        """Compare with the wall clock; return a jump in milliseconds (0 = none) after adopting it."""
+        """Compare with the wall clock; return a jump in milliseconds (0 = none) after adopting
+        it.
+        """
         offset_ns = time.time_ns() - time.monotonic_ns()
         jump_ms = (offset_ns - self._offset_ns) // 1_000_000
         if abs(jump_ms) <= JUMP_MS:

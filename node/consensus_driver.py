@@ -1,6 +1,7 @@
 """Run the consensus replica: feed it messages, timers and news, and do what it answers, in order.
 
-Rule: one task, one event at a time; a `Sync` has returned before the next `Send` is made, and the EVM
+Rule: one task, one event at a time; a `Sync` has returned before the next `Send` is made, and the
+EVM
 chain, the API and execution are never waited for.
 Spec: docs/spec/consensus.md (Persistence); docs/spec/node.md (Vote loop). Deviations: none.
 """
@@ -9,7 +10,7 @@ from __future__ import annotations
 
 import logging
 import random
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Protocol
 
 import trio
@@ -35,9 +36,10 @@ from consensus.effects import (
 from consensus.messages import Message, Propose, decode_message, encode_message
 from consensus.replica import Replica
 from consensus.timers import Timer
+from consensus.vote import Vote
 from node.clock import NodeClock
 from node.durability import Durability
-from node.limits import PEER_FRAMES_MAX
+from node.limits import JOURNAL_SEGMENT_BYTES, PEER_FRAMES_MAX
 from node.wire import FrameKind, encode_frame
 from primitives.errors import PeerError
 
@@ -75,6 +77,7 @@ class ConsensusDriver:
         on_final: Callable[[Block, Certificate | None], None],
         serve_range: Callable[[int, int], None],
         on_proposal: Callable[[bytes, int], None],
+        wait_stored: Callable[[int], Awaitable[None]],
     ) -> None:
         self.replica = replica
         self._others = [index for index in range(len(committee)) if index != me]
@@ -84,12 +87,17 @@ class ConsensusDriver:
         self._on_final = on_final
         self._serve_range = serve_range
         self._on_proposal = on_proposal
+        self._wait_stored = wait_stored
         self._timers: dict[Timer, int] = {}
-        self._put, self._take = trio.open_memory_channel[tuple[int, bytes] | None](
-            PEER_FRAMES_MAX
-        )
+        self._put, self._take = trio.open_memory_channel[tuple[int, bytes] | None](PEER_FRAMES_MAX)
+        self.is_started = False
         self._is_poked = False
+        self._connected: set[int] = set()
         self.dropped_total = 0
+        self.votes_total = 0
+        self.proposals_total = 0
+        self.last_vote_view = 0
+        self.last_vote_ms = 0
 
     def deliver(self, sender: int, body: bytes) -> None:
         """Queue a peer's message; the newest is dropped when the loop cannot follow."""
@@ -108,9 +116,19 @@ class ConsensusDriver:
         except trio.WouldBlock:
             pass  # the loop is busy and looks at the flag after the next message
 
-    async def run(self) -> None:
-        """Run until cancelled. Raises SafetyError when this node must not go on."""
-        await self._perform(self.replica.start(self._clock.now_ms()))
+    def connected(self, index: int) -> None:
+        """Say that a member can be reached again."""
+        self._connected.add(index)
+        self.poke()
+
+    async def run(self, records: tuple[bytes, ...], final: Final | None, *, silent: bool) -> None:
+        """Restore the replica and run until cancelled.
+
+        Raises SafetyError when this node must not go on, WrongNetwork for a foreign journal.
+        """
+        now_ms = self._clock.now_ms()
+        await self._perform(self.replica.start(now_ms, records, final, silent=silent))
+        self.is_started = True
         while True:
             deadline_ms = min(self._timers.values(), default=None)
             wait_s = 60.0
@@ -123,8 +141,19 @@ class ConsensusDriver:
                 await self._on_frame(*event)
             if self._is_poked:
                 self._is_poked = False
+                for index in sorted(self._connected):
+                    await self._perform(self.replica.on_connected(self._clock.now_ms(), index))
+                self._connected.clear()
                 await self._perform(self.replica.on_application(self._clock.now_ms()))
             await self._fire_timers()
+            if self._durability.journal.size_bytes > JOURNAL_SEGMENT_BYTES:
+                await self._compact()
+
+    async def _compact(self) -> None:
+        """Replace the journal by what is still needed, once the store holds all final blocks."""
+        await self._wait_stored(self.replica.tip.height)
+        journal = self._durability.journal
+        journal.drop_before(journal.rotate(self.replica.journal_snapshot()))
 
     async def _on_frame(self, sender: int, body: bytes) -> None:
         try:
@@ -176,8 +205,7 @@ class ConsensusDriver:
         message: Message = effect.message
         frame = encode_frame(FrameKind.CONSENSUS, encode_message(message))
         is_bulk = effect.lane is not Lane.VOTE
-        if isinstance(message, Propose):
-            self._on_proposal(message.block.header, self._clock.now_ms())
+        self._count(message)
         if effect.to == ALL:
             self._wire.broadcast(frame, bulk=is_bulk)
         elif effect.to == RANDOM:
@@ -185,3 +213,13 @@ class ConsensusDriver:
                 self._wire.send(random.choice(self._others), frame, bulk=is_bulk)
         else:
             self._wire.send(effect.to, frame, bulk=is_bulk)
+
+    def _count(self, message: Message) -> None:
+        """Keep the figures of what this node signed."""
+        if isinstance(message, Vote):
+            self.votes_total += 1
+            self.last_vote_view = max(self.last_vote_view, message.view)
+            self.last_vote_ms = self._clock.now_ms()
+        elif isinstance(message, Propose):
+            self.proposals_total += 1
+            self._on_proposal(message.block.header, self._clock.now_ms())

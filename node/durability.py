@@ -1,6 +1,7 @@
 """Make the journal, the bundles and the signing guard durable, in that order.
 
-Rule: `sync` returns only when all three would survive a power cut; while the disk refuses, it waits and
+Rule: `sync` returns only when all three would survive a power cut; while the disk refuses, it waits
+and
 tries again, so nothing that depends on it is sent.
 Spec: docs/spec/consensus.md (Persistence). Deviations: none.
 """
@@ -23,7 +24,11 @@ class Durability:
     """The three places a vote depends on. One task calls it."""
 
     def __init__(
-        self, journal: SegmentLog, bundles: SegmentLog, guard: SigningGuard | None, problems: Problems
+        self,
+        journal: SegmentLog,
+        bundles: SegmentLog,
+        guard: SigningGuard | None,
+        problems: Problems,
     ) -> None:
         self.journal = journal
         self.bundles = bundles
@@ -39,8 +44,13 @@ class Durability:
     async def sync(self) -> None:
         """Return once everything queued is durable, however long the disk takes."""
         while True:
+            if self._problems.is_open("DSK002"):
+                await trio.sleep(RETRY_S)  # nearly full: duties wait, and with them this vote
+                continue
             try:
-                await trio.to_thread.run_sync(self._sync, limiter=self._limiter)
+                self.bundles.flush()
+                self.journal.flush()
+                await trio.to_thread.run_sync(self._wait_durable, limiter=self._limiter)
             except (OSError, sqlite3.Error, TransientError) as error:
                 self._problems.set(
                     "DSK001",
@@ -51,11 +61,12 @@ class Durability:
                 await trio.sleep(RETRY_S)
                 continue
             self._problems.clear("DSK001")
+            self.journal.acknowledge()
+            self._records = []
             return
 
-    def _sync(self) -> None:
-        self.bundles.sync()
-        self.journal.sync()
+    def _wait_durable(self) -> None:
+        self.bundles.wait_durable()
+        self.journal.wait_durable()
         if self._records and self._guard is not None:
             self._guard.save(self._records)
-        self._records = []

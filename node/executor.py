@@ -1,8 +1,10 @@
 """Execute final blocks one after the other and hand what they did to the store and to listeners.
 
-Rule: a block is executed when all its bundles are held and checked; executing never waits for the disk,
+Rule: a block is executed when all its bundles are held and checked; executing never waits for the
+disk,
 and the store receives every height exactly once, in order.
-Spec: docs/spec/node.md (Execution). Deviations: execution runs in the event loop, not in a thread: the
+Spec: docs/spec/node.md (Execution). Deviations: execution runs in the event loop, not in a thread:
+the
 state is then never read half-changed, and one block takes a few milliseconds (ADR 0010).
 """
 
@@ -93,9 +95,7 @@ class Executor:
         outcome = self._ledger.execute(final.block, actions)
         chunks = self._ledger.snapshot() if outcome.is_checkpoint else ()
         await self._on_executed(
-            Execution(
-                final=final, bundles=bundles, actions=actions, outcome=outcome, chunks=chunks
-            )
+            Execution(final=final, bundles=bundles, actions=actions, outcome=outcome, chunks=chunks)
         )
 
     def _refill(self) -> None:

@@ -1,7 +1,9 @@
 """Watch that commits, openings, cancels and withdrawals get into a block, and judge a block by it.
 
-Rule: an action is listed as pending once it has waited long enough here without being in the chain; whether
-a block answers a listed id is decided from the chain and the bundles alone, never from a peer's word.
+Rule: an action is listed as pending once it has waited long enough here without being in the chain;
+whether
+a block answers a listed id is decided from the chain and the bundles alone, never from a peer's
+word.
 Spec: docs/spec/consensus.md (Inclusion duty); docs/spec/node.md (Inclusion). Deviations: none.
 """
 
@@ -24,7 +26,6 @@ from node.limits import (
     INCLUSION_PENDING_IDS_MAX,
     INCLUSION_RECENT_IDS_MAX,
 )
-
 
 _DUTY_OPS = (Commit, Open, Cancel, CancelClient, CancelAll, Withdraw)
 

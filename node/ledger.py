@@ -12,10 +12,12 @@ from collections.abc import Sequence
 from consensus.application import Roots
 from consensus.block import Block
 from exchange.actions import VerifiedAction
-from exchange.execute import BlockInput, execute, get_roots
+from exchange.execute import BlockInput, execute
 from exchange.genesis import ExchangeGenesis
-from exchange.outcome import Outcome, StateRoots
-from exchange.snapshot import restore, snapshot
+from exchange.outcome import Outcome
+from exchange.restore import restore
+from exchange.roots import compute_fees_root, compute_roots, compute_state_root
+from exchange.snapshot import snapshot
 from exchange.state import State
 from node.limits import ROOTS_KEPT_MAX
 
@@ -26,18 +28,17 @@ Committee = tuple[tuple[bytes, int, bytes], ...]
 class Ledger:
     """The replicated state machine as this node runs it. Single-threaded."""
 
-    def __init__(self, genesis: ExchangeGenesis, domain: bytes, committee: Committee) -> None:
+    def __init__(self, genesis: ExchangeGenesis, committee: Committee) -> None:
         self._genesis = genesis
-        self._domain = domain
         self._committee = committee
         self._roots: OrderedDict[int, Roots] = OrderedDict()
         self._digests: OrderedDict[int, bytes] = OrderedDict()
-        self.state = State(genesis, domain)
+        self.state = State(genesis)
         self._remember_state()
 
     def restore(self, chunks: Sequence[bytes]) -> None:
         """Replace the state by a snapshot. Raises PeerError when the chunks are no snapshot."""
-        self.state = restore(self._genesis, self._domain, chunks)
+        self.state = restore(self._genesis, chunks)
         self._roots.clear()
         self._remember_state()
 
@@ -50,11 +51,6 @@ class Ledger:
     def roots(self) -> Roots:
         """The roots after the highest executed height."""
         return self._roots[self.state.height]
-
-    @property
-    def state_roots(self) -> StateRoots:
-        """The seven words under the state root now."""
-        return get_roots(self.state)
 
     def roots_at(self, height: int) -> Roots | None:
         """Return the roots after one of the newest executed heights."""
@@ -92,7 +88,7 @@ class Ledger:
                 actions=actions,
             ),
         )
-        self._remember(outcome.height, Roots(outcome.state_root, outcome.fees_root))
+        self.remember(outcome.height, Roots(outcome.state_root, outcome.fees_root))
         return outcome
 
     def snapshot(self) -> tuple[bytes, ...]:
@@ -100,10 +96,11 @@ class Ledger:
         return snapshot(self.state)
 
     def _remember_state(self) -> None:
-        roots = get_roots(self.state)
-        self._remember(self.state.height, Roots(compute_root(roots), compute_fees_root(self.state)))
+        state_root = compute_state_root(compute_roots(self.state))
+        self.remember(self.state.height, Roots(state_root, compute_fees_root(self.state)))
 
-    def _remember(self, height: int, roots: Roots) -> None:
+    def remember(self, height: int, roots: Roots) -> None:
+        """Keep the roots of a height, newest last; at most ROOTS_KEPT_MAX."""
         self._roots[height] = roots
         if len(self._roots) > ROOTS_KEPT_MAX:
-            self._roots.popitem(last=False)
+            del self._roots[min(self._roots)]

@@ -51,3 +51,16 @@ HEADERS_PER_CHECKPOINT_MAX: Final = 64  # as Settlement accepts
 
 SUBSCRIBER_QUEUE_MAX: Final = 1_024  # events waiting for one API subscriber
 SHUTDOWN_S: Final = 5  # seconds a clean stop may take before it is cut short
+
+ATTEST_LIFETIME_MS: Final = 600_000  # deadline of an attestation after its nonce
+EVM_SCAN_BLOCKS_MAX: Final = 2_000  # EVM blocks asked for deposits in one call
+CHECKPOINT_SPACING_MS: Final = 5_000  # least time between two submissions by this node
+SETTLED_KEPT_MAX: Final = 64  # newest accepted checkpoints shown by the API
+
+LEVEL_ORDERS_COUNTED_MAX: Final = 1_000  # orders of one price level that a book view counts
+PENDING_RECEIPTS_MAX: Final = 200_000  # actions whose operations still wait for a batch
+FINALITY_SAMPLES: Final = 101  # newest blocks whose finality is summed up in the status
+STORE_QUEUE_BLOCKS_MAX: Final = 64  # executed blocks waiting for the disk
+RANGE_REQUESTS_MAX: Final = 16  # peers' requests for old blocks waiting to be read
+CHAT_OUTBOX_MAX: Final = 1_024  # chat messages waiting to be gossiped
+BITSWAP_FETCH_S_MAX: Final = 30  # seconds one block may take to come from a peer

@@ -1,6 +1,7 @@
 """Hold the actions of this node's own clients until they go out in a bundle.
 
-Rule: an accepted action leaves only inside a bundle; what does not fit is refused at the door, never
+Rule: an accepted action leaves only inside a bundle; what does not fit is refused at the door,
+never
 dropped later.
 Spec: docs/spec/node.md (Bundles). Deviations: none.
 """
@@ -61,8 +62,7 @@ class Mempool:
         chosen: list[SignedAction] = []
         room = BUNDLE_BYTES_MAX - ENVELOPE_OVERHEAD_BYTES
         while self._waiting and len(chosen) < BUNDLE_ACTIONS_MAX:
-            payload, signature = self._waiting[0]
-            size = _size_bytes(action)
+            size = _size_bytes(self._waiting[0])
             if size > room:
                 break
             room -= size

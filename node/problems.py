@@ -33,15 +33,17 @@ class Problems:
         """Note a condition; it is logged when it is new."""
         if code not in self._open:
             log.warning("%s (%s)%s", message, code, f"; {fix}" if fix else "")
-        self._open[code] = Condition(
-            code=code, message=message, fix=fix, stops_duties=stops_duties
-        )
+        self._open[code] = Condition(code=code, message=message, fix=fix, stops_duties=stops_duties)
 
     def clear(self, code: str) -> None:
         """Note that a condition is over."""
         condition = self._open.pop(code, None)
         if condition is not None:
             log.info("over: %s (%s)", condition.message, code)
+
+    def is_open(self, code: str) -> bool:
+        """True while the condition lasts."""
+        return code in self._open
 
     def conditions(self) -> tuple[Condition, ...]:
         """Return what is open, oldest first."""

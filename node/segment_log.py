@@ -1,7 +1,9 @@
 """Append records to numbered segment files and make them durable on request.
 
-Rule: a record handed to `append` is on disk once a later `sync` has returned; nothing else here promises
-durability. What a crash left half-written at the end of the newest segment is cut off when it is opened.
+Rule: a record handed to `append` is on disk once a later `sync` has returned; nothing else here
+promises
+durability. What a crash left half-written at the end of the newest segment is cut off when it is
+opened.
 Spec: docs/spec/wire-consensus.md (Journal); design "what is on disk before what".
 Deviations: none.
 """
@@ -28,8 +30,7 @@ class LogScan:
 
 
 class SegmentLog:
-    """One append-only log in a folder of its own. Not thread-safe; `sync` may run in a worker thread
-    while no other call is made."""
+    """One append-only log in a folder of its own."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -68,11 +69,20 @@ class SegmentLog:
             written = os.write(self._file, self._pending)
             del self._pending[:written]
 
-    def sync(self) -> None:
-        """Return once everything appended so far would survive a power cut."""
-        self.flush()
+    def wait_durable(self) -> None:
+        """Return once everything flushed so far would survive a power cut. The only method that
+        may run in another thread."""
         os.fdatasync(self._file)
+
+    def acknowledge(self) -> None:
+        """Note that `wait_durable` has returned after the last `flush`."""
         self._framer.acknowledge()
+
+    def sync(self) -> None:
+        """Make everything appended so far durable, in one go."""
+        self.flush()
+        self.wait_durable()
+        self.acknowledge()
 
     @property
     def size_bytes(self) -> int:

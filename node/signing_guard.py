@@ -1,8 +1,10 @@
 """Keep the signing guard in a database of its own, beside the keys.
 
-Rule: a vote's record is durable here before the vote is sent; nothing here is ever deleted but what lies
+Rule: a vote's record is durable here before the vote is sent; nothing here is ever deleted but what
+lies
 at or below the floor. A guard file that a bonded key had and that is gone stops the node.
-Spec: docs/spec/consensus.md (Guard); docs/spec/wire-consensus.md (Guard database). Deviations: none.
+Spec: docs/spec/consensus.md (Guard); docs/spec/wire-consensus.md (Guard database). Deviations:
+none.
 """
 
 from __future__ import annotations

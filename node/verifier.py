@@ -1,6 +1,7 @@
 """Check the signatures of actions once, in worker threads, and remember the answer.
 
-Rule: the answer is a pure function of the envelope's bytes, so it is remembered by their hash and never
+Rule: the answer is a pure function of the envelope's bytes, so it is remembered by their hash and
+never
 asked of another node.
 Spec: docs/spec/node.md (Verification); design "verify once, on receipt". Deviations: none.
 """

@@ -1,0 +1,224 @@
+"""Make, receive, check, keep, fetch and serve bundles.
+
+Rule: a bundle becomes usable when its signatures have been checked; its bytes are in the bundle log
+before
+this node can vote for a block that carries it.
+Spec: docs/spec/node.md (Bundles). Deviations: none.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from collections import deque
+from collections.abc import Callable
+
+import trio
+
+from exchange.actions import SignedAction, VerifiedAction, decode_bundle
+from node.bundle_fetch import BundleFetch
+from node.bundle_pool import Bundle, BundlePool
+from node.clock import NodeClock
+from node.inclusion import InclusionWatch
+from node.limits import (
+    BUNDLE_LOG_SEGMENT_BYTES,
+    FETCH_RETRY_MS,
+    PEER_FRAMES_MAX,
+)
+from node.mempool import Mempool
+from node.peers import CommitteeWire
+from node.segment_log import SegmentLog
+from node.verifier import Verifier
+from node.wire import FrameKind, decode_names, encode_frame, encode_names
+from storage.chain_reader import ChainReader
+from storage.writer import ReadPool
+
+log = logging.getLogger("omnibazaar.bundles")
+
+
+class BundleExchange:
+    """This node's bundles and everybody's."""
+
+    def __init__(
+        self,
+        *,
+        me: bytes,
+        addresses: tuple[bytes, ...],
+        wire: CommitteeWire,
+        verifier: Verifier,
+        watch: InclusionWatch,
+        bundle_log: SegmentLog,
+        readers: ReadPool[ChainReader],
+        clock: NodeClock,
+        bundle_ms: int,
+        on_change: Callable[[], None],
+    ) -> None:
+        self.pool = BundlePool()
+        self.mempool = Mempool()
+        self.wanted = BundleFetch()
+        self.wanted_actions = BundleFetch()
+        self._me = me
+        self._addresses = addresses
+        self._others = [i for i, address in enumerate(addresses) if address != me]
+        self._wire = wire
+        self._verifier = verifier
+        self._watch = watch
+        self._log = bundle_log
+        self._readers = readers
+        self._clock = clock
+        self._bundle_s = bundle_ms / 1_000
+        self._on_change = on_change
+        self._changed = trio.Event()
+        self._unchecked: deque[Bundle] = deque()  # bounded by the pool's quotas
+        self._arrived = trio.Event()
+        self._requests, self._to_serve = trio.open_memory_channel[tuple[int, bytes]](
+            PEER_FRAMES_MAX
+        )
+        self._full = trio.Event()
+        wire.on(FrameKind.BUNDLE, self._on_bundle)
+        wire.on(FrameKind.BUNDLE_ANSWER, self._on_answer)
+        wire.on(FrameKind.GET_BUNDLES, self._on_get_bundles)
+        wire.on(FrameKind.GET_ACTIONS, self._on_get_actions)
+
+    # From this node's own clients
+
+    def submit(self, action_id: bytes, action: SignedAction) -> bool:
+        """Queue an action whose signature was checked; False when the mempool is full."""
+        accepted = self.mempool.add(action_id, action)
+        if self.mempool.is_worth_sending:
+            self._full.set()
+        return accepted
+
+    async def run_flush(self) -> None:
+        """Send what clients brought, every few milliseconds."""
+        while True:
+            with trio.move_on_after(self._bundle_s):
+                await self._full.wait()
+            self._full = trio.Event()
+            while (taken := self.mempool.take_bundle()) is not None:
+                await self._publish(taken[0])
+
+    async def _publish(self, data: bytes) -> None:
+        bundle = self.pool.add(data, self._me, self._clock.now_ms(), is_asked_for=True)
+        if bundle is None:
+            return
+        self._log.append(data)
+        self._wire.broadcast(encode_frame(FrameKind.BUNDLE, data), bulk=True)
+        self._checked(bundle, await self._verifier.verify(decode_bundle(data)))
+
+    # From peers
+
+    def _on_bundle(self, sender: int, body: bytes) -> None:
+        self._take(sender, body, is_asked_for=self._is_wanted(body))
+
+    def _on_answer(self, sender: int, body: bytes) -> None:
+        is_wanted = self._is_wanted(body) or not self.wanted_actions.is_idle
+        if is_wanted:
+            self._take(sender, body, is_asked_for=True)
+
+    def _is_wanted(self, data: bytes) -> bool:
+        return self.wanted.is_wanted(hashlib.sha256(data).digest())
+
+    def _take(self, sender: int, data: bytes, *, is_asked_for: bool) -> None:
+        origin = self._addresses[sender]
+        now_ms = self._clock.now_ms()
+        bundle = self.pool.add(data, origin, now_ms, is_asked_for=is_asked_for)
+        if bundle is None:
+            return
+        self.wanted.got(bundle.digest)
+        self._log.append(data)
+        self._unchecked.append(bundle)
+        self._arrived.set()
+
+    async def run_check(self) -> None:
+        """Check the signatures of bundles in the order of their arrival."""
+        while True:
+            while self._unchecked:
+                bundle = self._unchecked.popleft()
+                self._checked(bundle, await self._verifier.verify(decode_bundle(bundle.data)))
+            self._arrived = trio.Event()
+            await self._arrived.wait()
+
+    def _checked(self, bundle: Bundle, actions: tuple[VerifiedAction, ...]) -> None:
+        bundle.actions = actions
+        self._watch.saw(actions, bundle.digest, self._clock.now_ms())
+        if not self.wanted_actions.is_idle:
+            for action in actions:
+                self.wanted_actions.got(action.id)
+        self._changed.set()
+        self._changed = trio.Event()
+        self._on_change()
+
+    # Fetching and serving
+
+    async def run_fetch(self) -> None:
+        """Ask for what is missing."""
+        while True:
+            now_ms = self._clock.now_ms()
+            peers = [i for i in self._wire.connected() if i in self._others]
+            for kind, fetch in (
+                (FrameKind.GET_BUNDLES, self.wanted),
+                (FrameKind.GET_ACTIONS, self.wanted_actions),
+            ):
+                for request in fetch.due(peers, now_ms):
+                    body = encode_names(request.names)
+                    self._wire.send(request.peer, encode_frame(kind, body), bulk=False)
+            await trio.sleep(FETCH_RETRY_MS / 6_000)
+
+    def _on_get_bundles(self, sender: int, body: bytes) -> None:
+        for digest in decode_names(body):
+            bundle = self.pool.get(digest)
+            if bundle is not None:
+                self._answer(sender, bundle.data)
+                continue
+            try:
+                self._requests.send_nowait((sender, digest))
+            except trio.WouldBlock:
+                return
+
+    def _on_get_actions(self, sender: int, body: bytes) -> None:
+        for digest in self._watch.bundles_with(decode_names(body)):
+            bundle = self.pool.get(digest)
+            if bundle is not None:
+                self._answer(sender, bundle.data)
+
+    async def run_serve(self) -> None:
+        """Answer requests for bundles that are only on disk."""
+        async for sender, digest in self._to_serve:
+            stored = await self._readers.run(ChainReader.bundle, digest)
+            if stored is not None and stored.data is not None:
+                self._answer(sender, stored.data)
+
+    def _answer(self, sender: int, data: bytes) -> None:
+        self._wire.send(sender, encode_frame(FrameKind.BUNDLE_ANSWER, data), bulk=True)
+
+    # For execution
+
+    async def load(self, digests: tuple[bytes, ...]) -> tuple[Bundle, ...]:
+        """Return the bundles of a final block, waiting until all are held and checked."""
+        while True:
+            bundles = [self.pool.get(digest) for digest in digests]
+            ready = tuple(b for b in bundles if b is not None and b.actions is not None)
+            if len(ready) == len(digests):
+                return ready
+            changed = self._changed
+            self.wanted.want(self.pool.missing(digests))
+            await changed.wait()
+
+    # The bundle log
+
+    async def reload(self, records: tuple[bytes, ...], is_stored: Callable[[bytes], bool]) -> None:
+        """Take in what the bundle log held at the start, but what the store has executed."""
+        for data in records:
+            if is_stored(hashlib.sha256(data).digest()):
+                continue
+            bundle = self.pool.add(data, self._me, self._clock.now_ms(), is_asked_for=True)
+            if bundle is not None:
+                self._checked(bundle, await self._verifier.verify(decode_bundle(data)))
+
+    def compact_log(self, stored_height: int) -> None:
+        """Start the bundle log anew when it is large, with what the store does not hold yet."""
+        if self._log.size_bytes < BUNDLE_LOG_SEGMENT_BYTES:
+            return
+        keep = [b.data for b in self.pool.unstored(stored_height)]
+        self._log.drop_before(self._log.rotate(keep))

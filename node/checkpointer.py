@@ -1,0 +1,192 @@
+"""Bring finalized state roots to a vault, in turn with the other validators.
+
+Rule: any final header that carries a snapshot digest may be brought by anyone; a skipped one loses
+nothing, because withdrawals and fees in a root are cumulative. The newest provable one is sent.
+Spec: docs/spec/settlement.md §4; docs/spec/node.md (Settlement). Deviations: none.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import OrderedDict, deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeVar
+
+import trio
+
+from consensus.block import Block
+from consensus.certificate import Certificate
+from consensus.committee import Committee
+from consensus.header import ZERO_HASH
+from contracts.errors import ContractRefused
+from contracts.settlement_client import SettlementClient
+from contracts.settlement_types import (
+    CheckpointSubmission,
+    CommitteeMember,
+    FeeTotal,
+    Submission,
+)
+from exchange.outcome import Outcome
+from node.clock import NodeClock
+from node.ledger import Ledger
+from node.limits import (
+    CHECKPOINT_SPACING_MS,
+    CHECKPOINT_TURN_MS,
+    HEADERS_PER_CHECKPOINT_MAX,
+    ROOTS_KEPT_MAX,
+)
+from node.problems import Problems
+from primitives.errors import NodeError, TransientError
+
+log = logging.getLogger("omnibazaar.settlement")
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Candidate:
+    """A checkpoint this node can prove."""
+
+    height: int
+    executed_height: int
+    state_root: bytes
+    digest: bytes  # of the snapshot manifest's CID
+    submission: CheckpointSubmission
+    ready_ms: int
+
+
+class CheckpointProofs:
+    """Collect final headers until a certificate proves a checkpoint. Pure and single-threaded."""
+
+    def __init__(self, committee: Committee, ledger: Ledger) -> None:
+        self._members = tuple(
+            CommitteeMember(address=m.address, weight=m.weight) for m in committee.members
+        )
+        self._ledger = ledger
+        self._headers: deque[Block] = deque(maxlen=HEADERS_PER_CHECKPOINT_MAX)
+        self._fees: OrderedDict[int, tuple[int, ...]] = OrderedDict()
+        self.newest: Candidate | None = None
+
+    def on_executed(self, outcome: Outcome) -> None:
+        """Remember the fee totals under a fees root."""
+        self._fees[outcome.height] = outcome.fee_totals
+        if len(self._fees) > ROOTS_KEPT_MAX:
+            self._fees.popitem(last=False)
+
+    def on_final(self, block: Block, certificate: Certificate | None, now_ms: int) -> None:
+        """Take the next final block; a certificate proves it and its ancestors."""
+        if self._headers and self._headers[-1].hash != block.parent_hash:
+            self._headers.clear()
+        self._headers.append(block)
+        if certificate is None or certificate.block_hash != block.hash:
+            return
+        for position in range(len(self._headers) - 1, -1, -1):
+            start = self._headers[position]
+            if start.header.checkpoint_digest != ZERO_HASH:
+                self._prove(start, position, certificate, now_ms)
+                return
+
+    def _prove(self, start: Block, position: int, certificate: Certificate, now_ms: int) -> None:
+        header = start.header
+        totals = self._fees.get(header.executed_height)
+        if totals is None or (self.newest is not None and self.newest.height >= header.height):
+            return
+        chain = list(self._headers)[position:]
+        assert all(block.header.epoch == header.epoch for block in chain)
+        self.newest = Candidate(
+            height=header.height,
+            executed_height=header.executed_height,
+            state_root=header.state_root,
+            digest=header.checkpoint_digest,
+            ready_ms=now_ms,
+            submission=CheckpointSubmission(
+                headers=tuple(block.body.header for block in chain),
+                executed_height=header.executed_height,
+                signers=certificate.bitmap_word,
+                signatures=certificate.packed_signatures,
+                members=self._members,
+                fees=self._fee_totals(totals),
+            ),
+        )
+
+    def _fee_totals(self, totals: tuple[int, ...]) -> tuple[FeeTotal, ...]:
+        return tuple(
+            FeeTotal(chain_id=a.chain_id, vault=a.vault, token=a.token, total=total)
+            for a, total in zip(self._ledger.state.assets, totals, strict=True)
+        )
+
+
+class Checkpointer:
+    """Submits candidates to one vault when it is this validator's turn."""
+
+    def __init__(
+        self,
+        proofs: CheckpointProofs,
+        client: SettlementClient,
+        limiter: trio.CapacityLimiter,
+        *,
+        committee: Committee,
+        me: int,
+        interval: int,
+        clock: NodeClock,
+        problems: Problems,
+        poll_ms: int,
+        on_submitted: Callable[[Candidate, Submission], None],
+    ) -> None:
+        self._proofs = proofs
+        self._client = client
+        self._limiter = limiter
+        self._seats = len(committee)
+        self._me = me
+        self._interval = interval
+        self._clock = clock
+        self._problems = problems
+        self._poll_s = poll_ms / 1_000
+        self._on_submitted = on_submitted
+        self._done_height = 0
+        self._last_sent_ms = 0
+
+    async def run(self) -> None:
+        """Submit until cancelled; failures are retried with the newest candidate of the time."""
+        while True:
+            await trio.sleep(self._poll_s)
+            candidate = self._proofs.newest
+            if candidate is None or candidate.height <= self._done_height:
+                continue
+            if not self._is_my_turn(candidate):
+                continue
+            try:
+                await self._submit(candidate)
+                self._problems.clear("EVM004")
+            except TransientError as error:
+                log.debug("checkpoint %d not sent: %s", candidate.height, error)
+            except (ContractRefused, NodeError) as error:
+                self._problems.set(
+                    "EVM004",
+                    f"the vault does not take the checkpoint at height {candidate.height}: {error}",
+                    fix="check that the gas account holds native coin; other validators go on",
+                )
+                await trio.sleep(CHECKPOINT_SPACING_MS / 1_000)
+
+    def _is_my_turn(self, candidate: Candidate) -> bool:
+        now_ms = self._clock.now_ms()
+        if now_ms - self._last_sent_ms < CHECKPOINT_SPACING_MS:
+            return False
+        turn = (self._me - candidate.height // self._interval) % self._seats
+        return now_ms - candidate.ready_ms >= turn * CHECKPOINT_TURN_MS
+
+    async def _submit(self, candidate: Candidate) -> None:
+        accepted = await self._call(self._client.executed_height)
+        if accepted >= candidate.executed_height:
+            self._done_height = candidate.height
+            return
+        self._last_sent_ms = self._clock.now_ms()
+        answer = await self._call(self._client.submit_checkpoint, candidate.submission)
+        self._done_height = candidate.height
+        self._on_submitted(candidate, answer)
+        log.info("checkpoint %d settled: %s", candidate.height, answer.value)
+
+    async def _call(self, function: Callable[..., T], *arguments: object) -> T:
+        return await trio.to_thread.run_sync(
+            function, *arguments, limiter=self._limiter, abandon_on_cancel=True
+        )

@@ -1,0 +1,497 @@
+"""Compose one node: rooms are introduced to each other here and nowhere else.
+
+Rule: every object is built once, every task runs in the one nursery of `Node.run`, and what fails
+there
+stops the node with its reason.
+Spec: docs/spec/node.md (Composition). Deviations: none.
+"""
+
+from __future__ import annotations
+
+import logging
+import shutil
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from functools import partial
+
+import trio
+
+from chat.store import ChatStore
+from consensus.block import Tip
+from consensus.committee import Committee, Member
+from consensus.config import Config as ConsensusConfig
+from consensus.config import Timing
+from consensus.replica import Replica
+from contracts.rpc import HttpRpc
+from contracts.settlement_client import SettlementClient
+from contracts.settlement_types import Submission
+from contracts.transactor import Transactor
+from exchange.actions import SignedAction
+from node import startup
+from node.api.hub import Hub
+from node.application import ChainApplication
+from node.attester import Attester
+from node.bundles import BundleExchange
+from node.chat_room import ChatRoom
+from node.checkpointer import Candidate, Checkpointer, CheckpointProofs
+from node.clock import NodeClock
+from node.config_schema import Config
+from node.consensus_driver import ConsensusDriver
+from node.datadir import DataDir
+from node.durability import Durability
+from node.executor import Execution
+from node.feed import Feed
+from node.final_blocks import FinalBlocks
+from node.inclusion import InclusionWatch
+from node.ledger import Ledger
+from node.limits import BITSWAP_FETCH_S_MAX
+from node.market_stats import DAY_MS, MINUTE_MS, MarketStats
+from node.metrics import Metrics
+from node.network_file import Chain, NetworkFile
+from node.peers import CommitteeWire
+from node.problems import Problems
+from node.ranges import RangeServer
+from node.segment_log import SegmentLog
+from node.signing_guard import SigningGuard
+from node.signing_key import KeySigner, KeyVerifier
+from node.vault_monitor import VaultMonitor
+from node.verifier import Verifier
+from node.wire import FrameKind
+from p2p.config import KnownValidator, NetworkConfig
+from p2p.lanes import Lane
+from p2p.network import Network
+from primitives.cid import Cid
+from primitives.eip712 import network_domain
+from primitives.errors import OperatorError
+from primitives.keccak import keccak256
+from primitives.secp256k1 import PrivateKey
+from storage.bitswap import Bitswap
+from storage.bitswap_host import HostStreams
+from storage.block_source import ChainBlocks, FirstOf, StoredBlocks
+from storage.block_store import BlockStore
+from storage.chain_reader import ChainReader
+from storage.chain_store import ChainStore
+from storage.records import FinalRecord
+from storage.snapshots import Snapshots
+from storage.writer import ReadPool, StoreWriter
+
+log = logging.getLogger("omnibazaar.node")
+
+READERS = 3
+EPOCH = 1  # the genesis committee serves; epochs are a later step and said so in the docs
+CLOCK_CHECK_S = 1.0
+CLOCK_PROBLEM_S = 10.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Setup:
+    """What a node is started with."""
+
+    config: Config
+    data: DataDir
+    file: NetworkFile
+    key: PrivateKey
+    gas_key: PrivateKey
+    seed: bytes  # of the p2p identity
+    listen: tuple[str, ...]  # p2p multiaddrs
+    version: str
+
+
+class Node:
+    """One validator."""
+
+    def __init__(self, setup: Setup) -> None:
+        self.config = setup.config
+        self.file = setup.file
+        self.key = setup.key
+        self.version = setup.version
+        self._setup = setup
+        self.clock = NodeClock()
+        self.started_ms = self.clock.now_ms()
+        self.problems = Problems()
+        self.hub = Hub()
+        self.metrics = Metrics(version=setup.version, network=setup.file.name)
+        self.domain = network_domain(setup.file.network_id)
+        self.committee = Committee(
+            tuple(Member(address=s.address_bytes, weight=s.weight) for s in self.file.committee)
+        )
+        self.me = self._find_seat()
+        self._stop = trio.Event()
+        self._open_stores()
+        self._build_ledger()
+
+    def _find_seat(self) -> int:
+        index = self.committee.index_of(self.key.address)
+        if index is None:
+            raise OperatorError(
+                f"the key 0x{self.key.address.hex()} has no seat in the committee of the network "
+                f"{self.file.name}; joining a running network is not possible yet",
+                code="VAL001",
+                fix="use a key named in the network file",
+                exit_code=10,
+            )
+        return index
+
+    # Building
+
+    def _open_stores(self) -> None:
+        data, config = self._setup.data, self.config
+        path = data.chain / "chain.sqlite"
+        self.store = ChainStore(path, self.file.network_id)
+        self.writer = StoreWriter(self.store)
+        self.readers = ReadPool([ChainReader.open(path) for _ in range(READERS)])
+        self.block_store = BlockStore(data.chain / "blocks.sqlite")
+        self.snapshots = Snapshots(self.block_store)
+        self.chat_store = ChatStore(data.chat / "chat.sqlite")
+        self.guard = SigningGuard(data.signing / "signing.sqlite", self.key.address)
+        self.blocks = FirstOf([ChainBlocks(self.readers), StoredBlocks(self.block_store)])
+        self._journal = SegmentLog(data.chain / "journal")
+        self._bundle_log = SegmentLog(data.chain / "bundles")
+        assert config.storage.snapshots >= 1
+
+    def _build_ledger(self) -> None:
+        seats = tuple((s.address_bytes, s.weight, s.payout_bytes) for s in self.file.committee)
+        self.ledger = Ledger(self.file.exchange, seats)
+        self.verifier = Verifier(self.domain)
+        self.proofs = CheckpointProofs(self.committee, self.ledger)
+
+    def _build_network(self) -> Network:
+        setup = self._setup
+        validators = tuple(
+            KnownValidator(
+                address=peer.address_bytes, peer_id=peer.peer_id, multiaddrs=peer.multiaddrs
+            )
+            for peer in self.file.bootstrap
+        )
+        return Network(
+            NetworkConfig(
+                network_id=self.file.network_id,
+                seed=setup.seed,
+                validators=validators,
+                signer=KeySigner(self.key),
+                listen=setup.listen,
+                peer_book=setup.data.root / "cache" / "peers.json",
+            )
+        )
+
+    def _build_chain(self, restored: startup.Restored) -> None:
+        """Build everything between the network and the stores."""
+        timers = self.file.timers
+        self.wire = CommitteeWire(self.network, self.committee)
+        self.watch = InclusionWatch(min(300, max(1, timers.gap_ms // 3)))
+        self.durability = Durability(self._journal, self._bundle_log, self.guard, self.problems)
+        self.bundles = BundleExchange(
+            me=self.key.address,
+            addresses=tuple(member.address for member in self.committee.members),
+            wire=self.wire,
+            verifier=self.verifier,
+            watch=self.watch,
+            bundle_log=self._bundle_log,
+            readers=self.readers,
+            clock=self.clock,
+            bundle_ms=self.config.work.bundle_ms,
+            on_change=self._poke,
+        )
+        self.feed = Feed(
+            self.hub,
+            self.ledger,
+            self.file.exchange,
+            self.metrics,
+            stats=self._load_stats(),
+            trades=self.store.read.last_fill_id(),
+            actions=self.store.read.total_actions(),
+        )
+        self.final_blocks = FinalBlocks(
+            ledger=self.ledger,
+            bundles=self.bundles,
+            watch=self.watch,
+            proofs=self.proofs,
+            writer=self.writer,
+            snapshots=self.snapshots,
+            snapshots_kept=self.config.storage.snapshots,
+            clock=self.clock,
+            problems=self.problems,
+            parent_cid=restored.parent_cid,
+            stored_height=self.store.executed_height,
+            on_executed=self._on_executed,
+        )
+        self.restored_cid = str(Cid.decode(restored.parent_cid)) if restored.parent_cid else ""
+        self.ranges = RangeServer(self.readers, self.wire)
+        self.chat = ChatRoom(
+            store=self.chat_store,
+            domain=self.domain,
+            rooms=tuple(market.name for market in self.file.exchange.markets),
+            ledger=self.ledger,
+            network=self.network,
+            wire=self.wire,
+            addresses=tuple(member.address for member in self.committee.members),
+            hub=self.hub,
+            clock=self.clock,
+            metrics=self.metrics,
+        )
+        self.bitswap = Bitswap(HostStreams(self.network.host), self.blocks)
+
+    def _build_consensus(self) -> None:
+        file = self.file
+        config = ConsensusConfig(
+            domain=self.domain,
+            epoch=EPOCH,
+            anchor=Tip(
+                view=0,
+                height=0,
+                hash=file.genesis_hash,
+                time_ms=file.genesis_time_ms,
+                executed_height=0,
+            ),
+            seed=keccak256(file.genesis_hash),
+            checkpoint_interval=file.checkpoint_interval,
+            timing=Timing(
+                gap_ms=file.timers.gap_ms,
+                leader_ms=file.timers.leader_ms,
+                view_ms=file.timers.view_ms,
+                retry_ms=file.timers.retry_ms,
+                standstill_ms=file.timers.standstill_ms,
+                fetch_ms=file.timers.fetch_ms,
+            ),
+        )
+        application = ChainApplication(
+            self.ledger,
+            self.bundles.pool,
+            self.watch,
+            self.bundles.wanted,
+            self.bundles.wanted_actions,
+        )
+        self.replica = Replica(
+            config,
+            self.committee,
+            self.me,
+            KeySigner(self.key),
+            KeyVerifier(),
+            application,
+            self.guard.load(),
+        )
+        self.driver = ConsensusDriver(
+            self.replica,
+            self.committee,
+            self.me,
+            wire=self.wire,
+            durability=self.durability,
+            clock=self.clock,
+            on_final=self.final_blocks.on_final,
+            serve_range=self.ranges.serve,
+            on_proposal=self.final_blocks.on_proposal,
+            wait_stored=self.final_blocks.wait_stored,
+        )
+        self.wire.on(FrameKind.CONSENSUS, self.driver.deliver)
+
+    def _build_settlement(self) -> None:
+        self.monitors: list[VaultMonitor] = []
+        self._settlement_tasks: list[Callable[[], Awaitable[None]]] = []
+        for chain, url in zip(self.file.chains, self.config.evm.rpc_urls, strict=False):
+            self._add_chain(chain, url)
+
+    def _add_chain(self, chain: Chain, url: str) -> None:
+        rpc = HttpRpc(url)
+        client = partial(
+            SettlementClient,
+            chain_id=chain.chain_id,
+            vault=chain.vault_bytes,
+            network_id=self.file.network_id,
+            confirmations=chain.confirmations,
+            window_blocks=chain.window_blocks,
+        )
+        poll_ms = self.config.evm.poll_ms
+        monitor = VaultMonitor(chain, client(rpc), trio.CapacityLimiter(1), poll_ms)
+        attester = Attester(
+            chain,
+            client(HttpRpc(url)),
+            trio.CapacityLimiter(1),
+            ledger=self.ledger,
+            key=self.key,
+            domain=self.domain,
+            clock=self.clock,
+            submit=self._submit_own,
+            problems=self.problems,
+            poll_ms=poll_ms,
+        )
+        self.monitors.append(monitor)
+        self._settlement_tasks += [monitor.run, attester.run]
+        if not self.config.evm.submit:
+            return
+        sender_rpc = HttpRpc(url)
+        transactor = Transactor(sender_rpc, self._setup.gas_key, chain_id=chain.chain_id)
+        checkpointer = Checkpointer(
+            self.proofs,
+            client(sender_rpc, transactor=transactor),
+            trio.CapacityLimiter(1),
+            committee=self.committee,
+            me=self.me,
+            interval=self.file.checkpoint_interval,
+            clock=self.clock,
+            problems=self.problems,
+            poll_ms=poll_ms,
+            on_submitted=self._on_submitted,
+        )
+        self._settlement_tasks.append(checkpointer.run)
+
+    def _load_stats(self) -> list[MarketStats]:
+        read, found = self.store.read, []
+        now_ms = self.clock.now_ms()
+        for market in range(len(self.file.exchange.markets)):
+            stats = MarketStats()
+            candles = [
+                c
+                for c in read.candles(market, MINUTE_MS, limit=DAY_MS // MINUTE_MS)
+                if c.start_ms > now_ms - DAY_MS
+            ]
+            candles.sort(key=lambda candle: candle.start_ms)
+            stats.load(read.count_fills(market), candles)
+            found.append(stats)
+        return found
+
+    # Running
+
+    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Restore, connect and validate until `request_stop`. Raises SafetyError, OperatorError."""
+        journal, bundles = self._journal.open(), self._bundle_log.open()
+        restored = await startup.restore(
+            self.store, self.snapshots, self.ledger, self.proofs, self.verifier
+        )
+        try:
+            self.network = self._build_network()
+            async with self.network, trio.open_nursery() as nursery:
+                self.nursery = nursery
+                self._build_chain(restored)
+                self._build_consensus()
+                self._build_settlement()
+                read = self.store.read
+                await self.bundles.reload(bundles.records, lambda d: _is_stored(read, d))
+                self._start_tasks(nursery)
+                nursery.start_soon(
+                    partial(
+                        self.driver.run, journal.records, restored.final, silent=journal.is_damaged
+                    )
+                )
+                task_status.started()
+                await self._stop.wait()
+                nursery.cancel_scope.cancel()
+        finally:
+            self._close()
+
+    def _start_tasks(self, nursery: trio.Nursery) -> None:
+        nursery.start_soon(self.wire.run_receive, Lane.VOTE)
+        nursery.start_soon(self.wire.run_receive, Lane.BULK)
+        nursery.start_soon(self.wire.run_watch, self._on_connected)
+        nursery.start_soon(self.bundles.run_flush)
+        nursery.start_soon(self.bundles.run_check)
+        nursery.start_soon(self.bundles.run_fetch)
+        nursery.start_soon(self.bundles.run_serve)
+        nursery.start_soon(self.final_blocks.executor.run)
+        nursery.start_soon(self.final_blocks.run_store)
+        nursery.start_soon(self.ranges.run)
+        nursery.start_soon(self.chat.run)
+        nursery.start_soon(self.bitswap.run)
+        nursery.start_soon(self._watch_host)
+        for task in self._settlement_tasks:
+            nursery.start_soon(task)
+
+    def _close(self) -> None:
+        self._journal.close()
+        self._bundle_log.close()
+        self.guard.close()
+        self.store.close()
+        self.block_store.close()
+        self.chat_store.close()
+
+    async def _watch_host(self) -> None:
+        """Look after the clock and the disk."""
+        jumped_at = -CLOCK_PROBLEM_S
+        while True:
+            jump_ms = self.clock.follow_wall()
+            if jump_ms:
+                jumped_at = trio.current_time()
+                self.problems.set(
+                    "CLK001",
+                    f"the system clock jumped by {jump_ms} ms; the node follows it",
+                    fix="run a time service (chrony, systemd-timesyncd)",
+                )
+            elif trio.current_time() - jumped_at > CLOCK_PROBLEM_S:
+                self.problems.clear("CLK001")
+            self._check_disk()
+            await trio.sleep(CLOCK_CHECK_S)
+
+    def _check_disk(self) -> None:
+        free_mb = shutil.disk_usage(self._setup.data.root).free >> 20
+        least_mb = self.config.safety.disk_free_mb_min
+        if free_mb < least_mb:
+            self.problems.set(
+                "DSK002",
+                f"{free_mb} MB of disk are free, {least_mb} are wanted; voting has stopped",
+                fix="free some space; voting resumes by itself",
+                stops_duties=True,
+            )
+        else:
+            self.problems.clear("DSK002")
+
+    # News
+
+    def _poke(self) -> None:
+        self.driver.poke()
+
+    def _on_connected(self, index: int) -> None:
+        self.driver.connected(index)
+        self.chat.start_sync(index)
+
+    def _on_executed(self, execution: Execution, record: FinalRecord) -> None:
+        self.feed.on_executed(execution, record)
+        self.driver.poke()
+
+    def _submit_own(self, action: SignedAction) -> None:
+        self.nursery.start_soon(self._submit_checked, action)
+
+    async def _submit_checked(self, action: SignedAction) -> None:
+        verified = await self.verifier.verify((action,))
+        assert not verified[0].error, "our own attestation is well formed"
+        self.bundles.submit(verified[0].id, action)
+
+    def _on_submitted(self, candidate: Candidate, submission: Submission) -> None:
+        if submission is Submission.DONE:
+            self.metrics.checkpoints_submitted.inc()
+
+    # State
+
+    @property
+    def is_ready(self) -> bool:
+        """True when this node votes and a quorum can be reached."""
+        if not self.driver.is_started or self.replica.is_silent or self.problems.stops_duties:
+            return False
+        reachable = {self.me, *self.wire.connected()}
+        if self.committee.weight(reachable) < self.committee.quorum:
+            return False
+        return self.replica.tip.height > 0 and self.final_blocks.executor.waiting < 32
+
+    def request_stop(self) -> None:
+        """Begin a clean stop."""
+        self._stop.set()
+
+    async def fetch_block(self, cid: Cid) -> bytes:
+        """Return an IPFS block from here or from a peer. Raises TransientError."""
+        return await self.bitswap.fetch(cid, timeout_s=BITSWAP_FETCH_S_MAX)
+
+    def update_metrics(self) -> None:
+        """Set the gauges that nobody sets as they change."""
+        metrics = self.metrics
+        metrics.head_height.set(self.replica.notarized_height)
+        metrics.final_height.set(self.replica.tip.height)
+        metrics.view.set(self.replica.view)
+        metrics.epoch.set(EPOCH)
+        metrics.ready.set(int(self.is_ready))
+        metrics.mempool_actions.set(len(self.bundles.mempool))
+        metrics.execution_queue.set(self.final_blocks.executor.waiting)
+        metrics.validators_connected.set(len(self.wire.connected()))
+        metrics.evm_online.set(int(all(monitor.is_online for monitor in self.monitors)))
+        metrics.store_bytes.set(self.store.size_bytes())
+
+
+def _is_stored(read: ChainReader, digest: bytes) -> bool:
+    return read.bundle(digest) is not None

@@ -1,0 +1,566 @@
+"""Answer the API from the running node.
+
+Rule: a method that is not `async` reads memory only; the past is read from the store in threads.
+Spec: docs/reference/api.md. Deviations: none.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import trio
+
+from exchange.actions import SignedAction, VerifiedAction
+from exchange.ledger import compute_shares
+from exchange.limits import DEADLINE_AFTER_NONCE_MS_MAX, NONCE_FUTURE_MS_MAX, NONCE_PAST_MS_MAX
+from exchange.reasons import Reason
+from node.api import views
+from node.api.service import Envelope, IpfsAnswer
+from node.chain_views import make_detail, make_summary, own_certificate
+from node.ledger_views import (
+    SIDES,
+    make_account,
+    make_book,
+    make_market,
+    make_orders,
+    reason_name,
+)
+from node.receipts import make_receipt
+from node.records import decode_roots, merge_receipts
+from primitives.cid import DAG_CBOR, Cid
+from primitives.errors import InvalidMessage, TransientError
+from storage import gateway
+from storage.chain_reader import ChainReader
+from storage.records import BUY, SELL, StoredFill
+
+if TYPE_CHECKING:
+    from node.api.hub import Hub
+    from node.node import Node
+
+SEALED_WAIT_MS_MAX = 60_000  # how long an opening is kept for its commit to become final
+SEALED_WAITING_MAX = 10_000
+
+
+class Service:
+    """`node.api.service.NodeService` over a `Node`."""
+
+    def __init__(self, node: Node) -> None:
+        self._node = node
+        self._sealed_waiting = 0
+
+    @property
+    def hub(self) -> Hub:
+        """Where the daemon publishes what has changed."""
+        return self._node.hub
+
+    # The node
+
+    def status(self) -> views.Status:
+        """Return one screenful."""
+        node = self._node
+        last = node.feed.last
+        samples = sorted(node.final_blocks.finality_ms)
+        peers = node.network.peers()
+        core = node.replica.core
+        return views.Status(
+            version=node.version,
+            network=node.file.name,
+            network_id=node.file.network_id,
+            genesis=node.file.genesis_hash,
+            pid=os.getpid(),
+            started_ms=node.started_ms,
+            now_ms=node.clock.now_ms(),
+            ready=node.is_ready,
+            problems=tuple(
+                views.Problem(code=c.code, message=c.message, fix=c.fix)
+                for c in node.problems.conditions()
+            ),
+            epoch=core.config.epoch,
+            view=node.replica.view,
+            height=node.replica.notarized_height,
+            final=node.replica.tip.height,
+            executed=node.ledger.height,
+            state_root=node.ledger.roots.state,
+            block_hash=node.replica.tip.hash,
+            block_cid=str(Cid.decode(last.cid)) if last is not None else node.restored_cid,
+            block_time_ms=node.replica.tip.time_ms,
+            finality_ms=samples[len(samples) // 2] if samples else 0,
+            peers=sum(peer.connected for peer in peers),
+            peers_in=sum(peer.receiving for peer in peers),
+            peers_out=sum(peer.sending for peer in peers),
+            validator=self._validator_self(),
+            mempool_actions=len(node.bundles.mempool),
+            actions=node.feed.actions,
+            trades=node.feed.trades,
+            verified_signatures=node.verifier.verified_total,
+            chat_messages=node.chat.messages,
+            checkpoints=self._checkpoint_count(),
+            evm=all(monitor.is_online for monitor in node.monitors),
+        )
+
+    def _validator_self(self) -> views.ValidatorSelf:
+        node = self._node
+        return views.ValidatorSelf(
+            address=node.key.address,
+            index=node.me,
+            weight=node.committee.weights[node.me],
+            last_signed_view=node.driver.last_vote_view,
+            last_signed_ms=node.driver.last_vote_ms,
+            votes_sent=node.driver.votes_total,
+            proposals=node.driver.proposals_total,
+        )
+
+    def _checkpoint_count(self) -> int:
+        statuses = [monitor.status for monitor in self._node.monitors]
+        return max((s.checkpoints for s in statuses if s is not None), default=0)
+
+    def peers(self) -> tuple[views.Peer, ...]:
+        """Return every other validator as the network sees it."""
+        return tuple(
+            views.Peer(
+                peer_id=peer.peer_id,
+                address=peer.address,
+                multiaddr="",
+                direction="out" if peer.sending else "in" if peer.receiving else "none",
+                connected=peer.connected,
+                banned=peer.blocked,
+                latency_ms=None,
+                queue=peer.queued,
+            )
+            for peer in self._node.network.peers()
+        )
+
+    def validators(self) -> tuple[views.Validator, ...]:
+        """Return the committee."""
+        node = self._node
+        sending = {peer.address for peer in node.network.peers() if peer.sending}
+        feed = node.feed
+        return tuple(
+            views.Validator(
+                index=index,
+                address=seat.address_bytes,
+                payout=seat.payout_bytes,
+                weight=seat.weight,
+                name=seat.name,
+                connected=index == node.me or seat.address_bytes in sending,
+                is_self=index == node.me,
+                proposed=feed.proposed.get(index, (0, 0))[0],
+                last_proposed_height=feed.proposed.get(index, (0, 0))[1],
+                votes=feed.voted.get(index, 0),
+                votes_possible=feed.certificates,
+                score=50,
+            )
+            for index, seat in enumerate(node.file.committee)
+        )
+
+    def metrics(self) -> bytes:
+        """Return the Prometheus text."""
+        self._node.update_metrics()
+        return self._node.metrics.render()
+
+    # Markets
+
+    def markets(self) -> tuple[views.Market, ...]:
+        """Return all markets with their figures."""
+        node = self._node
+        state, genesis = node.ledger.state, node.file.exchange
+        now_ms = node.clock.now_ms()
+        return tuple(
+            make_market(state, genesis, market, node.feed.stats[market], now_ms)
+            for market in range(len(state.markets))
+        )
+
+    def book(self, market: int, depth: int) -> views.Book:
+        """Return the best levels."""
+        return make_book(self._node.ledger.state, market, depth)
+
+    async def trades(self, market: int, limit: int, cursor: int | None) -> views.TradePage:
+        """Return a page of fills, newest first."""
+
+        def read(reader: ChainReader) -> list[StoredFill]:
+            return reader.fills(market, before=cursor, limit=limit)
+
+        rows = await self._node.readers.run(read)
+        trades = tuple(_trade(row) for row in rows)
+        more = len(rows) == limit and bool(rows)
+        return views.TradePage(trades=trades, cursor=trades[-1].id if more else None)
+
+    async def candles(self, market: int, interval_ms: int, limit: int) -> tuple[views.Candle, ...]:
+        """Return the newest candles, oldest first."""
+
+        def read(reader: ChainReader) -> list[Any]:
+            return list(reader.candles(market, interval_ms, limit=limit))
+
+        rows = await self._node.readers.run(read)
+        rows.sort(key=lambda row: row.start_ms)
+        return tuple(
+            views.Candle(
+                start_ms=row.start_ms,
+                open=row.open,
+                high=row.high,
+                low=row.low,
+                close=row.close,
+                volume=row.volume,
+                trades=row.trades,
+            )
+            for row in rows
+        )
+
+    # Accounts and actions
+
+    def account(self, address: bytes) -> views.Account | None:
+        """Return an account."""
+        return make_account(self._node.ledger.state, self._node.file.exchange, address)
+
+    def orders(self, address: bytes) -> tuple[views.Order, ...]:
+        """Return an account's live orders."""
+        return make_orders(self._node.ledger.state, address)
+
+    async def action(self, action_id: bytes) -> views.ActionReceipt | None:
+        """Return where an action is."""
+        node = self._node
+        rows = await node.readers.run(ChainReader.receipts_of, action_id)
+        merged = merge_receipts(rows)
+        if merged is not None:
+            row, body = merged
+            statuses, orders = list(body.statuses), list(body.orders)
+            return make_receipt(action_id, statuses, orders, row.height, row.time_ms)
+        if node.bundles.mempool.contains(action_id) or node.watch.knows(action_id):
+            return views.ActionReceipt(
+                id=action_id, state="pending", height=None, time_ms=None, statuses=()
+            )
+        return None
+
+    async def submit(self, envelopes: Sequence[Envelope]) -> Sequence[views.SubmitResult]:
+        """Verify each action and queue it."""
+        signed = [SignedAction(payload, signature) for payload, signature in envelopes]
+        verified = await self._node.verifier.verify(signed)
+        return [self._admit(v, s) for v, s in zip(verified, signed, strict=True)]
+
+    def _admit(self, action: VerifiedAction, signed: SignedAction) -> views.SubmitResult:
+        node = self._node
+        reason = action.error or self._refusal(action)
+        if reason:
+            node.metrics.actions_rejected.inc()
+            return views.SubmitResult(
+                id=action.id,
+                accepted=False,
+                code=reason_name(reason),
+                error=REFUSALS.get(reason, "the action cannot be executed"),
+            )
+        if not node.bundles.submit(action.id, signed):
+            return views.SubmitResult(
+                id=action.id,
+                accepted=False,
+                code="node_busy",
+                error="this node holds as many waiting actions as it may; try again",
+            )
+        node.metrics.actions_accepted.inc()
+        return views.SubmitResult(id=action.id, accepted=True)
+
+    def _refusal(self, action: VerifiedAction) -> int:
+        """Refuse what execution would certainly refuse, from the state as it is now."""
+        state, now_ms = self._node.ledger.state, self._node.clock.now_ms()
+        if not now_ms - NONCE_PAST_MS_MAX <= action.nonce_ms <= now_ms + NONCE_FUTURE_MS_MAX:
+            return int(Reason.NONCE_OUT_OF_WINDOW)
+        if action.deadline_ms > action.nonce_ms + DEADLINE_AFTER_NONCE_MS_MAX:
+            return int(Reason.DEADLINE_TOO_FAR)
+        if action.deadline_ms < now_ms:
+            return int(Reason.DEADLINE_PASSED)
+        account = state.by_address.get(action.account)
+        if account is None:
+            is_validator = any(m.address == action.signer for m in self._node.committee.members)
+            return 0 if is_validator else int(Reason.UNKNOWN_ACCOUNT)
+        if action.signer != action.account:
+            key = state.keys.get(action.signer)
+            if key is None or key.account != account.number:
+                return int(Reason.UNKNOWN_KEY)
+            if key.revoked:
+                return int(Reason.KEY_REVOKED)
+            if key.expiry_ms <= now_ms:
+                return int(Reason.KEY_EXPIRED)
+        if action.nonce_ms in state.nonces.get(action.signer, ()):
+            return int(Reason.NONCE_USED)
+        return 0
+
+    async def submit_sealed(self, commit: Envelope, opening: Envelope) -> views.SubmitResult:
+        """Send the commit now, the opening when the commit has been executed."""
+        if self._sealed_waiting >= SEALED_WAITING_MAX:
+            raise TransientError("this node holds as many openings as it may")
+        results = await self.submit((commit,))
+        if results[0].accepted:
+            self._sealed_waiting += 1
+            self._node.nursery.start_soon(self._open_later, results[0].id, opening)
+        return results[0]
+
+    async def _open_later(self, commit_id: bytes, opening: Envelope) -> None:
+        try:
+            with trio.move_on_after(SEALED_WAIT_MS_MAX / 1_000):
+                while True:
+                    receipt = await self.action(commit_id)
+                    if receipt is not None and receipt.state == "executed":
+                        await self.submit((opening,))
+                        return
+                    await trio.sleep(0.05)
+        finally:
+            self._sealed_waiting -= 1
+
+    # Chain
+
+    async def blocks(self, from_height: int | None, limit: int) -> tuple[views.BlockSummary, ...]:
+        """Return final blocks downwards."""
+        before = None if from_height is None else from_height + 1
+
+        def read(reader: ChainReader) -> list[Any]:
+            return list(reader.blocks(before=before, limit=limit))
+
+        return tuple(make_summary(row) for row in await self._node.readers.run(read))
+
+    async def block(self, reference: int | bytes) -> views.BlockDetail | None:
+        """Return one final block."""
+
+        def read(reader: ChainReader) -> views.BlockDetail | None:
+            row = (
+                reader.block(reference)
+                if isinstance(reference, int)
+                else reader.block_by_hash(reference)
+            )
+            if row is None:
+                return None
+            parent = reader.block(row.summary.height - 1)
+            bundles = [reader.bundle(digest) for digest in row.bundles]
+            certificate = own_certificate(row)
+            height = row.summary.height
+            while certificate is None and height < row.summary.height + 64:
+                height += 1
+                later = reader.block(height)
+                if later is None:
+                    break
+                certificate = own_certificate(later)
+            return make_detail(
+                row,
+                parent.summary.cid if parent is not None else b"",
+                [bundle for bundle in bundles if bundle is not None],
+                certificate,
+            )
+
+        return await self._node.readers.run(read)
+
+    async def ipfs(self, cid: str, form: str, headers: Sequence[tuple[str, str]]) -> IpfsAnswer:
+        """Answer for `/ipfs/{cid}`."""
+        answer = await gateway.respond(self._node.blocks, cid, form=form, headers=headers)
+        return IpfsAnswer(status=answer.status, headers=answer.headers, body=answer.body)
+
+    # Settlement
+
+    async def settlement(self) -> views.Settlement:
+        """Return what the EVM side has accepted."""
+        node = self._node
+        genesis, state = node.file.exchange, node.ledger.state
+        newest = max(
+            (m.status for m in node.monitors if m.status is not None),
+            key=lambda status: status.executed_height,
+            default=None,
+        )
+        settled = {
+            (m.chain.chain_id, m.chain.vault_bytes, token): fees
+            for m in node.monitors
+            for token, fees in m.fees.items()
+        }
+        fees, ledger_fees = [], []
+        for asset in state.assets:
+            symbol = genesis.assets[asset.id].name
+            total = state.fees[asset.id]
+            validators, company, development = compute_shares(total)
+            ledger_fees.append(
+                views.FeeSplit(
+                    asset=asset.id,
+                    symbol=symbol,
+                    total=total,
+                    validators=validators,
+                    company=company,
+                    development=development,
+                )
+            )
+            on_chain = settled.get((asset.chain_id, asset.vault, asset.token))
+            fees.append(
+                views.FeeSplit(
+                    asset=asset.id,
+                    symbol=symbol,
+                    total=on_chain.total if on_chain else 0,
+                    validators=on_chain.validators if on_chain else 0,
+                    company=on_chain.company if on_chain else 0,
+                    development=on_chain.development if on_chain else 0,
+                )
+            )
+        return views.Settlement(
+            checkpoints=newest.checkpoints if newest else 0,
+            height=newest.executed_height if newest else 0,
+            state_root=newest.state_root if newest else bytes(32),
+            fees=tuple(fees),
+            ledger_fees=tuple(ledger_fees),
+            vaults=tuple(
+                views.VaultView(
+                    chain_id=m.chain.chain_id,
+                    vault=m.chain.vault_bytes,
+                    block=m.status.evm_block if m.status else 0,
+                    deposits=state.vaults[(m.chain.chain_id, m.chain.vault_bytes)].credited,
+                    online=m.is_online,
+                )
+                for m in node.monitors
+            ),
+            withdrawals=state.withdrawals.size,
+            recent=tuple(self._recent_checkpoints()),
+        )
+
+    def _recent_checkpoints(self) -> list[views.Checkpoint]:
+        rows = [
+            views.Checkpoint(
+                height=accepted.executed_height,
+                state_root=accepted.state_root,
+                cid=str(Cid(DAG_CBOR, accepted.snapshot_digest))
+                if any(accepted.snapshot_digest)
+                else "",
+                state="accepted",
+                tx=accepted.transaction_hash,
+                gas=0,
+                time_ms=0,
+            )
+            for monitor in self._node.monitors
+            for accepted in monitor.accepted
+        ]
+        rows.sort(key=lambda row: -row.height)
+        return rows
+
+    async def withdrawal_proof(self, index: int) -> views.WithdrawalProof | None:
+        """Return a proof against the newest checkpoint of the withdrawal's vault."""
+        node = self._node
+        stored = await node.readers.run(ChainReader.withdrawal, index)
+        if stored is None:
+            return None
+        leaf = stored.withdrawal
+        status = next((m.status for m in node.monitors if m.chain.vault_bytes == leaf.vault), None)
+        if status is None or not status.executed_height:
+            return None
+        executed = await node.readers.run(ChainReader.executed, status.executed_height)
+        if executed is None:
+            return None
+        roots = decode_roots(executed.roots)
+        if index >= roots.withdrawals:
+            return None
+        words = roots.words
+        return views.WithdrawalProof(
+            index=index,
+            chain_id=leaf.chain_id,
+            vault=leaf.vault,
+            token=leaf.token,
+            amount=leaf.amount,
+            to=leaf.to,
+            height=status.executed_height,
+            count=roots.withdrawals,
+            proof=tuple(node.ledger.state.withdrawals.proof_at(index, roots.withdrawals)),
+            roots=(
+                words.height.to_bytes(32, "big"),
+                words.accounts,
+                words.withdrawals,
+                words.deposits,
+                words.fills,
+                words.effects,
+                words.rest,
+            ),
+        )
+
+    # Chat
+
+    async def chat_rooms(self) -> tuple[views.ChatRoom, ...]:
+        """Return the public rooms."""
+        return self._node.chat.rooms()
+
+    async def chat_messages(self, room: str, limit: int, cursor: str | None) -> views.ChatPage:
+        """Return a page of a room."""
+        return self._node.chat.messages_of(room, limit, cursor)
+
+    async def chat_post(self, room: str, envelope: Envelope) -> views.ChatReceipt:
+        """Take a message for a room from its author."""
+        return self._node.chat.post(envelope, room)
+
+    async def direct_messages(
+        self, address: bytes, limit: int, after_ms: int
+    ) -> tuple[views.DirectMessage, ...]:
+        """Return sealed messages to an address."""
+        return self._node.chat.inbox(address, limit, after_ms)
+
+    async def direct_post(self, envelope: Envelope) -> views.ChatReceipt:
+        """Take a sealed message."""
+        return self._node.chat.post(envelope, None)
+
+    async def prekeys(self, address: bytes) -> tuple[views.Prekey, ...]:
+        """Return the bundle under which an owner can be written to."""
+        return self._node.chat.prekeys(address)
+
+    async def prekey_post(self, envelope: Envelope) -> views.ChatReceipt:
+        """Take a prekey bundle."""
+        return self._node.chat.post(envelope, None)
+
+    # Operator
+
+    async def add_peer(self, multiaddr: str) -> None:
+        """Dial a peer and keep it."""
+        address, _, peer_id = multiaddr.partition("/p2p/")
+        if not peer_id or not address:
+            raise InvalidMessage("a multiaddr ends with /p2p/ and the peer id")
+        await self._node.network.connect(peer_id, (address,))
+
+    async def ban_peer(self, reference: str, banned: bool) -> None:
+        """Refuse, or accept again, a peer named by peer id or validator address."""
+        peer_id = reference
+        for peer in self._node.network.peers():
+            if reference.lower() == "0x" + peer.address.hex():
+                peer_id = peer.peer_id
+        if banned:
+            self._node.network.ban(peer_id, "banned by the operator")
+        else:
+            self._node.network.forgive(peer_id)
+
+    async def isolate(self, addresses: Sequence[bytes]) -> None:
+        """Exchange nothing with these validators until told otherwise (a devnet's partition)."""
+        self._node.network.set_blocked(addresses)
+
+    def request_stop(self) -> None:
+        """Begin a clean stop."""
+        self._node.request_stop()
+
+
+REFUSALS: dict[int, str] = {
+    int(Reason.MALFORMED): "the bytes are not an action (docs/spec/actions.md)",
+    int(Reason.WRONG_DOMAIN): "the action is signed for another network",
+    int(Reason.BAD_SIGNATURE): "the signature fits no key",
+    int(Reason.MIXED_OPERATIONS): "a wallet operation must be the only one in its action",
+    int(Reason.NEEDS_WALLET): "this operation needs the account's own key",
+    int(Reason.UNKNOWN_ACCOUNT): "the account has no deposit yet",
+    int(Reason.UNKNOWN_KEY): "the signing key is not a session key of the account",
+    int(Reason.KEY_EXPIRED): "the session key has expired",
+    int(Reason.KEY_REVOKED): "the session key was revoked",
+    int(Reason.NONCE_USED): "the nonce was used before",
+    int(Reason.NONCE_OUT_OF_WINDOW): "the nonce is not a time of these days; check your clock",
+    int(Reason.DEADLINE_PASSED): "the deadline has passed",
+    int(Reason.DEADLINE_TOO_FAR): "the deadline is more than a day after the nonce",
+}
+
+
+def _trade(row: StoredFill) -> views.Trade:
+    fill = row.fill
+    return views.Trade(
+        id=row.id,
+        market=fill.market,
+        height=row.height,
+        time_ms=row.time_ms,
+        price=fill.price,
+        size=fill.size,
+        taker_side=SIDES[fill.taker_side] if fill.taker_side in (BUY, SELL) else "none",
+        sealed=fill.sealed,
+        maker_order=fill.maker_order,
+        taker_order=fill.taker_order,
+    )

@@ -8,19 +8,21 @@ Spec: docs/reference/api.md (WebSocket). Deviations: none.
 from __future__ import annotations
 
 import random
+import ssl
 from collections.abc import AsyncIterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 import msgspec
 import trio
 from msgspec import Struct
 from trio_websocket import (
     ConnectionClosed,
-    ConnectionRejected,
     HandshakeError,
     WebSocketConnection,
-    connect_websocket_url,
+    wrap_client_stream,
 )
 
 from client.errors import ClientError, ConnectionLost, RequestRefused, StreamLagged
@@ -62,6 +64,7 @@ CHANNEL_VIEWS: Final[dict[str, Any]] = {
     "status": Status,
     "markets": tuple[Market, ...],
 }
+WEBSOCKET_PATH: Final = "/v1/ws"
 KEY_FIELD: Final = {"book": "market", "trades": "market", "account": "account", "chat": "room"}
 
 
@@ -179,34 +182,60 @@ class NodeStream:
 
     def __init__(self, url: str) -> None:
         """Take a node's base URL, e.g. `http://127.0.0.1:8640`."""
-        scheme, _, rest = url.rstrip("/").partition("://")
-        assert scheme in ("http", "https"), "a node's URL begins with http:// or https://"
-        self.url = f"{'wss' if scheme == 'https' else 'ws'}://{rest}/v1/ws"
+        parts = urlsplit(url)
+        assert parts.scheme in ("http", "https"), "a node's URL begins with http:// or https://"
+        self.url = url
+        self._is_secure = parts.scheme == "https"
+        port = parts.port or (443 if self._is_secure else 80)
+        self._address = (parts.hostname or "", port)
         self._socket: WebSocketConnection | None = None
         self._connected = trio.Event()
         self._requests: dict[int, _Waiting] = {}
         self._next_request = 1
         self._topics: dict[Topic, Subscription] = {}
+        self._reading: trio.CancelScope | None = None
+        self._closing = False
+        self._ended = trio.Event()
         self.connections = 0  # made so far; more than one means that there were breaks
 
     async def run(self) -> None:
-        """Connect, read, and connect again until cancelled."""
+        """Connect, read, and connect again until cancelled or closed."""
         wait_ms = RECONNECT_MS_MIN
-        while True:
-            try:
-                async with trio.open_nursery() as nursery:
-                    await self._connect(nursery)
+        try:
+            while not self._closing:
+                try:
+                    await self._run_connection()
                     wait_ms = RECONNECT_MS_MIN
-                    nursery.start_soon(self._ping)
-                    nursery.start_soon(self._resubscribe)
-                    await self._read()
-                    nursery.cancel_scope.cancel()
-            except* (ConnectionClosed, ConnectionLost, ClientError, OSError):
-                pass
-            finally:
-                self._disconnect()
-            await trio.sleep(random.uniform(0.5, 1.0) * wait_ms / 1_000)
-            wait_ms = min(2 * wait_ms, RECONNECT_MS_MAX)
+                except* (ConnectionClosed, ConnectionLost, ClientError, OSError):
+                    wait_ms = min(2 * wait_ms, RECONNECT_MS_MAX)
+                if not self._closing:
+                    await trio.sleep(random.uniform(0.5, 1.0) * wait_ms / 1_000)
+        finally:
+            self._ended.set()
+
+    async def _run_connection(self) -> None:
+        """Serve one connection; returns when it was established and has ended."""
+        tcp = await self._open_tcp()
+        try:
+            async with trio.open_nursery() as nursery:  # the library's reader lives in it
+                socket = await self._connect(tcp, nursery)
+                try:
+                    await self._serve(socket)
+                finally:
+                    self._disconnect()
+                    nursery.cancel_scope.deadline = trio.current_time() + CLOSE_TIMEOUT_S
+                    await socket.aclose()
+        finally:
+            # The library leaves closing to the server where that has ended the connection.
+            await trio.aclose_forcefully(tcp)
+
+    async def _serve(self, socket: WebSocketConnection) -> None:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._ping)
+            nursery.start_soon(self._resubscribe)
+            with trio.CancelScope() as self._reading, suppress(ConnectionClosed):
+                await self._read(socket)
+            nursery.cancel_scope.cancel()
 
     async def submit(
         self, pairs: Sequence[Pair], timeout_s: float = REQUEST_TIMEOUT_S
@@ -242,6 +271,11 @@ class NodeStream:
         """Take a subscription off the list; its events are ignored from now on."""
         if self._topics.get(subscription.topic) is subscription:
             del self._topics[subscription.topic]
+
+    @property
+    def is_connected(self) -> bool:
+        """Tell whether there is a connection now."""
+        return self._connected.is_set()
 
     async def wait_connected(self, timeout_s: float = CONNECT_TIMEOUT_S) -> None:
         """Wait for a connection. Raises ConnectionLost."""
@@ -284,16 +318,31 @@ class NodeStream:
 
     # The connection
 
-    async def _connect(self, nursery: trio.Nursery) -> None:
+    async def _open_tcp(self) -> trio.SocketStream | trio.SSLStream[trio.SocketStream]:
+        host, port = self._address
         try:
             with trio.fail_after(CONNECT_TIMEOUT_S):
-                socket = await connect_websocket_url(
+                tcp = await trio.open_tcp_stream(host, port)
+        except (OSError, trio.TooSlowError) as error:
+            raise ConnectionLost(f"no connection to {self.url}") from error
+        if not self._is_secure:
+            return tcp
+        context = ssl.create_default_context()
+        return trio.SSLStream(tcp, context, server_hostname=host, https_compatible=True)
+
+    async def _connect(self, tcp: trio.abc.Stream, nursery: trio.Nursery) -> WebSocketConnection:
+        host, port = self._address
+        try:
+            with trio.fail_after(CONNECT_TIMEOUT_S):
+                socket = await wrap_client_stream(
                     nursery,
-                    self.url,
+                    tcp,
+                    f"{host}:{port}",
+                    WEBSOCKET_PATH,
                     message_queue_size=FRAMES_WAITING_MAX,
                     max_message_size=FRAME_BYTES_MAX,
                 )
-        except (OSError, HandshakeError, ConnectionRejected, trio.TooSlowError) as error:
+        except (OSError, HandshakeError, trio.BrokenResourceError, trio.TooSlowError) as error:
             raise ConnectionLost(f"no connection to {self.url}") from error
         self._socket = socket
         self._wishes, self._wished = trio.open_memory_channel[Topic](EVENTS_WAITING_MAX)
@@ -301,6 +350,7 @@ class NodeStream:
             self._wishes.send_nowait(topic)
         self.connections += 1
         self._connected.set()
+        return socket
 
     def _disconnect(self) -> None:
         self._socket = None
@@ -331,9 +381,7 @@ class NodeStream:
             await trio.sleep(PING_INTERVAL_S)
             await self._request({"op": "ping"}, REQUEST_TIMEOUT_S)
 
-    async def _read(self) -> None:
-        socket = self._socket
-        assert socket is not None, "reading follows connecting"
+    async def _read(self, socket: WebSocketConnection) -> None:
         while True:
             message = await socket.get_message()
             if isinstance(message, str):
@@ -367,11 +415,13 @@ class NodeStream:
         )
 
     async def close(self) -> None:
-        """Say goodbye to the node, briefly."""
-        if self._socket is not None:
+        """Say goodbye to the node, briefly; `run` then returns."""
+        self._closing = True
+        if self._reading is not None:
+            self._reading.cancel()
             deadline = trio.current_time() + CLOSE_TIMEOUT_S
             with trio.CancelScope(deadline=deadline, shield=True):
-                await self._socket.aclose()
+                await self._ended.wait()
 
 
 def _refused(error: Refusal) -> RequestRefused:

@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 
+import msgspec
 import trio
 
 from client.actions import ActionBuilder, SealedOrder, Signed
@@ -103,6 +104,7 @@ class Trader:
         self.ready = trio.Event()  # set by the first snapshot
         self._nursery = nursery
         self._lives: dict[bytes, _Life] = {}
+        self._changed = trio.Event()
 
     # Orders
 
@@ -305,6 +307,16 @@ class Trader:
             if asked is not None:
                 self.outcomes.on_receipt(asked)
 
+    async def wait_until(
+        self, condition: Callable[[Trader], bool], timeout_s: float = OUTCOME_TIMEOUT_S
+    ) -> None:
+        """Wait until orders and balances meet a condition. Raises ClientError after `timeout_s`."""
+        with trio.move_on_after(timeout_s):
+            while not condition(self):
+                await self._changed.wait()
+            return
+        raise ClientError(f"the account did not change as expected within {timeout_s:g} s")
+
     # The life of a sealed order
 
     async def _live(self, life: _Life) -> None:
@@ -372,16 +384,31 @@ class Trader:
             if event.is_snapshot:
                 self.orders.clear()
                 self.balances.clear()
-            for order in update.orders:
-                if order.status == "open":
-                    self.orders[order.id] = order
-                else:
-                    self.orders.pop(order.id, None)
+            self._follow_orders(update)
             for balance in update.balances:
                 if balance.sub == self.sub:
                     self.balances[balance.asset] = balance
             self.outcomes.on_update(update)
             self.ready.set()
+            self._changed.set()
+            self._changed = trio.Event()
+
+    def _follow_orders(self, update: AccountUpdate) -> None:
+        """Keep the list of resting orders: events tell all but fills, fills tell what is left."""
+        for order in update.orders:
+            if order.status == "open":
+                self.orders[order.id] = order
+            else:
+                self.orders.pop(order.id, None)
+        for fill in update.fills:
+            resting = self.orders.get(fill.order)
+            if resting is None:
+                continue
+            left = min(fill.left, resting.remaining)
+            if left:
+                self.orders[fill.order] = msgspec.structs.replace(resting, remaining=left)
+            else:
+                del self.orders[fill.order]
 
 
 def _verify(receipt: ActionReceipt) -> ActionReceipt:

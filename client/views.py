@@ -167,6 +167,7 @@ class Fill(View, frozen=True, kw_only=True):
     maker: bool
     height: int
     time_ms: int
+    left: int = 0  # lots of the order still open after this fill
 
 
 class OpStatus(View, frozen=True, kw_only=True):

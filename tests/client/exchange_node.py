@@ -1,0 +1,178 @@
+"""A node of one: the real API over the real exchange, blocks as fast as asked for, no consensus.
+
+Rule: what a trader sends is verified and executed as in a daemon; only agreement is left out.
+Spec: docs/reference/api.md. Deviations: chat, chain and settlement answers are invented.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+
+import trio
+
+from client.views import Status as ClientStatus
+from exchange.actions import SignedAction, verify
+from exchange.outcome import Outcome
+from node.api import views
+from node.api.service import Envelope
+from node.ledger_views import (
+    make_account,
+    make_account_updates,
+    make_book,
+    make_market,
+    make_orders,
+    make_trades,
+)
+from node.market_stats import MarketStats
+from node.receipts import PendingReceipts, make_receipt
+from primitives.secp256k1 import PrivateKey
+from tests.exchange.world import DOMAIN, NETWORK_ID, World, make_genesis, make_key
+from tests.node.fake_server import serving
+from tests.node.fake_service import FakeService
+
+__all__ = ["DOMAIN", "NETWORK_ID", "ClientStatus", "ExchangeNode", "make_key", "node"]
+
+
+class ExchangeNode(FakeService):
+    """A `NodeService` whose ledger is real. `hold` keeps actions out of blocks until released."""
+
+    def __init__(self, *, markets: int = 2, **options: object) -> None:
+        super().__init__(blocks=0)
+        self.world = World(make_genesis(markets=markets, **options))
+        self.world.time_ms = time.time_ns() // 1_000_000
+        self.world.nonce = self.world.time_ms
+        self.pool: list[SignedAction] = []
+        self.receipts: dict[bytes, views.ActionReceipt] = {}
+        self.known: set[bytes] = set()
+        self.hold = False
+        self.refuse: dict[int, str] = {}  # nth submission from now → code
+        self._pending = PendingReceipts()
+        self._stats = [MarketStats() for _ in range(markets)]
+        self._all_trades: list[views.Trade] = []
+
+    # Blocks
+
+    async def run(self, period_s: float = 0.01) -> None:
+        while True:
+            if not self.hold:
+                self.make_block()
+            await trio.sleep(period_s)
+
+    def make_block(self) -> Outcome:
+        """Execute whatever waits."""
+        actions, self.pool = self.pool, []
+        now = time.time_ns() // 1_000_000
+        gap = max(1, now - self.world.time_ms)
+        outcome = self.world.block(*actions, gap_ms=gap, executed=self.world.state.height)
+        self._publish(outcome)
+        return outcome
+
+    def fund(self, *keys: PrivateKey, quote: int = 10**12, base: int = 10**12) -> None:
+        """Credit both assets of market 0 to some wallets."""
+        deposits = [(key.address, asset, n) for key in keys for asset, n in ((0, quote), (1, base))]
+        self.world.block(*self.world.attest(*deposits))
+
+    def _publish(self, outcome: Outcome) -> None:
+        state, genesis = self.world.state, self.world.genesis
+        first = len(self._all_trades) + 1
+        trades = make_trades(outcome.fills, first, outcome)
+        self._all_trades += trades
+        for trade in trades:
+            self._stats[trade.market].add(trade.price, trade.size, outcome.time_ms)
+            self._hub.publish("trades", (trade,), trade.market)
+        for market in outcome.levels:
+            self._hub.publish("book", make_book(state, market, 20), market)
+        changed = []
+        for receipt in self._pending.apply(outcome):
+            shown = make_receipt(
+                receipt.action_id, receipt.statuses, receipt.orders, outcome.height, outcome.time_ms
+            )
+            self.receipts[receipt.action_id] = shown
+            changed.append((receipt.account, shown))
+        wanted = {key for key in self._hub.wanted_keys("account") if isinstance(key, bytes)}
+        updates = make_account_updates(state, genesis, outcome, first, wanted)
+        for owner in wanted:
+            account = state.by_address.get(owner)
+            number = -1 if account is None else account.number
+            own = tuple(shown for n, shown in changed if n == number)
+            update = updates.get(owner)
+            if update is None and not own:
+                continue
+            self._hub.publish(
+                "account",
+                views.AccountUpdate(
+                    address=owner,
+                    height=outcome.height,
+                    time_ms=outcome.time_ms,
+                    orders=update.orders if update else (),
+                    fills=update.fills if update else (),
+                    balances=update.balances if update else (),
+                    receipts=own,
+                ),
+                owner,
+            )
+
+    # The service
+
+    def status(self) -> views.Status:
+        fake = super().status()
+        fields = {name: getattr(fake, name) for name in fake.__struct_fields__}
+        state = self.world.state
+        fields.update(
+            network_id=NETWORK_ID, height=state.height, final=state.height, executed=state.height,
+            ready=True, problems=(), trades=len(self._all_trades),
+        )  # fmt: skip
+        return views.Status(**fields)
+
+    def markets(self) -> tuple[views.Market, ...]:
+        state, genesis = self.world.state, self.world.genesis
+        return tuple(
+            make_market(state, genesis, number, self._stats[number], state.time_ms)
+            for number in range(len(state.markets))
+        )
+
+    def book(self, market: int, depth: int) -> views.Book:
+        return make_book(self.world.state, market, depth)
+
+    async def trades(self, market: int, limit: int, cursor: int | None) -> views.TradePage:
+        found = [t for t in self._all_trades if t.market == market]
+        return views.TradePage(trades=tuple(reversed(found[-limit:])), cursor=None)
+
+    def account(self, address: bytes) -> views.Account | None:
+        return make_account(self.world.state, self.world.genesis, address)
+
+    def orders(self, address: bytes) -> tuple[views.Order, ...]:
+        return make_orders(self.world.state, address)
+
+    async def action(self, action_id: bytes) -> views.ActionReceipt | None:
+        await trio.lowlevel.checkpoint()
+        return self.receipts.get(action_id)
+
+    async def submit(self, envelopes: Sequence[Envelope]) -> Sequence[views.SubmitResult]:
+        self._maybe_fail()
+        await trio.lowlevel.checkpoint()
+        results = []
+        for payload, signature in envelopes:
+            action = verify(SignedAction(payload, signature), DOMAIN)
+            if action.error:
+                results.append(
+                    views.SubmitResult(id=action.id, accepted=False, code="bad", error="refused")
+                )
+                continue
+            if action.id not in self.known:
+                self.known.add(action.id)
+                self.pool.append(SignedAction(payload, signature))
+            results.append(views.SubmitResult(id=action.id, accepted=True))
+        return results
+
+
+@asynccontextmanager
+async def node(service: ExchangeNode, *, blocks: bool = True, port: int = 0) -> AsyncIterator[str]:
+    """Serve a node while inside; gives the base URL."""
+    async with serving(service, port=port) as url, trio.open_nursery() as nursery:
+        if blocks:
+            nursery.start_soon(service.run)
+        yield url
+        nursery.cancel_scope.cancel()

@@ -16,11 +16,13 @@ import pytest
 import trio
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from starlette.types import Send
 
 from node.api.bodies import ActionsBody, decode_body
 from node.api.errors import ApiError
 from node.api.frames import decode_frame
 from node.api.limits import BODY_BYTES_MAX, FRAME_BYTES_MAX
+from node.api.server import open_listeners, serve
 from tests.node.fake_server import serving
 from tests.node.fake_service import FakeService
 
@@ -130,13 +132,43 @@ async def test_a_body_beyond_the_limit_is_told_so(url: str) -> None:
     await verify_alive(url)
 
 
-async def test_unread_bodies_do_not_wedge_connections(url: str) -> None:
-    """Bodies sent to endpoints that take none used to fill the server's queue for ever."""
-    head = b"GET /healthz HTTP/1.1\r\n" + HEAD
-    body = b"".join(b"1000\r\n" + b"y" * 4_096 + b"\r\n" for _ in range(64)) + b"0\r\n\r\n"
-    answer = await send_raw(url, head + b"Transfer-Encoding: chunked\r\n\r\n" + body)
-    assert answer.startswith(b"HTTP/1.1 200")
-    await verify_alive(url)
+async def test_a_body_nobody_takes_ends_its_connection(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An application that never reads would hold the connection for ever without the fence."""
+
+    async def never_reads(scope: object, receive: object, send: object) -> None:
+        await trio.sleep_forever()
+
+    monkeypatch.setattr("node.api.server.READ_STALL_S", 0.2)
+    listeners = await open_listeners("127.0.0.1", 0)
+    async with trio.open_nursery() as nursery:
+        url = await nursery.start(serve, never_reads, listeners)
+        head = b"POST / HTTP/1.1\r\n" + HEAD + b"Content-Length: 3000000\r\n\r\n"
+        with trio.fail_after(10):
+            assert await send_raw(url, head + b"y" * 3_000_000, wait_s=9) == b""
+        nursery.cancel_scope.cancel()
+
+
+async def test_a_client_that_takes_nothing_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    ended = trio.Event()
+
+    async def talks_for_ever(scope: object, receive: object, send: Send) -> None:
+        try:
+            await send({"type": "http.response.start", "status": 200, "headers": []})
+            while True:
+                await send({"type": "http.response.body", "body": b"z" * 65_536, "more_body": True})
+        finally:
+            ended.set()
+
+    monkeypatch.setattr("node.api.server.SEND_TIMEOUT_S", 0.2)
+    listeners = await open_listeners("127.0.0.1", 0)
+    async with trio.open_nursery() as nursery:
+        url = await nursery.start(serve, talks_for_ever, listeners)
+        host, _, port = url.removeprefix("http://").partition(":")
+        async with await trio.open_tcp_stream(host, int(port)) as stream:
+            await stream.send_all(b"GET / HTTP/1.1\r\n" + HEAD + b"\r\n")
+            with trio.fail_after(10):
+                await ended.wait()
+        nursery.cancel_scope.cancel()
 
 
 async def test_random_bytes_never_kill_the_server(url: str) -> None:

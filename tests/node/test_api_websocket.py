@@ -49,7 +49,10 @@ async def connected(service: FakeService, **options: Any):
         with trio.fail_after(20):
             address = url.replace("http", "ws") + "/v1/ws"
             async with open_websocket_url(address, max_message_size=8 << 20) as ws:
-                yield ws
+                try:
+                    yield ws
+                finally:  # the library leaves the socket open when the server closes first
+                    await trio.aclose_forcefully(ws._stream)
 
 
 async def ask(ws: WebSocketConnection, frame: dict[str, Any]) -> dict[str, Any]:

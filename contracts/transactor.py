@@ -60,6 +60,7 @@ class Transactor:
         stop: threading.Event | None = None,
         clock: Callable[[], float] = time.monotonic,
         resubmit_seconds: float = RESUBMIT_SECONDS,
+        poll_seconds: float = RECEIPT_POLL_SECONDS,
     ) -> None:
         """Sign with `key`; `stop` ends every wait early with a TransientError."""
         self.address = key.address
@@ -70,6 +71,7 @@ class Transactor:
         self._stop = stop if stop is not None else threading.Event()
         self._clock = clock
         self._resubmit_seconds = resubmit_seconds
+        self._poll_seconds = poll_seconds
         self._lock = threading.Lock()
 
     def send(self, to: bytes, payload: bytes, *, gas: int, value: int = 0) -> Receipt:
@@ -152,7 +154,7 @@ class Transactor:
                 receipt = None
             if receipt is None and (once or self._clock() >= deadline):
                 return None
-            if self._stop.wait(RECEIPT_POLL_SECONDS):
+            if self._stop.wait(self._poll_seconds):
                 raise TransientError("stopped while waiting for a receipt")
 
     def _find_receipt(self, sent: list[SignedTransaction]) -> Receipt | None:

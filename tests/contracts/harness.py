@@ -229,7 +229,9 @@ class World:
     def make_client(self, key: PrivateKey | None, **options: Any) -> SettlementClient:
         """A daemon's client, able to send with `key`."""
         transactor = (
-            None if key is None else Transactor(self.evm.rpc, key, chain_id=CHAIN_ID, **options)
+            None
+            if key is None
+            else Transactor(self.evm.rpc, key, chain_id=CHAIN_ID, poll_seconds=0.02, **options)
         )
         return SettlementClient(
             self.evm.rpc,

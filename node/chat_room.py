@@ -116,7 +116,7 @@ class ChatRoom:
                 payload=verified.envelope.payload,
                 signature=verified.envelope.signature,
             )
-            self._hub.publish("chat", message, payload.room)
+            self._hub.publish("chat", (message,), payload.room)
 
     def _on_frame(self, sender: int, body: bytes) -> None:
         self._service.on_frame(self._addresses[sender], body, self._clock.now_ms())

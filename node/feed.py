@@ -61,7 +61,7 @@ class Feed:
         self._publish_markets(outcome, first_trade)
         self._publish_accounts(outcome, first_trade)
         if self._hub.is_wanted("blocks"):
-            self._hub.publish("blocks", make_block_event(record, len(outcome.fills)))
+            self._hub.publish("blocks", (make_block_event(record, len(outcome.fills)),))
         log.info(
             "height %d",
             outcome.height,

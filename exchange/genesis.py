@@ -28,7 +28,7 @@ class AssetConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True)
 
     name: Name
     decimals: Annotated[int, Meta(ge=0, le=36)]
-    chain_id: Annotated[int, Meta(ge=1, lt=1 << 63)]
+    chain_id: Annotated[int, Meta(ge=1, lt=1 << 62)]
     vault: HexAddress
     token: HexAddress
 
@@ -49,9 +49,9 @@ class MarketConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     name: Name
     base: Annotated[int, Meta(ge=0, lt=limits.ASSETS_MAX)]
     quote: Annotated[int, Meta(ge=0, lt=limits.ASSETS_MAX)]
-    tick: Annotated[int, Meta(ge=1, lt=1 << 80)]
+    tick: Annotated[int, Meta(ge=1, lt=1 << 62)]
     """Quote atoms that one lot costs per unit of price."""
-    lot: Annotated[int, Meta(ge=1, lt=1 << 80)]
+    lot: Annotated[int, Meta(ge=1, lt=1 << 62)]
     """Base atoms in one lot."""
     mode: Literal["sealed", "fair"] = "sealed"
     matching: Literal["uniform", "shuffle"] = "uniform"

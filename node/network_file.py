@@ -63,11 +63,11 @@ class Timers(Part, frozen=True, kw_only=True):
 class Chain(Part, frozen=True, kw_only=True):
     """One EVM chain with its contracts."""
 
-    chain_id: Annotated[int, Meta(ge=1, lt=1 << 63)]
+    chain_id: Annotated[int, Meta(ge=1, lt=1 << 62)]
     vault: HexAddress
     registry: HexAddress
     distributor: HexAddress
-    first_block: Annotated[int, Meta(ge=0, lt=1 << 63)] = 0
+    first_block: Annotated[int, Meta(ge=0, lt=1 << 62)] = 0
     confirmations: Annotated[int, Meta(ge=1, le=10_000)] = 12
     window_blocks: Annotated[int, Meta(ge=1, le=10_000)] = 32  # EVM blocks attested together
     block_ms: Annotated[int, Meta(ge=100, le=600_000)] = 5_000

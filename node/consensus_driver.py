@@ -8,6 +8,7 @@ Spec: docs/spec/consensus.md (Persistence); docs/spec/node.md (Vote loop). Devia
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import random
 from collections.abc import Awaitable, Callable
@@ -111,10 +112,8 @@ class ConsensusDriver:
         if self._is_poked:
             return
         self._is_poked = True
-        try:
+        with contextlib.suppress(trio.WouldBlock):  # busy: the flag is looked at anyway
             self._put.send_nowait(None)
-        except trio.WouldBlock:
-            pass  # the loop is busy and looks at the flag after the next message
 
     def connected(self, index: int) -> None:
         """Say that a member can be reached again."""

@@ -1,0 +1,225 @@
+"""Work out everything about a devnet that follows from its seed and size.
+
+Rule: the same seed gives the same keys, contracts and network file; all keys are public and worth nothing.
+Spec: docs/reference/devnet.md (Plan). Deviations: none.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from contracts.chain.accounts import account_key
+from contracts.deployment import (
+    Deployment,
+    DeploymentPlan,
+    GenesisValidator,
+    TokenPlan,
+    predict,
+)
+from devnet.ports import PortBlock
+from exchange.genesis import AssetConfig, ExchangeGenesis, MarketConfig
+from node.network_file import Bootstrap, Chain, NetworkFile, Seat, Timers, make_network
+from p2p.identity import decode_peer_id, peer_id_from_seed
+from primitives.address import to_checksum
+from primitives.keccak import keccak256
+from primitives.secp256k1 import PrivateKey
+
+CHAIN_ID = 31337
+EVM_BLOCK_MS = 1_000
+DEPLOYER = 0  # index of the prefunded account that deploys and mints
+FIRST_TRADER = 1  # index of the first prefunded account handed to people and traders
+ACCOUNTS = 64
+VALIDATOR_GAS_WEI = 10**21
+XOM_SUPPLY = 10**9 * 10**18
+SERVICES = 7  # trading, chat, storage
+
+TIMERS = Timers(
+    gap_ms=100, leader_ms=600, view_ms=900, retry_ms=600, standstill_ms=2_000, fetch_ms=200
+)
+CHECKPOINT_INTERVAL = 32  # heights; an idle devnet makes about three blocks a second
+
+TOKENS = (
+    TokenPlan(symbol="USDX", name="Devnet dollar", decimals=6),
+    TokenPlan(symbol="XOM", name="OmniCoin", decimals=18),
+    TokenPlan(symbol="WETH", name="Devnet ether", decimals=18),
+    TokenPlan(symbol="WBTC", name="Devnet bitcoin", decimals=8),
+)
+USDX, XOM, WETH, WBTC = range(4)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ValidatorPlan:
+    """One validator's keys and ports."""
+
+    name: str
+    key: PrivateKey
+    payout: PrivateKey
+    seed: bytes  # of the p2p identity
+    peer_id: str
+    api_port: int
+    p2p_port: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DevnetPlan:
+    """A devnet before anything of it runs."""
+
+    seed: int
+    network_id: bytes
+    validators: tuple[ValidatorPlan, ...]
+    deployment_plan: DeploymentPlan
+    deployment: Deployment
+    network: NetworkFile
+    deployer: PrivateKey
+
+
+def derive_key(seed: int, purpose: str, index: int) -> PrivateKey:
+    """Return the key of one purpose (`validator`, `payout`, `trader`, …)."""
+    return PrivateKey(derive_bytes(seed, purpose, index))
+
+
+def derive_bytes(seed: int, purpose: str, index: int) -> bytes:
+    """Return 32 bytes that follow from the seed."""
+    text = f"omnibazaar devnet {seed} {purpose} {index}"
+    return keccak256(text.encode())
+
+
+def make_plan(
+    *, validators: int, seed: int, ports: PortBlock, genesis_time_ms: int, chain_id: int
+) -> DevnetPlan:
+    """Plan a devnet whose EVM chain is still untouched."""
+    seats = tuple(_plan_validator(seed, index, ports) for index in range(validators))
+    network_id = keccak256(f"omnibazaar devnet {seed} {genesis_time_ms}".encode())
+    deployer = account_key(seed, DEPLOYER)
+    deployment_plan = _plan_deployment(seed, network_id, seats)
+    deployment = predict(deployment_plan, chain_id=chain_id, deployer=deployer.address)
+    return DevnetPlan(
+        seed=seed,
+        network_id=network_id,
+        validators=seats,
+        deployment_plan=deployment_plan,
+        deployment=deployment,
+        network=_make_network(network_id, seats, deployment, genesis_time_ms),
+        deployer=deployer,
+    )
+
+
+def _plan_validator(seed: int, index: int, ports: PortBlock) -> ValidatorPlan:
+    identity = derive_bytes(seed, "identity", index)
+    return ValidatorPlan(
+        name=f"v{index}",
+        key=derive_key(seed, "validator", index),
+        payout=derive_key(seed, "payout", index),
+        seed=identity,
+        peer_id=peer_id_from_seed(identity),
+        api_port=ports.api(index),
+        p2p_port=ports.p2p(index),
+    )
+
+
+def _plan_deployment(
+    seed: int, network_id: bytes, seats: tuple[ValidatorPlan, ...]
+) -> DeploymentPlan:
+    return DeploymentPlan(
+        network_id=network_id,
+        validators=tuple(
+            GenesisValidator(
+                owner=seat.payout.address,
+                hot_key=seat.key.address,
+                weight=1,
+                network_key=decode_peer_id(seat.peer_id)[-32:],
+                services=SERVICES,
+            )
+            for seat in seats
+        ),
+        tokens=TOKENS,
+        company=derive_key(seed, "company", 0).address,
+        development=derive_key(seed, "development", 0).address,
+        insurance=derive_key(seed, "insurance", 0).address,
+        xom_supply=XOM_SUPPLY,
+        gas_grants=tuple((seat.key.address, VALIDATOR_GAS_WEI) for seat in seats),
+    )
+
+
+def _make_network(
+    network_id: bytes,
+    seats: tuple[ValidatorPlan, ...],
+    deployment: Deployment,
+    genesis_time_ms: int,
+) -> NetworkFile:
+    return make_network(
+        name="devnet",
+        network_id=network_id,
+        genesis_time_ms=genesis_time_ms,
+        committee=tuple(
+            Seat(
+                name=seat.name,
+                address=to_checksum(seat.key.address),
+                payout=to_checksum(seat.payout.address),
+            )
+            for seat in seats
+        ),
+        timers=TIMERS,
+        chains=(
+            Chain(
+                chain_id=deployment.chain_id,
+                vault=to_checksum(deployment.vault),
+                registry=to_checksum(deployment.registry),
+                distributor=to_checksum(deployment.distributor),
+                confirmations=1,
+                window_blocks=2,
+                block_ms=EVM_BLOCK_MS,
+            ),
+        ),
+        exchange=_make_exchange(deployment),
+        bootstrap=tuple(
+            Bootstrap(
+                address=to_checksum(seat.key.address),
+                peer_id=seat.peer_id,
+                multiaddrs=(f"/ip4/127.0.0.1/tcp/{seat.p2p_port}",),
+            )
+            for seat in seats
+        ),
+    )
+
+
+def _make_exchange(deployment: Deployment) -> ExchangeGenesis:
+    return ExchangeGenesis(
+        assets=tuple(
+            AssetConfig(
+                name=token.symbol,
+                decimals=token.decimals,
+                chain_id=deployment.chain_id,
+                vault=to_checksum(deployment.vault),
+                token=to_checksum(token.address),
+            )
+            for token in deployment.tokens
+        ),
+        markets=MARKETS,
+        checkpoint_interval=CHECKPOINT_INTERVAL,
+    )
+
+
+MARKETS = (
+    # One XOM lot is 0.01 XOM; a tick of 1 atom per lot is 0.0001 USDX per XOM.
+    MarketConfig(name="XOM-USDX", base=XOM, quote=USDX, tick=1, lot=10**16, reference_price=1_000),
+    # One WETH lot is 0.0001 WETH; a tick of 1 atom per lot is 0.01 USDX per WETH.
+    MarketConfig(
+        name="WETH-USDX", base=WETH, quote=USDX, tick=1, lot=10**14, reference_price=200_000
+    ),
+    # One WBTC lot is 0.00001 WBTC; a tick of 1 atom per lot is 0.1 USDX per WBTC.
+    MarketConfig(
+        name="WBTC-USDX", base=WBTC, quote=USDX, tick=1, lot=10**3, reference_price=600_000
+    ),
+    # One WETH lot is 0.0001 WETH; a tick of 10^14 atoms per lot is 1 XOM per WETH; ranked by
+    # chance within the batch instead of one price.
+    MarketConfig(
+        name="WETH-XOM",
+        base=WETH,
+        quote=XOM,
+        tick=10**14,
+        lot=10**14,
+        matching="shuffle",
+        reference_price=20_000,
+    ),
+)

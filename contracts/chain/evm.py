@@ -18,7 +18,7 @@ from eth.chains.base import MiningChain
 from eth.consensus import ConsensusApplier, NoProofConsensus
 from eth.constants import POST_MERGE_DIFFICULTY, POST_MERGE_MIX_HASH, POST_MERGE_NONCE
 from eth.db.atomic import AtomicDB
-from eth.exceptions import HeaderNotFound, VMError
+from eth.exceptions import HeaderNotFound, PyEVMError
 from eth.vm.forks.paris import ParisVM
 from eth.vm.spoof import SpoofTransaction
 from eth_utils import ValidationError
@@ -215,7 +215,7 @@ class EvmChain:
             signed.validate()
             sender = bytes(signed.sender)
             chain_id = signed.chain_id
-        except (ValidationError, RLPException, VMError, ValueError, TypeError) as error:
+        except (ValidationError, RLPException, PyEVMError, ValueError, TypeError) as error:
             raise RefusedTransaction(f"malformed transaction: {error}") from error
         if chain_id is not None and chain_id != self.chain_id:
             raise RefusedTransaction(f"invalid chain id {chain_id}, this is {self.chain_id}")
@@ -281,8 +281,7 @@ class EvmChain:
             receipts.append(receipt)
         block = self._seal(virtual_machine, header, taken, receipts)
         self._persist(block, tuple(taken), tuple(receipts))
-        for item in taken:
-            self.pool.remove(item)
+        self.pool.drop_used(self.state_at(int(block.number)).get_nonce)
         return int(block.number)
 
     def _apply(self, virtual_machine: Any, header: Any, item: PendingTransaction) -> Any | None:
@@ -339,7 +338,8 @@ class EvmChain:
             int(block.number),
             bytes(block.hash),
             json.dumps(json_forms.block(block, [item.hash for item in taken])),
-            state=self._state_db.take_pending(),
+            state=self._state_db.pending,
             transactions=tuple(transactions),
             logs=tuple(logs),
         )
+        self._state_db.keep_pending()

@@ -80,17 +80,15 @@ class Pool:
 
     def ready(self, nonce_of: Callable[[bytes], int]) -> Iterator[PendingTransaction]:
         """Yield what can run now: first come first served, but each sender in nonce order."""
-        next_nonce: dict[bytes, int] = {}
-        for first in list(self._waiting.values()):
-            sender = first.sender
-            if sender in next_nonce:
-                continue
+        senders = dict.fromkeys(item.sender for item in self._waiting.values())
+        for sender in senders:
             nonce = nonce_of(sender)
             while (item := self._waiting.get((sender, nonce))) is not None:
                 yield item
                 nonce += 1
-            next_nonce[sender] = nonce
-        # Stale ones were overtaken by a transaction of the same nonce in an earlier block.
+
+    def drop_used(self, nonce_of: Callable[[bytes], int]) -> None:
+        """Forget what was mined, and what another transaction of the same nonce has overtaken."""
         for item in list(self._waiting.values()):
             if item.nonce < nonce_of(item.sender):
                 self.remove(item)

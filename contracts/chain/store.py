@@ -158,13 +158,21 @@ class StateDB(BaseDB):  # type: ignore[misc]
         self._cache: dict[bytes, bytes] = {}
         self._pending: dict[bytes, bytes | None] = {}
 
-    def take_pending(self) -> dict[bytes, bytes | None]:
-        """Return the writes since the last call; the caller stores them."""
-        pending, self._pending = self._pending, {}
+    @property
+    def pending(self) -> dict[bytes, bytes | None]:
+        """The writes since the last block; None deletes."""
+        return self._pending
+
+    def keep_pending(self) -> None:
+        """Take the writes over, after they were stored."""
         if len(self._cache) > CHAIN_CACHE_ENTRIES_MAX:
             self._cache.clear()
-        self._cache.update({key: value for key, value in pending.items() if value is not None})
-        return pending
+        for key, value in self._pending.items():
+            if value is None:
+                self._cache.pop(key, None)
+            else:
+                self._cache[key] = value
+        self._pending = {}
 
     def drop_pending(self) -> None:
         """Forget the writes since the last block, after a failure to build one."""
@@ -195,7 +203,6 @@ class StateDB(BaseDB):  # type: ignore[misc]
     def __delitem__(self, key: bytes) -> None:
         """Delete a value within the block being built."""
         self._pending[key] = None
-        self._cache.pop(key, None)
 
     def _exists(self, key: bytes) -> bool:
         """Whether a key has a value."""

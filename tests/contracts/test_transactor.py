@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from itertools import pairwise
 
 import pytest
 import rlp
@@ -73,7 +74,7 @@ def test_unmined_transaction_is_sent_again_for_more_with_the_same_nonce() -> Non
     assert send(rpc).succeeded
     sent = [fields(raw) for raw in rpc.sent]
     assert [one["nonce"] for one in sent] == [3, 3, 3]
-    for before, after in zip(sent, sent[1:], strict=False):
+    for before, after in pairwise(sent):
         assert after["maximum"] * 10 >= before["maximum"] * 11
         assert after["tip"] * 10 >= before["tip"] * 11
 

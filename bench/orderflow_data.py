@@ -41,9 +41,8 @@ def find_file(directory: Path, stem: str) -> Path | None:
 
 def read_rows(path: Path) -> Iterator[dict[str, str]]:
     """Yield the rows of a CSV file, compressed or not, by column name. Raises BadDataSet."""
-    opened = lzma.open(path, "rt", newline="") if path.suffix == ".xz" else path.open(newline="")
     try:
-        with opened as file:
+        with lzma.open(path, "rt", newline="") if path.suffix == ".xz" else path.open() as file:
             for row in csv.DictReader(file):
                 if None in row or None in row.values():
                     raise BadDataSet(f"{path.name}: a row with another number of columns")

@@ -302,7 +302,9 @@ def _undo_cancel(batch: Batch) -> None:
 
 
 def _drop_entry(context: Context, market: Market) -> None:
-    """Take back the last entry of the action; undoing goes backwards, so it is the last one queued."""
+    """Take back the last entry of the action; undoing goes backwards, so it is the last one
+    queued.
+    """
     group = market.batches[-1].groups[-1]
     assert group.action_id == context.action.id
     group.entries.pop()

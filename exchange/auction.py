@@ -67,14 +67,16 @@ class Part:
 
 
 def clear_uniform(market: Market, sealed: Sequence[SealedOrder], height: int) -> int:
-    """Clear sealed orders, sorted by rank, against each other and the book. Returns the price or 0."""
+    """Clear sealed orders, sorted by rank, against each other and the book. Returns the price or
+    0.
+    """
     for place, item in enumerate(sealed):
         item.place = place
     price, buys, sells = _hold_auction(market, sealed)
     for _ in range(AUCTION_ROUNDS_MAX):
-        dropped = _drop_unfillable(market, sealed, buys, sells)
-        dropped |= _drop_self_trades(market, buys, sells)
-        if not dropped:
+        if not (
+            _drop_unfillable(market, sealed, buys, sells) or _drop_self_trades(market, buys, sells)
+        ):
             break
         price, buys, sells = _hold_auction(market, sealed)
     else:
@@ -115,7 +117,9 @@ def _get_priority(item: SealedOrder) -> tuple[int, int]:
 
 
 def _allot(side: Side, limit: int, sealed: list[SealedOrder], size: int) -> list[Part]:
-    """Allot lots of one side: better limits first, at each limit resting orders, then sealed ones."""
+    """Allot lots of one side: better limits first, at each limit resting orders, then sealed
+    ones.
+    """
     parts: list[Part] = []
     keys = side.keys
     i = len(keys) - 1
@@ -173,12 +177,12 @@ def _drop_unfillable(
 
 def _drop_self_trades(market: Market, buys: list[Part], sells: list[Part]) -> bool:
     """Apply self-trade prevention once to each account that would trade with itself."""
-    buyers = {part.order.account for part in buys if part.order.size}
+    buyers = {part.order.account for part in buys}
     both: dict[int, list[Part]] = {
         part.order.account: [] for part in sells if part.order.account in buyers
     }
     for part in (*buys, *sells):
-        if part.order.size and part.order.account in both:
+        if part.order.account in both:
             both[part.order.account].append(part)
     dropped = False
     for parts in both.values():
@@ -187,9 +191,8 @@ def _drop_self_trades(market: Market, buys: list[Part], sells: list[Part]) -> bo
             key=lambda part: -1 if part.sealed is None else part.sealed.place,
         )
         others = [part for part in parts if part.order.side != newest.order.side]
-        if others:
-            _prevent(market, newest, others)
-            dropped = True
+        _prevent(market, newest, others)
+        dropped = True
     return dropped
 
 
@@ -209,11 +212,15 @@ def _prevent(market: Market, newest: Part, others: list[Part]) -> None:
 
 
 def _decrement(market: Market, item: SealedOrder, part: Part) -> None:
+    """Take the smaller size off both; a fill-or-kill cannot shrink, so it ends."""
     order = item.order
     size = min(order.size, part.order.size)
     if size == 0:
         return
-    if size == part.order.size:
+    if order.tif == FOK:
+        _drop(market, item, SELF_TRADE)
+        return
+    if size == part.order.size or part.order.tif == FOK:
         _end(market, part)
     elif part.sealed is None:
         reduce_order(market, part.order, size)
@@ -243,7 +250,9 @@ def _drop(market: Market, item: SealedOrder, reason: int) -> None:
 
 
 def _drop_all_doubtful(market: Market, sealed: Sequence[SealedOrder]) -> None:
-    """End what could still keep the auction from settling: fill-or-kill orders and own crossings."""
+    """End what could still keep the auction from settling: fill-or-kill orders and own
+    crossings.
+    """
     for item in sealed:
         if item.order.size and item.order.tif == FOK:
             _drop(market, item, FOK_UNFILLABLE)

@@ -174,7 +174,9 @@ class Batch:
         self.open_blocks += 1
 
     def is_ready(self, time_ms: int, open_window_ms: int) -> bool:
-        """Tell whether the batch may clear: nothing sealed, everything shown, or the window closed."""
+        """Tell whether the batch may clear: nothing sealed, everything shown, or the window
+        closed.
+        """
         if not self.commits:
             return True
         if not self.next_hash:

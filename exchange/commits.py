@@ -24,7 +24,9 @@ NO_TIER: Final = -1
 def compute_commit_hash(
     domain: bytes, account: bytes, market: int, nonce_ms: int, orders: Sequence[Place], salt: bytes
 ) -> bytes:
-    """Compute the hash by which a commit hides its orders; `nonce_ms` is the committing action's."""
+    """Compute the hash by which a commit hides its orders; `nonce_ms` is the committing
+    action's.
+    """
     packed = _encoder.encode(tuple(orders))
     head = domain + account + market.to_bytes(4, "big") + nonce_ms.to_bytes(8, "big")
     return keccak256(head + packed + salt)
@@ -46,7 +48,9 @@ def split_tier(hold: int, tier: int) -> tuple[int, int]:
 
 
 def compute_tier_atoms(tier: int, unit: int) -> int:
-    """Return the atoms of a tier: 10**tier units (`tick` for quote, `lot` for base), 0 for no tier."""
+    """Return the atoms of a tier: 10**tier units (`tick` for quote, `lot` for base), 0 for no
+    tier.
+    """
     return 0 if tier == NO_TIER else 10**tier * unit
 
 

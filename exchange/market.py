@@ -114,7 +114,9 @@ class Market:
 
 
 def compute_bond_ppm(floor_ppm: int, sigma_ppm: int, delay_ms: int) -> int:
-    """Price the option not to open: max(floor, 6 * sigma * sqrt(delay)), in millionths of the tier."""
+    """Price the option not to open: max(floor, 6 * sigma * sqrt(delay)), in millionths of the
+    tier.
+    """
     root = _integer_sqrt(delay_ms * 1_000)  # thousandths of the square root of a second
     return min(max(floor_ppm, 6 * sigma_ppm * root // 1_000), limits.PPM)
 

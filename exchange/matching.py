@@ -224,7 +224,9 @@ def replace_order(
 
 
 def _prevent_self_trade(market: Market, taker: Order, maker: Order) -> bool:
-    """Apply the taker's mode to its meeting with an own order. Returns True if the taker must stop."""
+    """Apply the taker's mode to its meeting with an own order. Returns True if the taker must
+    stop.
+    """
     mode = taker.stp
     if mode == STP_OLDEST:
         end_order(market, maker, SELF_TRADE)

@@ -88,7 +88,9 @@ class CancelClient(Op, frozen=True, tag=3):
 
 
 class CancelAll(Op, frozen=True, tag=4):
-    """Cancel every order of the sub-account that was admitted to the market before this operation."""
+    """Cancel every order of the sub-account that was admitted to the market before this
+    operation.
+    """
 
     market: MarketId
 

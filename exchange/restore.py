@@ -46,7 +46,9 @@ T = TypeVar("T")
 
 
 def restore(genesis: ExchangeGenesis, chunks: Sequence[bytes]) -> State:
-    """Rebuild the state. Raises InvalidMessage on anything that no honest node would have written."""
+    """Rebuild the state. Raises InvalidMessage on anything that no honest node would have
+    written.
+    """
     try:
         return _restore(genesis, chunks)
     except (KeyError, IndexError, AssertionError, OverflowError) as error:

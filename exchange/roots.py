@@ -27,7 +27,9 @@ NO_REST: Final = bytes(32)
 
 
 class EscapeProof(NamedTuple):
-    """Everything `Settlement.escape` needs to pay one entry, against the state root of one height."""
+    """Everything `Settlement.escape` needs to pay one entry, against the state root of one
+    height.
+    """
 
     words: StateRoots
     account: int
@@ -98,7 +100,9 @@ def update_running_words(state: State) -> None:
 
 
 def compute_deposits_word(state: State) -> bytes:
-    """Hash (chain id, vault, deposits credited) of every vault, in order of the first asset in it."""
+    """Hash (chain id, vault, deposits credited) of every vault, in order of the first asset in
+    it.
+    """
     words: list[int | bytes] = []
     for (chain_id, vault), cursor in state.vaults.items():
         words += [chain_id, vault, cursor.credited]

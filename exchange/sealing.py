@@ -150,7 +150,7 @@ def admit_open(context: Context, op: Open, index: int) -> int:
         reason = PENDING
     _note(market, OPENED, commitment, OK if reason == PENDING else reason)
     if context.undo is not None:
-        context.undo.append(partial(_undo_open, batch, commitment))
+        context.undo.append(partial(_undo_open, market, batch, commitment))
     return reason
 
 
@@ -205,10 +205,11 @@ def _undo_commit(
     market.log.commits.pop()
 
 
-def _undo_open(batch: Batch, commitment: Commitment) -> None:
+def _undo_open(market: Market, batch: Batch, commitment: Commitment) -> None:
     batch.unopened += 1
     commitment.state = WAITING
     commitment.reason = int(Reason.NOT_OPENED)
     commitment.orders = ()
     commitment.salt = b""
     commitment.open_ticket = None
+    market.log.commits.pop()

@@ -49,7 +49,9 @@ def process_grant(context: Context, op: Grant) -> int:
 
 
 def process_revoke(context: Context, op: Revoke) -> int:
-    """End a key at once; with `cancel_on_revoke` its orders are cancelled in this block's batches."""
+    """End a key at once; with `cancel_on_revoke` its orders are cancelled in this block's
+    batches.
+    """
     state = context.state
     key = state.keys.get(op.key)
     if key is None or key.account != context.account.number or key.revoked:

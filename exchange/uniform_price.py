@@ -23,7 +23,9 @@ Quote = tuple[int, int]
 
 
 def collect_levels(side: Side, limit_key: int, size: int) -> list[Quote]:
-    """List (price, lots) of the levels that sealed orders of `size` lots with this limit can reach."""
+    """List (price, lots) of the levels that sealed orders of `size` lots with this limit can
+    reach.
+    """
     found: list[Quote] = []
     keys = side.keys
     i = len(keys) - 1

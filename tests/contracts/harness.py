@@ -91,7 +91,7 @@ class MethodsRpc:
             ) from problem
 
 
-class MethodsProvider(BaseProvider):
+class MethodsProvider(BaseProvider):  # type: ignore[misc]
     """web3's provider on a chain in this process."""
 
     def __init__(self, methods: RpcMethods) -> None:

@@ -35,6 +35,10 @@ _REFUSED: Final = frozenset(("Cc", "Cf", "Cs", "Zl", "Zp"))
 """Control and format characters (bidirectional overrides among them), surrogates, separators."""
 
 
+class Unproven(InvalidSignature):
+    """Signed by a key that the ledger here does not know, or not any more: nobody is to blame."""
+
+
 class Directory(Protocol):
     """What the node knows about accounts; the answers may come from its ledger."""
 
@@ -132,7 +136,7 @@ def verify_speaker(payload: AnyPayload, signer: bytes, directory: Directory) -> 
     delegation = payload.delegation
     if delegation is None:
         if not directory.speaks_for(payload.author, signer, payload.time_ms):
-            raise InvalidSignature("signed by a key that does not speak for the author")
+            raise Unproven("signed by a key that does not speak for the author")
         return
     life_ms = delegation.expiry_ms - payload.time_ms
     if not 0 <= life_ms <= limits.DELEGATION_MS_MAX:

@@ -143,6 +143,7 @@ def test_a_session_key_speaks_for_the_account_that_the_ledger_names():
         peer.post(sign(message(author=BOB.address), SESSION))
     with pytest.raises(InvalidSignature):
         peer.post(sign(message(author=ALICE.address, time_ms=START_MS + 50), SESSION))
+    assert not peer.hear(gossip(sign(message(author=BOB.address), SESSION)))
 
 
 def test_an_account_the_directory_does_not_admit_is_refused():

@@ -40,7 +40,7 @@ class Comparison(NamedTuple):
 
 
 def compare_fills(directory: Path, fills: Mapping[int, Sequence[Fill]]) -> Comparison:
-    """Compare the n-th fill of each event: maker, taker (where both know it), price, size."""
+    """Compare the n-th fill of each event: maker, taker (0: not told), price, size."""
     path = find_file(directory, "fills")
     if path is None:
         return Comparison(0, 0, 0)
@@ -58,9 +58,8 @@ def compare_fills(directory: Path, fills: Mapping[int, Sequence[Fill]]) -> Compa
         if not 0 <= n < len(found):
             continue
         fill = found[n]
-        both_known = taker != 0 and fill.taker_order < UNNAMED_ORDER
-        same_taker = not both_known or taker == fill.taker_order
-        equal += same_taker and (fill.maker_order, fill.price, fill.size) == (maker, price, size)
+        known = fill.taker_order if fill.taker_order < UNNAMED_ORDER else 0
+        equal += (fill.maker_order, known, fill.price, fill.size) == (maker, taker, price, size)
     produced = sum(len(found) for found in fills.values())
     return Comparison(expected, equal, abs(produced - len(seen)) + expected - len(seen))
 

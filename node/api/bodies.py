@@ -71,6 +71,15 @@ class PeerBody(Body, frozen=True, kw_only=True):
     multiaddr: Annotated[str, msgspec.Meta(min_length=1, max_length=512)]
 
 
+class IsolateBody(Body, frozen=True, kw_only=True):
+    """Validators to exchange nothing with; an empty list ends the isolation."""
+
+    addresses: Annotated[
+        list[Annotated[str, msgspec.Meta(pattern="^0x[0-9a-fA-F]{40}$")]],
+        msgspec.Meta(max_length=128),
+    ]
+
+
 class BanBody(Body, frozen=True, kw_only=True):
     """A peer to refuse, or to accept again."""
 

@@ -6,7 +6,7 @@ Spec: docs/reference/api.md. Deviations: none.
 
 from __future__ import annotations
 
-from node.api.bodies import BanBody, PeerBody
+from node.api.bodies import BanBody, IsolateBody, PeerBody
 from node.api.endpoint import Answer, Call, Endpoint
 from node.api.views import Done, Peers, Ready, Status, Validators
 
@@ -53,6 +53,12 @@ async def post_peer(call: Call) -> Done:
 async def post_ban(call: Call) -> Done:
     """Refuse a peer, or accept it again."""
     await call.service.ban_peer(call.body.peer, call.body.banned)
+    return Done()
+
+
+async def post_isolate(call: Call) -> Done:
+    """Simulate a network fault: exchange nothing with some validators."""
+    await call.service.isolate([bytes.fromhex(text[2:]) for text in call.body.addresses])
     return Done()
 
 
@@ -122,6 +128,15 @@ ENDPOINTS = (
         handler=post_ban,
         answer=Done,
         body=BanBody,
+        operator=True,
+    ),
+    Endpoint(
+        method="POST",
+        path="/v1/operator/isolate",
+        summary="Exchange nothing with some validators (fault tests)",
+        handler=post_isolate,
+        answer=Done,
+        body=IsolateBody,
         operator=True,
     ),
     Endpoint(

@@ -33,6 +33,7 @@ SOCKETS_MAX: Final = 2_048  # TCP connections of one node
 CONNECTIONS_MAX: Final = 1_024  # WebSocket connections of one node
 CONNECTIONS_PER_ADDRESS_MAX: Final = 256  # of one remote address (a home has one address for all)
 SUBSCRIPTIONS_PER_CONNECTION_MAX: Final = 64
+OUTPUT_BYTES_MAX: Final = 256 << 10  # waiting to be written to one connection
 SUBSCRIBER_QUEUE_MESSAGES: Final = 512  # waiting for one connection; more closes it as too slow
 SUBMITS_WAITING_MAX: Final = 64  # submit frames of one connection; then it is not read any more
 SUBMIT_BATCH_ACTIONS_MAX: Final = 1_000  # actions of waiting frames handed to the node at once

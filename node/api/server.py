@@ -30,6 +30,7 @@ from node.api.limits import (
     FRAME_BYTES_MAX,
     HEADER_BYTES_MAX,
     HTTP_KEEP_ALIVE_S,
+    OUTPUT_BYTES_MAX,
     READ_STALL_S,
     SEND_TIMEOUT_S,
     SOCKETS_MAX,
@@ -57,20 +58,50 @@ class FencedProtocol(H11Protocol):  # type: ignore[misc]
 
 
 class Connection(TCPServer):  # type: ignore[misc]
-    """One TCP connection with its own cancel scope and deadlines."""
+    """One TCP connection with its own cancel scope and deadlines.
+
+    What is to be sent piles up in a bounded buffer that one task empties: many small answers then
+    cost one system call.
+    """
 
     async def run(self) -> None:
         """Serve until either side ends it. Never raises what a client can cause."""
         self._scope = trio.CancelScope()
+        self._out = bytearray()
+        self._has_output, self._is_drained = trio.Event(), trio.Event()
+        self._is_broken = False
         try:
             with self._scope:
-                await self._serve()
+                async with trio.open_nursery() as nursery:
+                    nursery.start_soon(self._write)
+                    await self._serve()
+                    await self._flush()
+                    nursery.cancel_scope.cancel()
         except* (H2ProtocolAssumedError, H2CProtocolRequiredError):
             logger.debug("a client asked for HTTP/2, which is not offered")
         except* Exception as group:  # noqa: BLE001 - the boundary of one client
             logger.debug("a connection ended: %r", group.exceptions[0])
         finally:
             await trio.aclose_forcefully(self.stream)
+
+    async def protocol_send(self, event: Event) -> None:
+        """Buffer output, close or note idleness. Waits while too much is buffered."""
+        if isinstance(event, RawData):
+            if self._is_broken:
+                return
+            self._out += event.data
+            self._has_output.set()
+            if len(self._out) > OUTPUT_BYTES_MAX:
+                await self._flush()
+        elif isinstance(event, Closed):
+            await self._flush()
+            await self._close()
+            await self.protocol.handle(Closed())
+        elif isinstance(event, Updated):
+            if event.idle:
+                await self.idle_task.restart(self._task_group, self._idle_timeout)
+            else:
+                await self.idle_task.stop()
 
     async def _serve(self) -> None:
         sock = self.stream.socket
@@ -94,28 +125,31 @@ class Connection(TCPServer):  # type: ignore[misc]
             await self.idle_task.restart(group, self._idle_timeout)
             await self._read_data()
 
-    async def protocol_send(self, event: Event) -> None:
-        """Write, close or note idleness; a write that does not finish in time ends all."""
-        if isinstance(event, RawData):
-            with trio.move_on_after(SEND_TIMEOUT_S) as deadline:
-                async with self.send_lock:
-                    await self._send_bytes(event.data)
-            if deadline.cancelled_caught:
-                self._scope.cancel()
-        elif isinstance(event, Closed):
-            await self._close()
-            await self.protocol.handle(Closed())
-        elif isinstance(event, Updated):
-            if event.idle:
-                await self.idle_task.restart(self._task_group, self._idle_timeout)
-            else:
-                await self.idle_task.stop()
+    async def _write(self) -> None:
+        """Empty the buffer for ever; a write that does not finish in time ends the connection."""
+        while True:
+            await self._has_output.wait()
+            while self._out:
+                data, self._out = self._out, bytearray()
+                with trio.move_on_after(SEND_TIMEOUT_S) as deadline:
+                    await self._send_bytes(data)
+                if deadline.cancelled_caught:
+                    self._scope.cancel()
+            self._has_output = trio.Event()
+            self._is_drained.set()
+            self._is_drained = trio.Event()
 
-    async def _send_bytes(self, data: bytes) -> None:
+    async def _send_bytes(self, data: bytearray) -> None:
         try:
             await self.stream.send_all(data)
         except (trio.BrokenResourceError, trio.ClosedResourceError):
-            await self.protocol.handle(Closed())
+            self._is_broken = True
+            self._out.clear()
+
+    async def _flush(self) -> None:
+        """Wait until everything buffered is with the operating system, or never will be."""
+        while self._has_output.is_set() and not self._is_broken:
+            await self._is_drained.wait()
 
     async def _read_data(self) -> None:
         while True:

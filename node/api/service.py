@@ -159,6 +159,10 @@ class NodeService(Protocol):
         """Refuse, or accept again, a peer named by peer id or validator address."""
         ...
 
+    async def isolate(self, addresses: Sequence[bytes]) -> None:
+        """Exchange nothing with these validators until told otherwise."""
+        ...
+
     def request_stop(self) -> None:
         """Begin the same clean stop as SIGTERM."""
         ...

@@ -405,6 +405,9 @@ class FakeService:
     async def ban_peer(self, reference: str, banned: bool) -> None:
         self.banned[reference] = banned
 
+    async def isolate(self, addresses: Sequence[bytes]) -> None:
+        self.isolated = tuple(addresses)
+
     def request_stop(self) -> None:
         self.stopped.set()
 

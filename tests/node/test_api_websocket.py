@@ -48,7 +48,9 @@ async def connected(service: FakeService, **options: Any):
     async with serving(service, Access(token=TOKEN, **options)) as url:
         with trio.fail_after(20):
             address = url.replace("http", "ws") + "/v1/ws"
-            async with open_websocket_url(address, max_message_size=8 << 20) as ws:
+            async with open_websocket_url(
+                address, max_message_size=8 << 20, message_queue_size=4_096
+            ) as ws:
                 try:
                     yield ws
                 finally:  # the library leaves the socket open when the server closes first

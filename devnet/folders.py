@@ -1,7 +1,8 @@
 """Lay out a devnet on disk: one data directory per validator, as `omnibazaar init` would make it.
 
 Rule: everything lies under one folder and nothing outside it is touched; the keys in it are public.
-Spec: docs/reference/devnet.md (Files). Deviations: keystores use a cheap key derivation, since their
+Spec: docs/reference/devnet.md (Files). Deviations: keystores use a cheap key derivation, since
+their
 password stands beside them.
 """
 

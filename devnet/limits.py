@@ -20,3 +20,5 @@ STOP_S_MAX: Final = 10  # a process has this long to end by itself
 STATUS_S_MAX: Final = 3  # one validator's answer
 LIVE_LINE_S: Final = 1  # between two refreshes on a terminal
 PLAIN_LINE_S: Final = 10  # between two lines without a terminal
+CHAIN_S_MAX: Final = 30  # until the EVM chain answers
+STATUS_BYTES_MAX: Final = 4 << 20  # one answer of a validator

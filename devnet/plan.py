@@ -1,6 +1,7 @@
 """Work out everything about a devnet that follows from its seed and size.
 
-Rule: the same seed gives the same keys, contracts and network file; all keys are public and worth nothing.
+Rule: the same seed gives the same keys, contracts and network file; all keys are public and worth
+nothing.
 Spec: docs/reference/devnet.md (Plan). Deviations: none.
 """
 
@@ -27,8 +28,9 @@ from primitives.secp256k1 import PrivateKey
 CHAIN_ID = 31337
 EVM_BLOCK_MS = 1_000
 DEPLOYER = 0  # index of the prefunded account that deploys and mints
-FIRST_TRADER = 1  # index of the first prefunded account handed to people and traders
-ACCOUNTS = 64
+FIRST_PERSON = 1  # index of the first prefunded account shown to people
+FIRST_TRADER = 8  # index of the first demo trader's account
+ACCOUNTS = 96
 VALIDATOR_GAS_WEI = 10**21
 XOM_SUPPLY = 10**9 * 10**18
 SERVICES = 7  # trading, chat, storage

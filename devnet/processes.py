@@ -95,6 +95,11 @@ class ProcessTable:
             self._wait_gone(name, STOP_S_MAX)
         return sent
 
+    def ask_to_stop(self, name: str) -> None:
+        """Ask the process to end and do not wait."""
+        self.send(name, signal.SIGCONT)
+        self.send(name, signal.SIGTERM)
+
     def stop(self, name: str) -> None:
         """Ask the process to end, insist when it does not, and forget it."""
         self.send(name, signal.SIGCONT)

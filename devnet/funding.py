@@ -1,0 +1,71 @@
+"""Give devnet accounts coins and tokens on the EVM chain, and deposit them.
+
+Rule: everything goes through the same contracts and wallets that a person uses.
+Spec: docs/reference/devnet.md (Accounts). Deviations: tokens other than XOM are test tokens that
+anybody
+may mint.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from contracts.evm_web3 import connect
+from contracts.wallet import Wallet
+from devnet.folders import Record
+from devnet.plan import TOKENS, USDX, WBTC, WETH, XOM, DevnetPlan
+from primitives.address import parse_address
+from primitives.secp256k1 import PrivateKey
+
+NATIVE_WEI = 10**20
+FUND_WHOLE = 1_000_000  # of every token, for `devnet fund`
+TRADER_ATOMS: Mapping[int, int] = {
+    USDX: 5_000_000 * 10**6,
+    XOM: 20_000_000 * 10**18,
+    WETH: 2_000 * 10**18,
+    WBTC: 100 * 10**8,
+}
+
+
+def open_wallet(record: Record, key: PrivateKey) -> Wallet:
+    """Return a wallet on the devnet's chain; our own chains mine at once."""
+    web3 = connect(record.rpc, record.chain_id)
+    is_ours = record.evm in ("embedded", "anvil")
+    return Wallet(web3, key, chain_id=record.chain_id, mine_at_once=is_ours)
+
+
+def fund_address(record: Record, plan: DevnetPlan, address: str) -> None:
+    """Give an address native coin and a million of every token. Raises InvalidMessage."""
+    to = parse_address(address)
+    wallet = open_wallet(record, plan.deployer)
+    wallet.send_native(to, NATIVE_WEI)
+    for asset, token in enumerate(plan.deployment.tokens):
+        amount = FUND_WHOLE * 10**token.decimals
+        if asset == XOM:
+            wallet.transfer(token.address, to, amount)
+        else:
+            wallet.mint(token.address, to, amount)
+
+
+def give_xom(record: Record, plan: DevnetPlan, addresses: list[bytes], atoms: int) -> None:
+    """Hand XOM, which nobody can mint, from the deployer to traders who have none."""
+    wallet = open_wallet(record, plan.deployer)
+    token = plan.deployment.tokens[XOM].address
+    for address in addresses:
+        if wallet.token_balance(token, address) < atoms:
+            wallet.transfer(token, address, atoms)
+
+
+def fund_and_deposit(
+    record: Record, plan: DevnetPlan, key: PrivateKey, atoms: Mapping[int, int]
+) -> None:
+    """Mint what can be minted and deposit everything into the vault. Blocks."""
+    wallet = open_wallet(record, key)
+    vault = plan.deployment.vault
+    assert len(TOKENS) == len(plan.deployment.tokens)
+    for asset, amount in atoms.items():
+        token = plan.deployment.tokens[asset].address
+        if asset != XOM and wallet.token_balance(token) < amount:
+            wallet.mint(token, key.address, amount)
+        if wallet.token_balance(token) >= amount:
+            wallet.deposit(vault, token, amount)

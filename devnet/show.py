@@ -1,0 +1,117 @@
+"""Print a devnet for people: the banner, the status table, one live line.
+
+Rule: facts first, then what to try; a key is never shown without the warning that it is public.
+Spec: docs/reference/devnet.md (Output). Deviations: none.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+
+import click
+
+from contracts.chain.accounts import account_key
+from devnet.folders import Folder, Record
+from devnet.limits import LIVE_LINE_S, PLAIN_LINE_S
+from devnet.plan import FIRST_PERSON, DevnetPlan
+from devnet.status import DevnetStatus, read_status
+from primitives.address import to_checksum
+
+WARNING = "WARNING: the keys below are public. Never send real funds to them."
+PEOPLE = ("alice", "bob", "carol")
+
+
+def print_banner(folder: Folder, record: Record, plan: DevnetPlan, seconds: float) -> None:
+    """Print where everything is and what to try."""
+    echo = click.echo
+    echo(
+        f"omnibazaar devnet   seed {record.seed}   {record.validators} validators   "
+        f"ready in {seconds:.1f} s   state {folder.root}"
+    )
+    echo(f"\n  {'node':6}{'api and page':26}{'p2p':8}address")
+    for seat in plan.validators:
+        url = f"http://127.0.0.1:{seat.api_port}"
+        echo(f"  {seat.name:6}{url:26}{seat.p2p_port:<8}{to_checksum(seat.key.address)}")
+    echo(f"\n{WARNING}\n")
+    echo(f"  {'account':9}{'address':44}private key")
+    for index, name in enumerate(PEOPLE):
+        key = account_key(record.seed, FIRST_PERSON + index)
+        echo(f"  {name:9}{to_checksum(key.address):44}0x{key.secret.hex()}")
+    echo(f"\n{WARNING}")
+    deployment = plan.deployment
+    echo(f"\n  evm        {record.rpc}   chain {record.chain_id}")
+    echo(f"  vault      {to_checksum(deployment.vault)}")
+    for token in deployment.tokens:
+        echo(f"  {token.symbol:10} {to_checksum(token.address)}   {token.decimals} decimals")
+    echo(f"\n  page       http://127.0.0.1:{plan.validators[0].api_port}/")
+    echo("  try        omnibazaar devnet status        omnibazaar devnet logs v2 -f")
+    echo("             omnibazaar devnet kill v3       (the others keep finalizing)")
+    echo("             omnibazaar devnet down          omnibazaar devnet reset\n")
+
+
+def print_status(status: DevnetStatus) -> None:
+    """Print the status as a table."""
+    echo = click.echo
+    echo(f"  {'node':6}{'state':10}{'height':>9}{'final':>9}{'executed':>10}{'peers':>7}  root")
+    for v in status.validators:
+        state = "paused" if v.paused else "ready" if v.ready else "down" if not v.pid else "waits"
+        echo(
+            f"  {v.name:6}{state:10}{_cell(v.height):>9}{_cell(v.final):>9}"
+            f"{_cell(v.executed):>10}{_cell(v.peers):>7}  {(v.state_root or '')[:18]}"
+        )
+    echo(f"\n  {'market':12}{'orders':>8}{'trades':>9}{'bid':>11}{'ask':>11}")
+    for m in status.markets:
+        echo(
+            f"  {m.name:12}{m.orders:>8}{m.trades:>9}{_cell(m.best_bid):>11}{_cell(m.best_ask):>11}"
+        )
+    settled = status.settlement
+    echo(f"\n  settled    {settled.checkpoints} checkpoints, height {settled.height}")
+    for symbol, fees in settled.fees.items():
+        if fees.total != "0":
+            echo(
+                f"  fees       {symbol} {fees.total} = {fees.validators} validators + "
+                f"{fees.company} company + {fees.development} development (atoms)"
+            )
+    echo(f"  chat       {status.chat['messages']} messages")
+
+
+def _cell(value: int | None) -> str:
+    return "-" if value is None else str(value)
+
+
+def run_live_line(folder: Folder, record: Record, *, quiet: bool) -> None:
+    """Refresh one line until interrupted; without a terminal print a line now and then."""
+    is_terminal = sys.stdout.isatty()
+    started = time.monotonic()
+    before: tuple[float, int] | None = None
+    while True:
+        now = time.monotonic()
+        if not quiet:
+            status = read_status(folder, record)
+            actions = max((v.actions or 0 for v in status.validators), default=0)
+            rate = 0.0
+            if before is not None:
+                rate = (actions - before[1]) / max(now - before[0], 1e-9)
+            before = (now, actions)
+            line = format_line(status, int(now - started), rate)
+            if is_terminal:
+                click.echo(f"\r\x1b[K{line}", nl=False)
+            else:
+                click.echo(line)
+        time.sleep(LIVE_LINE_S if is_terminal else PLAIN_LINE_S)
+
+
+def format_line(status: DevnetStatus, seconds: int, actions_per_s: float) -> str:
+    """Return the live line."""
+    up = [v for v in status.validators if v.final is not None]
+    final = max((v.final or 0 for v in up), default=0)
+    finality = sorted(v.finality_ms or 0 for v in up)
+    trades = sum(m.trades for m in status.markets)
+    peers = "/".join(_cell(v.peers) for v in status.validators)
+    delay = f"{finality[len(finality) // 2]} ms" if finality else "-"
+    return (
+        f"{seconds // 3600:02}:{seconds // 60 % 60:02}:{seconds % 60:02}  final {final}  "
+        f"finality {delay}  actions/s {actions_per_s:.1f}  trades {trades}  "
+        f"settled {status.settlement.checkpoints}  peers {peers}"
+    )

@@ -1,0 +1,247 @@
+"""Bring a devnet up: EVM chain, contracts, validators, traders.
+
+Rule: validators and chain start at the same time, because every address is known beforehand; `up`
+says
+that it is done only when every validator says that it is ready.
+Spec: docs/reference/devnet.md (Start). Deviations: none.
+"""
+
+from __future__ import annotations
+
+import shutil
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+from contracts.chain.anvil import find_anvil
+from devnet.folders import Folder, Record, node_command, node_environment, write_folders
+from devnet.limits import CHAIN_S_MAX, READY_S_MAX, TRADERS_MAX, VALIDATORS_MAX, VALIDATORS_MIN
+from devnet.plan import ACCOUNTS, CHAIN_ID, EVM_BLOCK_MS, DevnetPlan, make_plan
+from devnet.ports import PortBlock, allocate_ports
+from devnet.status import read_status
+from primitives.errors import OperatorError, TransientError
+
+EVM = "evm"
+TRADERS = "traders"
+POLL_S = 0.1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wishes:
+    """What `devnet up` was asked for."""
+
+    validators: int = 4
+    traders: int = 2
+    seed: int = 1
+    evm: str = "embedded"
+    replay: str = ""
+    speed: str = "1"
+
+
+def validator_names(record: Record) -> tuple[str, ...]:
+    """Return v0, v1, …"""
+    return tuple(f"v{index}" for index in range(record.validators))
+
+
+def prepare(folder: Folder, wishes: Wishes) -> tuple[Record, DevnetPlan]:
+    """Make the devnet's files, or check that those on disk are what is wished. Raises
+    OperatorError."""
+    _verify(wishes)
+    if folder.exists():
+        record = folder.load()
+        _verify_same(record, wishes, folder)
+        if any(folder.processes.is_alive(name) for name in folder.processes.names()):
+            raise OperatorError(
+                f"a devnet runs in {folder.root} already",
+                code="DEV004",
+                fix="omnibazaar devnet status, or omnibazaar devnet down",
+            )
+        record = msgspec.structs.replace(
+            record, traders=wishes.traders, replay=wishes.replay, speed=wishes.speed
+        )
+        folder.save(record)
+        return record, plan_of(record)
+    ports = allocate_ports(wishes.validators)
+    is_external = wishes.evm.startswith("http")
+    record = Record(
+        validators=wishes.validators,
+        traders=wishes.traders,
+        seed=wishes.seed,
+        evm=wishes.evm,
+        rpc=wishes.evm if is_external else f"http://127.0.0.1:{ports.evm}",
+        chain_id=external_chain_id(wishes.evm) if is_external else CHAIN_ID,
+        port_base=ports.base,
+        genesis_time_ms=time.time_ns() // 1_000_000,
+        replay=wishes.replay,
+        speed=wishes.speed,
+    )
+    plan = plan_of(record)
+    write_folders(folder, plan, record.rpc)
+    folder.save(record)
+    return record, plan
+
+
+def plan_of(record: Record) -> DevnetPlan:
+    """Work the plan out again from what is on file."""
+    return make_plan(
+        validators=record.validators,
+        seed=record.seed,
+        ports=PortBlock(base=record.port_base),
+        genesis_time_ms=record.genesis_time_ms,
+        chain_id=record.chain_id,
+    )
+
+
+def _verify(wishes: Wishes) -> None:
+    if not VALIDATORS_MIN <= wishes.validators <= VALIDATORS_MAX:
+        raise OperatorError(
+            f"a devnet has {VALIDATORS_MIN} to {VALIDATORS_MAX} validators", exit_code=2
+        )
+    if not 0 <= wishes.traders <= TRADERS_MAX:
+        raise OperatorError(f"a devnet has 0 to {TRADERS_MAX} traders", exit_code=2)
+    if wishes.evm not in ("embedded", "anvil") and not wishes.evm.startswith("http"):
+        raise OperatorError("--evm is embedded, anvil or the URL of a chain", exit_code=2)
+    if wishes.replay and not Path(wishes.replay).is_dir():
+        raise OperatorError(f"{wishes.replay} is no folder with recorded orders", exit_code=2)
+
+
+def _verify_same(record: Record, wishes: Wishes, folder: Folder) -> None:
+    if (record.validators, record.seed, record.evm) == (
+        wishes.validators,
+        wishes.seed,
+        wishes.evm,
+    ):
+        return
+    raise OperatorError(
+        f"the devnet in {folder.root} was made with {record.validators} validators, seed "
+        f"{record.seed}, evm {record.evm}",
+        code="DEV005",
+        fix="omnibazaar devnet reset to start over, or leave the options away to go on with it",
+    )
+
+
+def external_chain_id(url: str) -> int:
+    """Ask a chain that is not ours for its id. Raises TransientError."""
+    from contracts.rpc import HttpRpc
+    from contracts.rpc_values import parse_quantity
+
+    return parse_quantity(HttpRpc(url).call("eth_chainId"))
+
+
+def start_all(folder: Folder, record: Record, plan: DevnetPlan) -> None:
+    """Start everything and return when the contracts are there and the traders run."""
+    start_chain(folder, record)
+    for name in validator_names(record):
+        start_validator(folder, name)
+    if not record.deployed:
+        deploy_contracts(record, plan)
+        folder.save(msgspec.structs.replace(record, deployed=True))
+    if record.traders:
+        start_traders(folder)
+
+
+def start_chain(folder: Folder, record: Record) -> None:
+    """Start the EVM chain, unless it is somebody else's."""
+    port = record.rpc.rpartition(":")[2]
+    if record.evm == "embedded":
+        command: tuple[str, ...] = (
+            sys.executable, "-m", "contracts.chain",
+            "--port", port,
+            "--data-dir", str(folder.chain),
+            "--chain-id", str(record.chain_id),
+            "--block-ms", str(EVM_BLOCK_MS),
+            "--accounts", str(ACCOUNTS),
+            "--seed", str(record.seed),
+        )  # fmt: skip
+    elif record.evm == "anvil":
+        command = (
+            sys.executable, "-m", "devnet.anvil",
+            "--port", port,
+            "--data-dir", str(folder.chain),
+            "--chain-id", str(record.chain_id),
+            "--accounts", str(ACCOUNTS),
+            "--seed", str(record.seed),
+        )  # fmt: skip
+        if find_anvil() is None:
+            raise OperatorError(
+                "anvil is not installed",
+                code="DEV007",
+                fix="npm install -g @foundry-rs/anvil, or leave --evm away",
+            )
+    else:
+        return
+    if not folder.processes.is_alive(EVM):
+        folder.processes.start(EVM, command, node_environment())
+
+
+def start_validator(folder: Folder, name: str) -> None:
+    """Start one validator."""
+    folder.processes.start(name, node_command(folder.data(name)), node_environment())
+
+
+def start_traders(folder: Folder) -> None:
+    """Start the demo traders."""
+    command = (sys.executable, "-m", "devnet.traders", "--folder", str(folder.root))
+    folder.processes.start(TRADERS, command, node_environment())
+
+
+def deploy_contracts(record: Record, plan: DevnetPlan) -> None:
+    """Deploy the contracts where the network file says they are. Raises TransientError."""
+    from contracts.deployment import deploy
+    from contracts.evm_web3 import connect
+
+    deadline = time.monotonic() + CHAIN_S_MAX
+    while True:
+        try:
+            web3 = connect(record.rpc, record.chain_id)
+            web3.eth.get_block("latest")
+            break
+        except Exception as error:
+            if time.monotonic() > deadline:
+                raise TransientError(f"the EVM chain does not answer: {error}") from error
+            time.sleep(POLL_S)
+    deployment = deploy(web3, plan.deployment_plan, plan.deployer, chain_id=record.chain_id)
+    assert deployment == plan.deployment, "contracts lie where the network file says"
+
+
+def wait_ready(folder: Folder, record: Record) -> None:
+    """Return when every validator is ready. Raises OperatorError that names those that are not."""
+    deadline = time.monotonic() + READY_S_MAX
+    while True:
+        status = read_status(folder, record)
+        waiting = [v.name for v in status.validators if not v.ready]
+        if not waiting:
+            return
+        dead = [name for name in waiting if not folder.processes.is_alive(name)]
+        if dead or time.monotonic() > deadline:
+            names = ", ".join(dead or waiting)
+            raise OperatorError(
+                f"{names} {'ended' if dead else f'not ready within {READY_S_MAX} s'}",
+                code="DEV006",
+                fix=f"omnibazaar devnet logs {(dead or waiting)[0]}",
+                exit_code=7,
+            )
+        time.sleep(POLL_S)
+
+
+def stop_all(folder: Folder) -> None:
+    """End all processes, traders first and the chain last."""
+    names = folder.processes.names()
+    order = [n for n in names if n == TRADERS] + [n for n in names if n.startswith("v")]
+    for name in order:
+        folder.processes.ask_to_stop(name)
+    for name in [*order, *(n for n in names if n not in order)]:
+        folder.processes.stop(name)
+
+
+def reset(folder: Folder) -> None:
+    """Stop everything and delete the devnet's folder."""
+    if folder.root.is_dir() and not folder.exists() and any(folder.root.iterdir()):
+        raise OperatorError(
+            f"{folder.root} is not a devnet; nothing was deleted", code="DEV003", fix="look at it"
+        )
+    stop_all(folder)
+    shutil.rmtree(folder.root, ignore_errors=True)

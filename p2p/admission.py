@@ -101,6 +101,14 @@ class Admission:
         self.counters["offences"] += 1
         log.warning("peer %s broke a rule (%s), no contact for %d ms", peer_id, reason, pause_ms)
 
+    def on_complaint(self, peer_id: str, reason: str) -> bool:
+        """Note a message that the application refused; True when that was one too many."""
+        self.counters["complaints"] += 1
+        pause_ms = self.scores.on_complaint(peer_id, reason, now_ms=self.now_ms())
+        if pause_ms:
+            log.warning("peer %s: too many bad messages (%s), pause", peer_id, reason)
+        return pause_ms > 0
+
     # --- notifee of the swarm ---------------------------------------------------------------------
 
     async def connected(self, network: Any, connection: Any) -> None:

@@ -15,6 +15,11 @@ Guards
     answer_apart         the read loop of a connection writes answers (pong, stream accepted)
                          itself; when both ends do so while both send bulk, both wait for ever
                          (until: the muxer answers from a task of its own)
+    dial_nobody          the auto-connector aims at the middle of the watermarks, whatever the lower
+                         one is, and dials every address a peer ever told us
+                         (until: a low watermark of zero means none)
+    shut_down            a cancelled swarm leaves its listeners and sockets open
+                         (until: its clean-up is shielded)
     force_close          every public way to close hangs on a peer that does not read
                          (until: `close_peer` takes a deadline)
 Speed-ups
@@ -138,6 +143,30 @@ def contain_tasks(service: Any, on_fault: Callable[[str, str], None]) -> None:
         run_task(contained, **options)
 
     manager.run_task = run_contained
+
+
+def dial_nobody(swarm: Any) -> None:
+    """Switch the auto-connector off: only our links dial."""
+
+    async def nothing(*_: Any) -> None:
+        await trio.lowlevel.checkpoint()
+
+    swarm.auto_connector.maybe_connect = nothing
+    swarm.auto_connector.run_background_task = nothing
+
+
+async def shut_down(swarm: Any) -> None:
+    """Close every socket, then every listener, whatever the peers do."""
+    with trio.CancelScope(shield=True, deadline=trio.current_time() + 2):
+        for listener in list(swarm.listeners.values()):
+            await listener.close()
+        for connections in list(swarm.connections.values()):
+            for connection in list(connections):
+                close_connection(connection.muxed_conn)
+        for _ in range(20):
+            if not swarm.connections:
+                break
+            await trio.sleep(0.02)
 
 
 def _free_inbound_slots() -> None:

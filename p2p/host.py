@@ -52,11 +52,12 @@ def build_host(
         disable_identify_address_discovery=True,
     )
     guards.contain_streams(host, on_fault)
+    guards.dial_nobody(host.get_network())
     return host
 
 
 def _connection_config() -> ConnectionConfig:
-    """No auto-connector: it wants a hundred peers and dials every known one each half minute."""
+    """No watermarks: nothing is dialed or pruned but by us."""
     return ConnectionConfig(
         max_connections=CONNECTIONS_MAX,
         min_connections=0,

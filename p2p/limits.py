@@ -76,8 +76,9 @@ PATIENCE_S: Final = 10.0
 AWAY_S: Final = 3.0
 """Messages wait for a peer that is away this long; later ones are dropped and counted, seconds."""
 
-CLOSE_S_MAX: Final = 2.0
-"""A forced close leaves the swarm within this time, seconds."""
+CLOSE_POLL_S: Final = 0.02
+CLOSE_POLLS_MAX: Final = 100
+"""How often we look whether a forced close has left the swarm, seconds and times."""
 
 # --- peers ----------------------------------------------------------------------------------------
 
@@ -124,6 +125,9 @@ BAN_MS: Final = 3_600_000
 
 COOL_MS: Final = 10_000
 """Wait after an offence without a ban, milliseconds; doubled per offence up to BAN_MS."""
+
+COMPLAINTS_MAX: Final = 64
+"""Refused messages of a peer within a half-life that cost it nothing."""
 
 OFFENCE_HALF_LIFE_MS: Final = 600_000
 """One offence is forgotten per half-life, milliseconds."""

@@ -30,7 +30,8 @@ from p2p.identity import decode_peer_id
 from p2p.lanes import LANES, Lane
 from p2p.limits import (
     AWAY_S,
-    CLOSE_S_MAX,
+    CLOSE_POLL_S,
+    CLOSE_POLLS_MAX,
     DIAL_S_MAX,
     HANDSHAKE_S_MAX,
     HEARTBEAT_S,
@@ -114,9 +115,10 @@ class Link:
     async def close(self) -> None:
         """Close all sockets to the peer and wait until the swarm has noticed."""
         guards.force_close(self._swarm, self.peer)
-        with trio.move_on_after(CLOSE_S_MAX):
-            while self._swarm.get_connections(self.peer):
-                await trio.sleep(0.02)
+        for _ in range(CLOSE_POLLS_MAX):
+            if not self._swarm.get_connections(self.peer):
+                break
+            await trio.sleep(CLOSE_POLL_S)
 
     # --- connecting -------------------------------------------------------------------------------
 

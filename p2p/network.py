@@ -138,10 +138,7 @@ class Network:
     ) -> bool | None:
         """Close every socket first, so that no clean-up can wait for a peer, then stop."""
         self._book.save()
-        swarm = self.host.get_network()
-        for connections in list(swarm.connections.values()):
-            for connection in list(connections):
-                guards.close_connection(connection.muxed_conn)
+        await guards.shut_down(self.host.get_network())
         self._nursery.cancel_scope.cancel()
         try:
             return await self._stack.__aexit__(kind, error, trace)
@@ -321,10 +318,9 @@ class Network:
             self._disconnect(peer_id)
 
     def report(self, address: bytes, reason: str) -> None:
-        """A validator broke a rule in a message to us: no contact for a while, longer each time."""
+        """A validator sent what the application refused; often enough, it earns a pause."""
         validator = self._admission.validator(address)
-        if validator is not None:
-            self._admission.on_offence(validator.peer_id, reason)
+        if validator is not None and self._admission.on_complaint(validator.peer_id, reason):
             self._disconnect(validator.peer_id)
 
     def ban(self, peer_id: str, reason: str) -> None:

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from dataclasses import dataclass
 
-from p2p.limits import BAN_MS, COOL_MS, OFFENCE_HALF_LIFE_MS, SCORE_PEERS_MAX
+from p2p.limits import BAN_MS, COMPLAINTS_MAX, COOL_MS, OFFENCE_HALF_LIFE_MS, SCORE_PEERS_MAX
 
 
 @dataclass(slots=True, kw_only=True)
@@ -20,6 +20,8 @@ class Record:
     """What one peer did."""
 
     offences: int = 0
+    complaints: int = 0
+    complaints_since_ms: int = 0
     last_ms: int = 0
     until_ms: int = 0
     reason: str = ""
@@ -45,6 +47,20 @@ class Scores:
         record.until_ms = max(record.until_ms, now_ms + pause_ms)
         self.offences_total += 1
         return pause_ms
+
+    def on_complaint(self, peer_id: str, reason: str, *, now_ms: int) -> int:
+        """Note a message that the application refused; it may be late rather than evil.
+
+        Only the one after COMPLAINTS_MAX within a half-life is an offence. Returns the pause.
+        """
+        record = self._touch(peer_id)
+        if now_ms - record.complaints_since_ms > OFFENCE_HALF_LIFE_MS:
+            record.complaints, record.complaints_since_ms = 0, now_ms
+        record.complaints += 1
+        if record.complaints <= COMPLAINTS_MAX:
+            return 0
+        record.complaints = 0
+        return self.on_offence(peer_id, reason, now_ms=now_ms)
 
     def ban(self, peer_id: str, reason: str, *, now_ms: int, ban_ms: int = BAN_MS) -> None:
         """Do not talk to a peer whose misbehaviour is proven."""

@@ -1,0 +1,308 @@
+"""Check each trap of py-libp2p 0.8.1 against the guard that contains it, with a hostile stock host.
+
+Rule: see tests/README. Each test ends by showing that the two honest nodes still talk.
+Spec: docs/spec/p2p.md §8. Deviations: none.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from contextlib import asynccontextmanager
+
+import pytest
+import trio
+from libp2p.pubsub.pb import rpc_pb2
+from libp2p.utils import encode_varint_prefixed
+
+from p2p import guards, limits
+from p2p.host import to_id
+from p2p.lanes import LANES, Lane
+from p2p.network import Network
+from primitives.errors import ConfigError
+from tests.p2p.p2p_world import (
+    World,
+    attach,
+    closes,
+    is_whole,
+    mesh,
+    open_raw,
+    stranger,
+    until,
+)
+
+MESHSUB = "/meshsub/1.1.0"
+
+
+@asynccontextmanager
+async def attacked():
+    """Two honest nodes and a stranger connected to the first."""
+    async with mesh(2) as (world, networks), stranger() as host:
+        for network in networks:
+
+            async def ignore(message):
+                pass
+
+            await network.subscribe("topic", ignore)
+        peer = await attach(host, networks[0])
+        yield networks, host, peer
+        await until(lambda: all(is_whole(network) for network in networks))
+        networks[0].broadcast(Lane.VOTE, b"alive")
+        networks[1].broadcast(Lane.VOTE, b"alive")
+        for network in networks:
+            with trio.fail_after(5):
+                assert (await network.receive(Lane.VOTE)).data == b"alive"
+
+
+def rpc(**fields) -> bytes:
+    message = rpc_pb2.Message(**fields)
+    return encode_varint_prefixed(rpc_pb2.RPC(publish=[message]).SerializeToString())
+
+
+def topic_of(network: Network) -> str:
+    return network.gossip._prefix + "topic"
+
+
+# --- gossip ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        encode_varint_prefixed(b"\xff" * 50),
+        b"\xff" * 11,
+        b"\xff\xff\xff\xff\x0f",
+        os.urandom(3000),
+        (1 << 20).to_bytes(4, "little"),
+    ],
+    ids=["no_protobuf", "endless_varint", "huge_length", "random", "claims_then_silence"],
+)
+async def test_garbage_on_a_gossip_stream_is_contained(data):
+    async with attacked() as (networks, host, peer):
+        stream = await open_raw(host, peer, MESHSUB)
+        await stream.write(data)
+        await until(lambda: bool(networks[0].peers()))
+
+
+@pytest.mark.parametrize("key", [b"", b"\x08\x09\x12\x01x", b"\xff\xff"])
+@pytest.mark.parametrize("author", [b"\x12\x20" + b"a" * 32, b"", b"\x00\x01x"])
+async def test_a_gossip_message_with_an_undecodable_author_or_key_is_contained(author, key):
+    async with attacked() as (networks, host, peer):
+        stream = await open_raw(host, peer, MESHSUB)
+        await stream.write(
+            rpc(
+                from_id=author,
+                seqno=b"1",
+                data=b"x",
+                topicIDs=[topic_of(networks[0])],
+                key=key,
+                signature=b"s" * 64,
+            )
+        )
+        await until(lambda: networks[0].host.get_network().get_connections() != [])
+
+
+async def test_gossip_above_the_limit_or_the_rate_is_dropped_unread():
+    async with attacked() as (networks, host, peer):
+        stream = await open_raw(host, peer, MESHSUB)
+        topics = [topic_of(networks[0])]
+        await stream.write(rpc(data=b"x" * (limits.GOSSIP_BYTES_MAX + 1), topicIDs=topics))
+        await until(lambda: networks[0].counters().get("gossip_oversized") == 1)
+        batch = b"".join(rpc(seqno=b"%d" % i, topicIDs=topics) for i in range(1500))
+        await stream.write(batch)
+        await until(lambda: networks[0].counters().get("gossip_rate_limited", 0) > 100)
+
+
+async def test_a_validator_or_handler_that_raises_stops_nothing():
+    async with mesh(2) as (_, networks):
+        heard = []
+
+        def judge(origin: str, data: bytes) -> bool:
+            if data == b"judge fails":
+                raise RuntimeError("hole in the validator")
+            return data != b"no"
+
+        async def handle(message):
+            if message.data == b"handler fails":
+                raise RuntimeError("hole in the handler")
+            heard.append(message.data)
+
+        await networks[1].subscribe("news", handle, judge)
+        await until(lambda: networks[0].gossip.peers("news") != ())
+        for data in (b"judge fails", b"no", b"handler fails", b"fine"):
+            await networks[0].publish("news", data)
+        await until(lambda: heard == [b"fine"])
+        counters = networks[1].counters()
+        assert (counters["gossip_validator_faults"], counters["gossip_handler_faults"]) == (1, 1)
+
+
+async def test_sequence_numbers_of_a_restarted_node_are_above_all_it_has_used():
+    world = World(1)
+    async with Network(world.config(0)) as network:
+        assert abs(network.gossip._pubsub.counter - time.time_ns()) < 60_000_000_000
+
+
+# --- streams and connections ----------------------------------------------------------------------
+
+
+async def test_an_exception_in_any_stream_handler_is_contained():
+    async with attacked() as (networks, host, peer):
+
+        async def broken(stream):
+            raise RuntimeError("ours")
+
+        networks[0].host.set_stream_handler("/broken/1", broken)
+        stream = await open_raw(host, peer, "/broken/1")
+        assert await closes(stream)
+        assert networks[0].counters()["stream_faults"] == 1
+
+
+async def test_more_streams_than_allowed_on_one_connection_are_reset():
+    async with attacked() as (networks, host, peer):
+
+        async def idle(stream):
+            await stream.read(1)
+
+        networks[0].host.set_stream_handler("/idle/1", idle)
+        streams = [
+            await open_raw(host, peer, "/idle/1")
+            for _ in range(limits.STREAMS_PER_CONNECTION_MAX // 2)
+        ]
+        with pytest.raises(Exception):  # noqa: B017
+            for _ in range(limits.STREAMS_PER_CONNECTION_MAX):
+                streams.append(await open_raw(host, peer, "/idle/1"))
+        assert len(streams) <= limits.STREAMS_PER_CONNECTION_MAX
+
+
+async def test_closed_inbound_connections_give_their_slots_back():
+    async with mesh(2) as (_, networks):
+        node = networks[0]
+        swarm = node.host.get_network()
+        before = swarm._inbound_limiter.borrowed_tokens
+        for i in range(10):
+            async with stranger(bytes([i + 60]) * 32) as host:
+                await attach(host, node)
+                await until(lambda: len(node.observers()) == 1)
+            await until(lambda: node.observers() == ())
+        await until(lambda: swarm._inbound_limiter.borrowed_tokens == before)
+
+
+async def test_idle_tcp_connections_of_one_address_are_bounded():
+    async with mesh(2) as (_, networks):
+        port = int(networks[0].listen_addresses[0].split("/")[4])
+        before = networks[0].host.get_network()._inbound_limiter.borrowed_tokens
+        idle = [await trio.open_tcp_stream("127.0.0.1", port) for _ in range(60)]
+        limiter = networks[0].host.get_network()._inbound_limiter
+        ended = 0
+        for stream in idle:
+            with trio.move_on_after(0.05):
+                while True:
+                    if not await stream.receive_some(100):
+                        ended += 1
+                        break
+        assert ended >= 60 - limits.PENDING_PER_IP_MAX
+        assert limiter.borrowed_tokens <= before + limits.PENDING_PER_IP_MAX
+        for stream in idle:
+            await stream.aclose()
+        await until(lambda: limiter.borrowed_tokens == before)
+
+
+@pytest.mark.parametrize("data", [b"GET / HTTP/1.1\r\n\r\n", os.urandom(4096), b"\0" * 100])
+async def test_garbage_instead_of_a_handshake_is_contained(data):
+    async with attacked() as (networks, _, _peer):
+        port = int(networks[0].listen_addresses[0].split("/")[4])
+        for _ in range(5):
+            stream = await trio.open_tcp_stream("127.0.0.1", port)
+            await stream.send_all(data)
+            await stream.aclose()
+
+
+async def test_junk_muxer_frames_end_only_the_connection_of_their_sender():
+    async with attacked() as (networks, host, peer):
+        connection = host.get_network().get_connections(peer)[0]
+        await connection.muxed_conn.secured_conn.write(b"\0\0\0\0" + b"\xff" * 8)
+        await connection.muxed_conn.secured_conn.write(os.urandom(500))
+        await until(lambda: networks[0].observers() == ())
+
+
+async def test_pings_whose_answers_nobody_reads_end_only_the_connection_of_their_sender():
+    async with attacked() as (networks, host, peer):
+        connection = host.get_network().get_connections(peer)[0]
+        muxed = connection.muxed_conn
+        ping = b"\0\x02\0\x01\0\0\0\0\0\0\0\x01"
+        muxed._nursery.cancel_scope.cancel()  # the attacker stops reading
+        socket = guards_socket(muxed)
+        with trio.move_on_after(15):
+            try:
+                while networks[0].observers():
+                    await muxed.secured_conn.write(ping * 4000)
+            except Exception:
+                pass
+        socket.close()
+        await until(lambda: networks[0].observers() == ())
+
+
+def guards_socket(muxed):
+    layer = muxed.secured_conn
+    while not isinstance(layer, trio.SocketStream):
+        layer = next(
+            x
+            for n in ("conn", "stream", "read_writer", "read_write_closer")
+            if (x := getattr(layer, n, None)) is not None
+        )
+    return layer.socket
+
+
+# --- lanes ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("lane", list(Lane))
+async def test_a_stranger_on_a_lane_is_refused(lane):
+    async with attacked() as (networks, host, peer):
+        for data in (b"\0\0\0\x05hello", b"\xff" * 2000, b"\xff\xff\xff\xff"):
+            stream = await open_raw(host, peer, LANES[lane].protocol)
+            await stream.write(data)
+            assert await closes(stream)
+            await until(lambda: not host.get_network().get_connections(peer))
+            networks[0].forgive(str(host.get_id()))
+            await attach(host, networks[0])
+
+
+@pytest.mark.parametrize(
+    "data",
+    [os.urandom(5000), b"\x7f\xff\xff\xff", b"\x80\0\0\0", b"\x80\x07\0\0" + b"x" * 0x70000],
+    ids=["random", "oversized", "empty_more", "one_message_too_long"],
+)
+async def test_a_proven_validator_that_breaks_the_framing_is_shunned_and_the_node_lives(data):
+    async with mesh(3) as (world, networks):
+        evil, victim, third = networks
+        queue = evil._links[world.address(1)].queues[Lane.VOTE]
+        if data.startswith(b"\x80\x07"):
+            data = data * 2
+        queue.put(data)
+        await until(lambda: victim.counters().get("offences", 0) >= 1)
+        await until(lambda: evil.peer_id and not _connected(victim, evil))
+        assert not victim._admission.is_open(evil.peer_id)
+        victim.broadcast(Lane.VOTE, b"alive")
+        with trio.fail_after(5):
+            assert (await third.receive(Lane.VOTE)).data == b"alive"
+
+
+def _connected(network: Network, other: Network) -> bool:
+    return bool(network.host.get_network().get_connections(to_id(other.peer_id)))
+
+
+async def test_a_banned_peer_loses_its_connection_and_cannot_come_back():
+    async with attacked() as (networks, host, peer):
+        networks[0].ban(str(host.get_id()), "two votes in one view")
+        await until(lambda: networks[0].observers() == ())
+        await until(lambda: not host.get_network().get_connections(peer))
+        await attach(host, networks[0])
+        await until(lambda: networks[0].counters().get("refused_connections", 0) >= 1)
+        await until(lambda: networks[0].observers() == ())
+
+
+def test_an_untested_version_of_the_library_is_refused(monkeypatch):
+    monkeypatch.setattr(guards.importlib.metadata, "version", lambda name: "0.9.0")
+    with pytest.raises(ConfigError, match=r"0\.9\.0"):
+        guards.apply()

@@ -17,7 +17,8 @@ from client.errors import ConnectionLost
 from client.groups import unwrap
 from client.limits import CONNECT_TIMEOUT_S, OUTCOME_TIMEOUT_S, REQUEST_TIMEOUT_S
 from client.rest import Pair, RestClient
-from client.stream import Key, NodeStream, Subscription
+from client.stream import NodeStream
+from client.subscription import Key, Subscription
 from client.views import Market, SubmitResult
 from primitives.eip712 import network_domain
 from primitives.errors import WrongNetwork

@@ -9,9 +9,8 @@ from __future__ import annotations
 
 import random
 import ssl
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -25,7 +24,7 @@ from trio_websocket import (
     wrap_client_stream,
 )
 
-from client.errors import ClientError, ConnectionLost, RequestRefused, StreamLagged
+from client.errors import ClientError, ConnectionLost, RequestRefused
 from client.limits import (
     ACTIONS_PER_REQUEST_MAX,
     CLOSE_TIMEOUT_S,
@@ -40,6 +39,7 @@ from client.limits import (
     REQUESTS_WAITING_MAX,
 )
 from client.rest import Pair, Refusal
+from client.subscription import Event, Key, Subscription, Topic
 from client.views import (
     AccountUpdate,
     BlockSummary,
@@ -53,8 +53,6 @@ from client.views import (
 )
 from primitives.address import to_checksum
 
-Key = int | bytes | str | None
-Topic = tuple[str, Key]
 CHANNEL_VIEWS: Final[dict[str, Any]] = {
     "book": Book,
     "trades": tuple[Trade, ...],
@@ -81,90 +79,6 @@ class _Frame(Struct, frozen=True, kw_only=True):
     seq: int = 0
     snapshot: bool = False
     data: msgspec.Raw = msgspec.Raw(b"\xc0")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Event:
-    """One event of a channel; a snapshot replaces all that was known."""
-
-    channel: str
-    key: Key
-    seq: int
-    is_snapshot: bool
-    data: Any  # as `CHANNEL_VIEWS` says
-
-
-class Subscription:
-    """The events of one channel. Iterate over it; close it when done."""
-
-    def __init__(self, stream: NodeStream, topic: Topic) -> None:
-        self._stream = stream
-        self.topic = topic
-        self._send, self._receive = trio.open_memory_channel[Event](EVENTS_WAITING_MAX)
-        self._held: list[Event] = []  # events that overtook their snapshot
-        self._seq: int | None = None  # of the newest event passed on; None before a snapshot
-        self._error: ClientError | None = None
-
-    def __aiter__(self) -> AsyncIterator[Event]:
-        return self
-
-    async def __anext__(self) -> Event:
-        try:
-            return await self._receive.receive()
-        except trio.EndOfChannel:
-            if self._error is not None:
-                raise self._error from None
-            raise StopAsyncIteration from None
-
-    async def receive(self) -> Event:
-        """Return the next event. Raises StreamLagged, or ClientError after the end."""
-        try:
-            return await anext(self)
-        except StopAsyncIteration:
-            raise ClientError("the subscription has been closed") from None
-
-    def close(self) -> None:
-        """End the subscription."""
-        self._stream.forget(self)
-        self._send.close()
-
-    # Called by the stream
-
-    def interrupt(self) -> None:
-        """The connection broke: the next event must be a snapshot."""
-        self._seq = None
-        self._held.clear()
-
-    def deliver(self, event: Event) -> None:
-        """Pass an event on, in order, once its snapshot is here."""
-        if event.is_snapshot:
-            later = [held for held in self._held if held.seq > event.seq]
-            self._held.clear()
-            for item in (event, *later):
-                self._pass(item)
-        elif self._seq is None:
-            self._held.append(event)
-            if len(self._held) > EVENTS_WAITING_MAX:
-                self.fail(StreamLagged("no snapshot came"))
-        elif event.seq > self._seq:
-            if event.seq != self._seq + 1:
-                self.fail(StreamLagged(f"events {self._seq + 1} to {event.seq - 1} are missing"))
-            else:
-                self._pass(event)
-
-    def fail(self, error: ClientError) -> None:
-        """End the subscription with an error that its reader will see."""
-        self._error = error
-        self.close()
-
-    def _pass(self, event: Event) -> None:
-        self._seq = event.seq
-        try:
-            self._send.send_nowait(event)
-        except trio.WouldBlock:
-            self.fail(StreamLagged(f"{EVENTS_WAITING_MAX} events were not read"))
-        except (trio.BrokenResourceError, trio.ClosedResourceError):
-            self._stream.forget(self)
 
 
 class _Waiting:
@@ -261,7 +175,7 @@ class NodeStream:
         topic = (channel, key)
         assert channel in CHANNEL_VIEWS, f"the SDK reads {', '.join(CHANNEL_VIEWS)}"
         assert topic not in self._topics, "one subscription per topic and connection"
-        subscription = Subscription(self, topic)
+        subscription = Subscription(topic, self.forget)
         self._topics[topic] = subscription
         if self._connected.is_set():
             self._wishes.send_nowait(topic)

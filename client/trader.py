@@ -1,35 +1,29 @@
-"""Trade: place, cancel, and take liquidity through sealed commits, each with a clear end.
+"""Trade for one account: place, replace, cancel, take, move funds, each call with a clear end.
 
-Rule: a commit that may have reached a block is followed to its end even if nobody waits for it any
-more, because a commit that is not opened costs its bond.
-Spec: docs/spec/exchange.md#sealed-batches; docs/reference/api.md. Deviations: none.
+Rule: a call returns what the ledger did, or raises: ActionRejected if it did nothing,
+OutcomeUnknown if that is not known yet.
+Spec: docs/reference/api.md; docs/how-to/trade.md. Deviations: none.
 """
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
+from contextlib import asynccontextmanager
 
 import msgspec
 import trio
 
-from client.actions import ActionBuilder, SealedOrder, Signed
-from client.errors import ActionRejected, ClientError, ConnectionLost, OutcomeUnknown
+from client.actions import ActionBuilder
+from client.desk import Desk, verify_accepted
+from client.errors import ClientError, ConnectionLost, OutcomeUnknown
 from client.groups import unwrap
 from client.keys import Credentials, make_grant, make_revoke
-from client.limits import (
-    GRANT_MS_DEFAULT,
-    OPENINGS_MAX,
-    OUTCOME_TIMEOUT_S,
-    RECEIPT_POLL_S,
-    SEAL_DEADLINE_MS,
-    SEAL_GRACE_S,
-)
+from client.limits import GRANT_MS_DEFAULT, OUTCOME_TIMEOUT_S, RECEIPT_POLL_S, SEAL_GRACE_S
 from client.node_client import NodeClient, now_ms
-from client.outcomes import Outcomes, is_accepted_code, is_ended, is_executed
-from client.stream import Subscription
-from client.views import AccountUpdate, ActionReceipt, Balance, Fill, Order
+from client.outcomes import is_ended
+from client.sealed import SealedOrders, Taken
+from client.subscription import Subscription
+from client.views import AccountUpdate, ActionReceipt, Balance, Order
 from exchange.actions import (
     BUY,
     IOC,
@@ -47,45 +41,6 @@ from exchange.actions import (
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Taken:
-    """What a sealed order brought."""
-
-    order_id: int  # of the first hidden order
-    code: str  # filled, partly_filled, ioc_unfilled, ok (the rest is resting), ...
-    fills: tuple[Fill, ...]
-    commit_height: int
-    height: int  # of the block that cleared it
-    elapsed_ms: int  # from sending the commit to knowing the fill
-
-    @property
-    def filled(self) -> int:
-        """Lots that traded."""
-        return sum(fill.size for fill in self.fills)
-
-    @property
-    def fee(self) -> int:
-        """Quote atoms paid as taker fee."""
-        return sum(fill.fee for fill in self.fills)
-
-    @property
-    def notional(self) -> int:
-        """Sum of price × size; times the market's tick it is quote atoms."""
-        return sum(fill.price * fill.size for fill in self.fills)
-
-
-class _Life:
-    """A sealed order on its way, and whoever waits for it."""
-
-    __slots__ = ("done", "error", "sealed", "taken")
-
-    def __init__(self, sealed: SealedOrder) -> None:
-        self.sealed = sealed
-        self.done = trio.Event()
-        self.taken: Taken | None = None
-        self.error: ClientError | ConnectionLost | None = None
-
-
 class Trader:
     """One sub-account of one account on one node. Made by `open_trader`."""
 
@@ -95,15 +50,14 @@ class Trader:
         self.client = client
         self.account = credentials.account
         self.sub = sub
-        self.builder = ActionBuilder(
+        builder = ActionBuilder(
             domain=client.domain, credentials=credentials, clock=now_ms, sub=sub
         )
-        self.outcomes = Outcomes()
+        self.desk = Desk(client, builder)
+        self.sealed = SealedOrders(self.desk, nursery)
         self.orders: dict[int, Order] = {}  # resting now
         self.balances: dict[int, Balance] = {}  # of this sub-account, by asset id
         self.ready = trio.Event()  # set by the first snapshot
-        self._nursery = nursery
-        self._lives: dict[bytes, _Life] = {}
         self._changed = trio.Event()
 
     # Orders
@@ -126,26 +80,26 @@ class Trader:
         number = self.client.find_market(market).id
         op = Place(number, side, price, size, tif, client_id=client_id)
         receipt = await self.execute(op, timeout_s=timeout_s)
-        return _verify(receipt).statuses[0].order_id or 0
+        return verify_accepted(receipt).statuses[0].order_id or 0
 
     async def cancel(
         self, market: int | str, order_id: int, *, timeout_s: float = OUTCOME_TIMEOUT_S
     ) -> None:
         """Cancel one order. Raises ActionRejected (`unknown_order`) if it is gone already."""
         op = Cancel(self.client.find_market(market).id, order_id)
-        _verify(await self.execute(op, timeout_s=timeout_s))
+        verify_accepted(await self.execute(op, timeout_s=timeout_s))
 
     async def cancel_client(
         self, market: int | str, client_id: int, *, timeout_s: float = OUTCOME_TIMEOUT_S
     ) -> None:
         """Cancel the live order that has a client id. Raises ActionRejected."""
         op = CancelClient(self.client.find_market(market).id, client_id)
-        _verify(await self.execute(op, timeout_s=timeout_s))
+        verify_accepted(await self.execute(op, timeout_s=timeout_s))
 
     async def cancel_all(self, market: int | str, *, timeout_s: float = OUTCOME_TIMEOUT_S) -> None:
         """Cancel every order of this sub-account in a market."""
         op = CancelAll(self.client.find_market(market).id)
-        _verify(await self.execute(op, timeout_s=timeout_s))
+        verify_accepted(await self.execute(op, timeout_s=timeout_s))
 
     async def replace(
         self,
@@ -159,7 +113,7 @@ class Trader:
         """Give an order a new price and remaining size; return its id. Raises ActionRejected."""
         op = Replace(self.client.find_market(market).id, order_id, price, size)
         receipt = await self.execute(op, timeout_s=timeout_s)
-        return _verify(receipt).statuses[0].order_id or order_id
+        return verify_accepted(receipt).statuses[0].order_id or order_id
 
     # Taking liquidity
 
@@ -201,25 +155,10 @@ class Trader:
 
         A sealed order that finds nothing is no error: its `code` says so. Raises ActionRejected if
         commit or opening was refused, OutcomeUnknown after `timeout_s`; the order is then still
-        followed, opened if its commit comes through, and `outcomes` tells its end.
+        followed, and opened if its commit comes through.
         """
         terms = self.client.terms(market)
-        order = Place(terms.id, side, price, size, tif)
-        sealed = self.builder.seal(terms, order, deadline_ms=now_ms() + SEAL_DEADLINE_MS)
-        life = self._lives[sealed.commit.id] = _Life(sealed)
-        self._nursery.start_soon(self._live, life)
-        with trio.move_on_after(timeout_s):
-            await life.done.wait()
-        if life.error is not None:
-            raise life.error
-        if life.taken is None:
-            raise OutcomeUnknown(sealed.commit.id, f"no fill within {timeout_s:g} s")
-        return life.taken
-
-    async def wait_sealed(self) -> None:
-        """Wait until every sealed order has come to its end."""
-        for life in tuple(self._lives.values()):
-            await life.done.wait()
+        return await self.sealed.take(terms, Place(terms.id, side, price, size, tif), timeout_s)
 
     # The account
 
@@ -236,18 +175,18 @@ class Trader:
         op = make_grant(
             key, now_ms() + lifetime_ms, markets=tuple(markets), notional_cap=notional_cap
         )
-        _verify(await self.execute(op, timeout_s=timeout_s))
+        verify_accepted(await self.execute(op, timeout_s=timeout_s))
 
     async def revoke(self, key: bytes, *, timeout_s: float = OUTCOME_TIMEOUT_S) -> None:
         """End a session key at once; the wallet signs. Raises ActionRejected."""
-        _verify(await self.execute(make_revoke(key), timeout_s=timeout_s))
+        verify_accepted(await self.execute(make_revoke(key), timeout_s=timeout_s))
 
     async def withdraw(
         self, asset: int, atoms: int, to: bytes, *, timeout_s: float = OUTCOME_TIMEOUT_S
     ) -> ActionReceipt:
         """Move free funds to the vault's withdrawals; the wallet signs. Raises ActionRejected."""
         op = Withdraw(asset, encode_amount(atoms), to)
-        return _verify(await self.execute(op, timeout_s=timeout_s))
+        return verify_accepted(await self.execute(op, timeout_s=timeout_s))
 
     async def transfer(
         self,
@@ -260,7 +199,7 @@ class Trader:
     ) -> None:
         """Move free funds to another account; the wallet signs. Raises ActionRejected."""
         op = Transfer(asset, encode_amount(atoms), to, to_sub)
-        _verify(await self.execute(op, timeout_s=timeout_s))
+        verify_accepted(await self.execute(op, timeout_s=timeout_s))
 
     # Actions
 
@@ -273,39 +212,16 @@ class Trader:
         the exchange refused stands in the receipt.
         """
         deadline_ms = now_ms() + int(timeout_s * 1_000)
-        signed = self.builder.sign(*ops, atomic=atomic, deadline_ms=deadline_ms)
+        signed = self.desk.builder.sign(*ops, atomic=atomic, deadline_ms=deadline_ms)
         deadline = trio.current_time() + timeout_s
         try:
-            await self._submit(signed, timeout_s)
+            await self.desk.submit(signed, timeout_s)
         except ConnectionLost as error:
             raise OutcomeUnknown(signed.id, str(error)) from error
-        receipt = await self._wait(signed.id, is_ended, deadline)
+        receipt = await self.desk.wait(signed.id, is_ended, deadline)
         if receipt is None:
             raise OutcomeUnknown(signed.id, f"no receipt within {timeout_s:g} s")
         return receipt
-
-    async def _submit(self, signed: Signed, timeout_s: float) -> None:
-        (result,) = await self.client.submit([signed.pair], timeout_s)
-        if not result.accepted:
-            raise ActionRejected(result.code.lower(), result.error, action_id=signed.id)
-
-    async def _wait(
-        self, action_id: bytes, condition: Callable[[ActionReceipt], bool], deadline: float
-    ) -> ActionReceipt | None:
-        """Wait for a receipt from the stream; ask for it now and then in case it was missed."""
-        while True:
-            left_s = deadline - trio.current_time()
-            if left_s <= 0:
-                return None
-            receipt = await self.outcomes.wait(action_id, condition, min(left_s, RECEIPT_POLL_S))
-            if receipt is not None:
-                return receipt
-            try:
-                asked = await self.client.rest.action(action_id)
-            except (ConnectionLost, ClientError):
-                continue
-            if asked is not None:
-                self.outcomes.on_receipt(asked)
 
     async def wait_until(
         self, condition: Callable[[Trader], bool], timeout_s: float = OUTCOME_TIMEOUT_S
@@ -316,55 +232,6 @@ class Trader:
                 await self._changed.wait()
             return
         raise ClientError(f"the account did not change as expected within {timeout_s:g} s")
-
-    # The life of a sealed order
-
-    async def _live(self, life: _Life) -> None:
-        started = trio.current_time()
-        try:
-            commit = await self._commit(life.sealed)
-            receipt = await self._open(life.sealed)
-            status = receipt.statuses[0]
-            life.taken = Taken(
-                order_id=status.order_id or 0,
-                code=status.code.lower(),
-                fills=self.outcomes.get_fills(status.order_id or 0),
-                commit_height=commit.height or 0,
-                height=receipt.height or 0,
-                elapsed_ms=int((trio.current_time() - started) * 1_000),
-            )
-        except (ClientError, ConnectionLost) as error:
-            life.error = error
-        finally:
-            life.done.set()
-            self._lives.pop(life.sealed.commit.id, None)
-
-    async def _commit(self, sealed: SealedOrder) -> ActionReceipt:
-        """Bring the commit into a final block. Raises ActionRejected, OutcomeUnknown."""
-        commit = sealed.commit
-        deadline = trio.current_time() + SEAL_DEADLINE_MS / 1_000 + OUTCOME_TIMEOUT_S
-        with suppress(ConnectionLost):  # it may have arrived; the receipt tells
-            await self._submit(commit, SEAL_DEADLINE_MS / 1_000)
-        receipt = await self._wait(commit.id, is_executed, deadline)
-        if receipt is None:
-            raise OutcomeUnknown(commit.id, "the commit was not executed in time")
-        return _verify(receipt)
-
-    async def _open(self, sealed: SealedOrder) -> ActionReceipt:
-        """Open a final commit and wait for its batch. Raises ActionRejected, OutcomeUnknown."""
-        for _ in range(OPENINGS_MAX):
-            opening = self.builder.sign(sealed.opening)
-            deadline = trio.current_time() + OUTCOME_TIMEOUT_S
-            try:
-                await self._submit(opening, OUTCOME_TIMEOUT_S)
-            except ConnectionLost:
-                continue
-            receipt = await self._wait(opening.id, is_ended, deadline)
-            if receipt is None:
-                raise OutcomeUnknown(opening.id, "the opening was not executed in time")
-            if receipt.statuses[0].code.lower() != "opened_too_early":
-                return receipt
-        raise ActionRejected("not_opened", "the node could not be reached to open the commit")
 
     # The account stream
 
@@ -388,7 +255,7 @@ class Trader:
             for balance in update.balances:
                 if balance.sub == self.sub:
                     self.balances[balance.asset] = balance
-            self.outcomes.on_update(update)
+            self.desk.outcomes.on_update(update)
             self.ready.set()
             self._changed.set()
             self._changed = trio.Event()
@@ -411,14 +278,6 @@ class Trader:
                 del self.orders[fill.order]
 
 
-def _verify(receipt: ActionReceipt) -> ActionReceipt:
-    """Raise ActionRejected for the first operation that was refused."""
-    for status in receipt.statuses:
-        if not is_accepted_code(status.code):
-            raise ActionRejected(status.code.lower(), action_id=receipt.id, op=status.index)
-    return receipt
-
-
 @asynccontextmanager
 async def open_trader(
     client: NodeClient, credentials: Credentials, *, sub: int = 0
@@ -437,5 +296,5 @@ async def open_trader(
             finally:
                 deadline = trio.current_time() + SEAL_GRACE_S
                 with trio.CancelScope(deadline=deadline, shield=True):
-                    await trader.wait_sealed()
+                    await trader.sealed.wait()
                 nursery.cancel_scope.cancel()

@@ -305,9 +305,9 @@ def test_a_forged_message_in_a_page_is_refused_and_the_rest_kept():
     worse = sign(message(domain=b"\x08" * 32), ALICE)
     hour = START_MS // limits.HOUR_MS
     peer.service.on_frame(b"p", encode_frame(Page("lobby", hour, False, (bad,))), START_MS)
+    page = encode_frame(Page("lobby", hour, False, (worse, bad, good)))
     with pytest.raises(InvalidMessage):
-        page = Page("lobby", hour, False, (worse, bad, good))
-        peer.service.on_frame(b"evil", encode_frame(page), START_MS)
+        peer.service.on_frame(b"evil", page, START_MS)
     assert peer.texts() == ["good"]
 
 

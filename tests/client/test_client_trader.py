@@ -159,7 +159,7 @@ async def test_a_sealed_order_is_opened_even_after_its_caller_has_given_up():
         with pytest.raises(OutcomeUnknown):
             await taker.buy_sealed(0, 1_000, 5, timeout_s=0.1)
         service.hold = False
-        await taker.wait_sealed()
+        await taker.sealed.wait()
         await maker.wait_until(lambda trader: trader.orders == {})
 
 
@@ -175,7 +175,7 @@ async def test_leaving_waits_for_a_commit_to_be_opened():
 
 
 async def test_a_receipt_whose_event_was_lost_is_asked_for(monkeypatch):
-    monkeypatch.setattr("client.trader.RECEIPT_POLL_S", 0.05)
+    monkeypatch.setattr("client.desk.RECEIPT_POLL_S", 0.05)
     async with market() as service, trading(service, OWN_ALICE) as trader:
         monkeypatch.setattr(service.hub, "publish", lambda *_: None)
         order = await trader.place(0, BUY, 990, 5)

@@ -15,7 +15,8 @@ import msgspec
 
 from exchange.accounts import Account, Balance
 from exchange.limits import BALANCE_TREE_DEPTH
-from exchange.outcome import StateRoots
+from exchange.operations import encode_amount
+from exchange.outcome import Fill, StateRoots
 from exchange.state import State
 from primitives.abi import encode_words
 from primitives.keccak import keccak256
@@ -93,10 +94,37 @@ def update_running_words(state: State) -> None:
     """Chain this block's fills and statuses to the running words."""
     log = state.log
     if log.fills:
-        state.fills_word = keccak256(state.fills_word + _encoder.encode(log.fills))
+        state.fills_word = keccak256(state.fills_word + encode_fills(log.fills))
     if log.receipts or log.resolutions or log.commits:
         effects = _encoder.encode((state.height, log.receipts, log.resolutions, log.commits))
         state.effects_word = keccak256(state.effects_word + effects)
+
+
+def encode_fills(fills: Sequence[Fill]) -> bytes:
+    """Encode fills for hashing; fees are amounts of 16 bytes, for they may exceed 64 bits."""
+    return _encoder.encode(
+        [
+            (
+                fill.market,
+                fill.price,
+                fill.size,
+                fill.taker_side,
+                fill.maker_order,
+                fill.maker_account,
+                fill.maker_sub,
+                encode_amount(fill.maker_fee),
+                fill.maker_left,
+                fill.taker_order,
+                fill.taker_account,
+                fill.taker_sub,
+                encode_amount(fill.taker_fee),
+                fill.taker_left,
+                fill.action_id,
+                fill.batch,
+            )
+            for fill in fills
+        ]
+    )
 
 
 def compute_deposits_word(state: State) -> bytes:

@@ -48,8 +48,17 @@ NOT_IN_PARIS = {0x5F: "PUSH0", 0x5C: "TLOAD", 0x5D: "TSTORE", 0x5E: "MCOPY", 0x4
 OUTPUTS = ["abi", "evm.bytecode.object", "evm.deployedBytecode.object", "storageLayout"]
 
 
+EXIT_FAILED = 1
+EXIT_NO_PACKAGES = 2
+"""Exit code when the compiler or the library cannot be had: nothing was checked."""
+
+
 class BuildError(Exception):
     """The sources do not compile to something that may be deployed."""
+
+
+class PackagesMissing(BuildError):
+    """node, npm or the npm registry are not there."""
 
 
 @contextmanager
@@ -61,15 +70,15 @@ def node_modules() -> Iterator[Path]:
         return
     npm = shutil.which("npm")
     if npm is None:
-        raise BuildError("npm is not installed")
+        raise PackagesMissing("npm is not installed")
     with tempfile.TemporaryDirectory(prefix="omnibazaar-build-") as directory:
         packages = [f"solc@{SOLC_VERSION}", f"@openzeppelin/contracts@{OPENZEPPELIN_VERSION}"]
         flags = ["--ignore-scripts", "--no-audit", "--no-fund", "--no-package-lock", "--silent"]
-        subprocess.run(
-            [npm, "install", "--prefix", directory, *flags, "--save-exact", *packages],
-            check=True,
-            timeout=NPM_INSTALL_SECONDS_MAX,
-        )
+        command = [npm, "install", "--prefix", directory, *flags, "--save-exact", *packages]
+        try:
+            subprocess.run(command, check=True, timeout=NPM_INSTALL_SECONDS_MAX)
+        except subprocess.SubprocessError as error:
+            raise PackagesMissing(f"npm cannot install {' '.join(packages)}: {error}") from error
         yield Path(directory) / "node_modules"
 
 
@@ -126,7 +135,7 @@ def compile_sources(modules: Path, document: bytes) -> dict[str, Any]:
     """Run the compiler; raises BuildError with its messages on any error or warning of ours."""
     node = shutil.which("node")
     if node is None:
-        raise BuildError("node is not installed")
+        raise PackagesMissing("node is not installed")
     run = subprocess.run(
         [node, str(COMPILE_SCRIPT), str(modules)],
         input=document,
@@ -225,16 +234,19 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     try:
         built = build()
+    except PackagesMissing as error:
+        print(f"nothing was built: {error}", file=sys.stderr)
+        return EXIT_NO_PACKAGES
     except (BuildError, subprocess.SubprocessError, OSError) as error:
         print(f"build failed: {error}", file=sys.stderr)
-        return 1
+        return EXIT_FAILED
     if options.check:
         current = committed()
         names = sorted(set(built) | set(current))
         different = [name for name in names if built.get(name) != current.get(name)]
         for name in different:
             print(f"contracts/artifacts/{name}.json differs from its source", file=sys.stderr)
-        return 1 if different else 0
+        return EXIT_FAILED if different else 0
     for stale in set(committed()) - set(built):
         (ARTIFACTS / f"{stale}.json").unlink()
     ARTIFACTS.mkdir(exist_ok=True)

@@ -1,6 +1,7 @@
 """Keep the EVM chain's state and history in one SQLite file, one transaction per block.
 
-Rule: what a block changed becomes durable all at once or not at all.
+Rule: what a block changed becomes durable all at once or not at all. JSON is kept compressed, since
+most of an empty block is an empty bloom filter.
 
 Spec: docs/spec/settlement.md §8
 Deviations: state of old blocks is never pruned; a devnet is reset instead.
@@ -9,6 +10,7 @@ Deviations: state of old blocks is never pruned; a devnet is reset instead.
 from __future__ import annotations
 
 import sqlite3
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,10 +21,10 @@ from contracts.limits import CHAIN_CACHE_ENTRIES_MAX
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS state (key BLOB PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS blocks (number INTEGER PRIMARY KEY, hash BLOB UNIQUE, body TEXT);
+CREATE TABLE IF NOT EXISTS blocks (number INTEGER PRIMARY KEY, hash BLOB UNIQUE, body BLOB);
 CREATE TABLE IF NOT EXISTS transactions (
     hash BLOB PRIMARY KEY, block INTEGER NOT NULL, position INTEGER NOT NULL,
-    body TEXT NOT NULL, receipt TEXT NOT NULL) WITHOUT ROWID;
+    body BLOB NOT NULL, receipt BLOB NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS logs (
     block INTEGER NOT NULL, position INTEGER NOT NULL, address BLOB NOT NULL, topics BLOB NOT NULL,
     body TEXT NOT NULL, PRIMARY KEY (block, position)) WITHOUT ROWID;
@@ -84,10 +86,14 @@ class ChainStore:
         self._db.execute("BEGIN IMMEDIATE")
         try:
             self._write_state(state)
-            self._db.execute("INSERT INTO blocks VALUES (?, ?, ?)", (number, block_hash, body))
+            row = (number, block_hash, _pack(body))
+            self._db.execute("INSERT INTO blocks VALUES (?, ?, ?)", row)
             self._db.executemany(
                 "INSERT INTO transactions VALUES (?, ?, ?, ?, ?)",
-                [(tx.hash, number, i, tx.body, tx.receipt) for i, tx in enumerate(transactions)],
+                [
+                    (tx.hash, number, i, _pack(tx.body), _pack(tx.receipt))
+                    for i, tx in enumerate(transactions)
+                ],
             )
             self._db.executemany(
                 "INSERT INTO logs VALUES (?, ?, ?, ?, ?)",
@@ -115,7 +121,7 @@ class ChainStore:
     def block_body(self, number: int) -> str | None:
         """Return a block's JSON, or None."""
         row = self._db.execute("SELECT body FROM blocks WHERE number = ?", (number,)).fetchone()
-        return None if row is None else str(row[0])
+        return None if row is None else _unpack(row[0])
 
     def block_number(self, block_hash: bytes) -> int | None:
         """Return the number of the block with a hash, or None."""
@@ -127,7 +133,7 @@ class ChainStore:
         row = self._db.execute(
             "SELECT hash, body, receipt FROM transactions WHERE hash = ?", (transaction_hash,)
         ).fetchone()
-        return None if row is None else StoredTransaction(hash=row[0], body=row[1], receipt=row[2])
+        return None if row is None else _stored_transaction(row)
 
     def block_transactions(self, number: int) -> tuple[StoredTransaction, ...]:
         """Return a block's transactions in order."""
@@ -135,7 +141,7 @@ class ChainStore:
             "SELECT hash, body, receipt FROM transactions WHERE block = ? ORDER BY position",
             (number,),
         )
-        return tuple(StoredTransaction(hash=row[0], body=row[1], receipt=row[2]) for row in rows)
+        return tuple(_stored_transaction(row) for row in rows)
 
     def logs(self, first: int, last: int, address: bytes | None) -> Iterator[StoredLog]:
         """Yield the logs of a range of blocks, of one emitter or of all, in order."""
@@ -147,6 +153,21 @@ class ChainStore:
         for row in self._db.execute(query + " ORDER BY block, position", values):
             topics = tuple(bytes(row[2][i : i + 32]) for i in range(0, len(row[2]), 32))
             yield StoredLog(position=row[0], address=row[1], topics=topics, body=row[3])
+
+
+def _stored_transaction(row: tuple[bytes, bytes, bytes]) -> StoredTransaction:
+    """A transaction from its row."""
+    return StoredTransaction(hash=row[0], body=_unpack(row[1]), receipt=_unpack(row[2]))
+
+
+def _pack(text: str) -> bytes:
+    """Compressed JSON."""
+    return zlib.compress(text.encode(), level=1)
+
+
+def _unpack(packed: bytes) -> str:
+    """JSON again."""
+    return zlib.decompress(packed).decode()
 
 
 class StateDB(BaseDB):  # type: ignore[misc]

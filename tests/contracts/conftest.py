@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 from collections.abc import Iterator
 
 import pytest
 from web3 import Web3
 from web3.providers import HTTPProvider
 
+from contracts.build import MODULES_VARIABLE
 from contracts.chain.anvil import find_anvil, start_anvil
 from contracts.evm_web3 import verify_chain
 from contracts.rpc import HttpRpc
 from tests.contracts.harness import ACCOUNTS, CHAIN_ID, Evm, World, embedded_evm
 
+REBUILD_TEST = "test_artifacts_are_rebuilt_to_the_byte"
+HAS_COMPILER = shutil.which("node") is not None and (
+    os.environ.get(MODULES_VARIABLE) is not None or shutil.which("npm") is not None
+)
 BACKENDS = ["py-evm", *(["anvil"] if find_anvil() else [])]
 
 
@@ -41,7 +48,19 @@ def world(evm: Evm) -> World:
     return World(evm)
 
 
-def pytest_report_header() -> str:
-    """Say on which chains the contracts are tested."""
+def pytest_report_header() -> list[str]:
+    """Say on which chains the contracts are tested, and whether they are rebuilt."""
     missing = "" if find_anvil() else " (anvil is not installed: OMNIBAZAAR_ANVIL or PATH)"
-    return f"contract tests run on {', '.join(BACKENDS)}{missing}"
+    lines = [f"contract tests run on {', '.join(BACKENDS)}{missing}"]
+    if not HAS_COMPILER:
+        lines.append(f"deselected: {REBUILD_TEST} (needs node, and npm or {MODULES_VARIABLE})")
+    return lines
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Deselect what needs a compiler where there is none."""
+    if HAS_COMPILER:
+        return
+    rebuilt = [item for item in items if item.name == REBUILD_TEST]
+    config.hook.pytest_deselected(items=rebuilt)
+    items[:] = [item for item in items if item.name != REBUILD_TEST]

@@ -1,0 +1,121 @@
+"""The committed artifacts are what the sources compile to."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from contracts import build
+from contracts.artifact import error_names, load_artifact, selectors, topics
+from contracts.limits import CODE_SIZE_MAX_BYTES, HEADERS_MAX, MEMBERS_MAX
+
+SOURCES = sorted((Path(build.__file__).parent / "solidity").rglob("*.sol"))
+
+
+def test_artifacts_are_rebuilt_to_the_byte() -> None:
+    run = subprocess.run(
+        [sys.executable, "-m", "contracts.build", "--check"],
+        capture_output=True,
+        text=True,
+        timeout=600,
+        check=False,
+    )
+    if run.returncode == build.EXIT_NO_PACKAGES:
+        pytest.skip(run.stderr)
+    assert run.returncode == 0, run.stderr
+
+
+@pytest.mark.parametrize("name", sorted(build.committed()))
+def test_code_fits_and_runs_at_paris(name: str) -> None:
+    code = load_artifact(name).deployed_bytecode
+    assert 0 < len(code) <= CODE_SIZE_MAX_BYTES
+    build.verify_code(name, code)
+
+
+def test_instructions_beyond_paris_are_found() -> None:
+    with pytest.raises(build.BuildError, match="PUSH0 at 2"):
+        build.verify_code("x", bytes.fromhex("605f5f"))
+    build.verify_code("data after PUSH is no code", bytes.fromhex("615f5e00"))
+    with pytest.raises(build.BuildError, match="bytes of code"):
+        build.verify_code("x", bytes(CODE_SIZE_MAX_BYTES + 1))
+
+
+def test_wrong_compiler_is_refused(tmp_path: Path) -> None:
+    for package, version in (
+        ("solc", build.SOLC_VERSION),
+        ("@openzeppelin/contracts", build.OPENZEPPELIN_VERSION),
+    ):
+        (tmp_path / package).mkdir(parents=True)
+        (tmp_path / package / "package.json").write_text(f'{{"version": "{version}"}}')
+    (tmp_path / "solc" / "soljson.js").write_text("not the compiler")
+    with pytest.raises(build.BuildError, match="digest"):
+        build.verify_packages(tmp_path)
+    (tmp_path / "solc" / "package.json").write_text('{"version": "0.8.29"}')
+    with pytest.raises(build.BuildError, match=r"0\.8\.29"):
+        build.verify_packages(tmp_path)
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.name)
+def test_every_public_name_is_documented(path: Path) -> None:
+    """Each function, event, error, struct and public variable has a NatSpec comment before it."""
+    lines = path.read_text().splitlines()
+    starts = (
+        "function ",
+        "event ",
+        "error ",
+        "struct ",
+        "enum ",
+        "constructor",
+        "contract ",
+        "library ",
+        "mapping(",
+        "uint",
+        "address public",
+        "bytes32 public",
+        "bytes public",
+        "bool public",
+        "Mode public",
+    )
+    inside = False
+    for number, line in enumerate(lines):
+        text = line.strip()
+        public = text.startswith(starts) and " private" not in text and line[:8] != " " * 8
+        if (
+            public
+            and not inside
+            and text.endswith(("{", ";", "("))
+            and "internal constant" not in text
+        ):
+            before = lines[number - 1].strip()
+            own = path.parent.name == "test" and text.startswith("constructor() ")
+            assert before.startswith("///") or own, f"{path.name}:{number + 1} {text}"
+        if text.startswith(("struct ", "enum ")):
+            inside = True
+        if inside and text == "}":
+            inside = False
+
+
+def test_limits_equal_the_contracts() -> None:
+    source = (build.SOURCES / "Finality.sol").read_text()
+    assert f"HEADERS_MAX = {HEADERS_MAX};" in source
+    assert f"MEMBERS_MAX = {MEMBERS_MAX};" in source
+
+
+def test_selectors_topics_and_errors_are_known() -> None:
+    assert selectors("TestToken")["transfer"].hex() == "a9059cbb"
+    assert topics("TestToken")["Transfer"].hex().startswith("ddf252ad")
+    assert error_names("Settlement")[bytes.fromhex("d92e233d")] == "ZeroAddress"
+    assert len(error_names("Settlement")) >= 20
+
+
+def test_daemon_modules_do_not_import_web3() -> None:
+    """Importing web3 costs 39 MB (ADR 0060)."""
+    code = (
+        "import sys, contracts.settlement_client, contracts.transactor, contracts.rpc;"
+        "sys.exit(any(name.split('.')[0] in ('web3', 'eth_account', 'eth_abi', 'eth')"
+        " for name in sys.modules))"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False, timeout=60).returncode == 0

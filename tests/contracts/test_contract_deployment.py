@@ -1,0 +1,97 @@
+"""Deployment: predicted addresses, the same again, and what is where."""
+
+from __future__ import annotations
+
+import pytest
+
+from contracts.deployment import DeploymentPlan, deploy, predict
+from contracts.settlement_calls import encode_members
+from contracts.transaction import created_address
+from primitives.address import to_checksum
+from primitives.keccak import keccak256
+from tests.contracts.harness import (
+    CHAIN_ID,
+    COMPANY,
+    DEPLOYER,
+    DEVELOPMENT,
+    NETWORK_ID,
+    STRANGER,
+    TOKENS,
+    Evm,
+    World,
+    embedded_evm,
+)
+
+
+def test_prediction_is_what_gets_deployed(world: World) -> None:
+    deployment = world.deployment
+    nonce = 0
+    while created_address(DEPLOYER.address, nonce) != deployment.tokens[0].address:
+        nonce += 1
+    predicted = predict(world.plan, chain_id=CHAIN_ID, deployer=DEPLOYER.address, nonce=nonce)
+    assert predicted == deployment
+    assert [token.symbol for token in deployment.tokens] == [token.symbol for token in TOKENS]
+    for address in (deployment.registry, deployment.vault, deployment.distributor):
+        assert len(world.evm.web3.eth.get_code(to_checksum(address))) > 100
+
+
+def test_vault_starts_with_the_genesis_committee(world: World) -> None:
+    status = world.client.status()
+    assert status.epoch == 1
+    assert status.committee_hash == keccak256(encode_members(world.members()))
+    assert (status.executed_height, status.checkpoints, status.deposits) == (0, 0, 0)
+    assert world.view("Settlement", world.vault, "networkId") == NETWORK_ID
+    for seat, owner in enumerate((COMPANY, DEVELOPMENT)):
+        treasury = world.view("FeeDistributor", world.distributor, "treasury", seat)
+        assert treasury == to_checksum(owner)
+
+
+def test_deploying_again_changes_nothing() -> None:
+    evm = embedded_evm()
+    world = World(evm)
+    height = evm.web3.eth.block_number
+    assert deploy(evm.web3, world.plan, DEPLOYER, chain_id=CHAIN_ID) == world.deployment
+    assert evm.web3.eth.block_number == height
+
+
+def test_interrupted_deployment_is_continued(monkeypatch: pytest.MonkeyPatch) -> None:
+    evm = embedded_evm()
+    plan = World(embedded_evm()).plan
+    send, sent = evm.web3.eth.send_raw_transaction, []
+
+    def send_five(raw: bytes) -> object:
+        if len(sent) == 5:
+            raise ConnectionError("gone")
+        sent.append(raw)
+        return send(raw)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(evm.web3.eth, "send_raw_transaction", send_five)
+        with pytest.raises(ConnectionError):
+            deploy(evm.web3, plan, DEPLOYER, chain_id=CHAIN_ID)
+    deployment = deploy(evm.web3, plan, DEPLOYER, chain_id=CHAIN_ID)
+    assert deployment == predict(plan, chain_id=CHAIN_ID, deployer=DEPLOYER.address)
+    assert len(evm.web3.eth.get_code(to_checksum(deployment.vault))) > 100
+
+
+def test_grants_pay_for_the_validators_gas(evm: Evm) -> None:
+    world = World(evm)
+    fields = {name: getattr(world.plan, name) for name in DeploymentPlan.__slots__}
+    fresh = keccak256(b"fresh account" + evm.rpc.call("eth_blockNumber").encode())[:20]
+    plan = DeploymentPlan(**{**fields, "gas_grants": ((fresh, 10**17),)})
+    nonce = evm.web3.eth.get_transaction_count(to_checksum(DEPLOYER.address))
+    deploy(evm.web3, plan, DEPLOYER, chain_id=CHAIN_ID, nonce=nonce)
+    assert evm.web3.eth.get_balance(to_checksum(fresh)) == 10**17
+
+
+@pytest.mark.parametrize("tokens", [[bytes(20)], [b"\1" * 20, b"\1" * 20]])
+def test_vault_refuses_zero_and_repeated_tokens(world: World, tokens: list[bytes]) -> None:
+    with pytest.raises(AssertionError):
+        world.deploy_contract(
+            "Settlement",
+            NETWORK_ID,
+            world.committee.hash,
+            to_checksum(STRANGER.address),
+            to_checksum(STRANGER.address),
+            [to_checksum(token) for token in tokens],
+        )

@@ -19,6 +19,7 @@ from node.ledger import Ledger
 from node.ledger_views import make_account_updates, make_book, make_trades
 from node.market_stats import MarketStats
 from node.metrics import Metrics
+from node.order_count import OrderCount
 from node.receipts import PendingReceipts, make_receipt
 from primitives.cid import Cid
 from storage.records import FinalRecord
@@ -45,6 +46,7 @@ class Feed:
         self._genesis = genesis
         self._metrics = metrics
         self._receipts = PendingReceipts()
+        self._orders = OrderCount()
         self.stats = stats
         self.trades = trades
         self.actions = actions
@@ -88,6 +90,9 @@ class Feed:
         metrics.blocks.inc()
         metrics.actions.inc(len(outcome.receipts))
         metrics.fills.inc(len(outcome.fills))
+        accepted, rejected = self._orders.apply(execution.actions, outcome)
+        metrics.orders_accepted.inc(accepted)
+        metrics.orders_rejected.inc(rejected)
         metrics.executed_height.set(outcome.height)
         if record.finality_ms:
             metrics.finality.observe(record.finality_ms / 1_000)

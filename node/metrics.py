@@ -66,6 +66,12 @@ class Metrics:
             "verified_signatures", "Signatures of actions that this process verified."
         )
         self.fills = self._counter("fills", "Fills executed.")
+        self.orders_accepted = self._counter(
+            "orders_accepted", "Places, cancels and replaces the ledger accepted."
+        )
+        self.orders_rejected = self._counter(
+            "orders_rejected", "Places, cancels and replaces the ledger refused."
+        )
         self.bundles_sent = self._counter("bundles_sent", "Bundles made of own clients' actions.")
         self.bundles_received = self._counter("bundles_received", "Bundles from other validators.")
         self.bundles_fetched = self._counter("bundles_fetched", "Bundles that had to be asked for.")

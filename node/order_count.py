@@ -1,0 +1,65 @@
+"""Count orders the ledger has accepted: every place, cancel and replace, hidden ones included.
+
+Rule: an operation counts once, when its end is known; a pending one waits for its batch, a rejected
+one is counted apart. A commit is no order, the orders its opening shows are.
+Spec: docs/reference/metrics.md. Deviations: what was pending before a restart is not counted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from exchange.actions import (
+    Cancel,
+    CancelAll,
+    CancelClient,
+    Open,
+    Place,
+    Replace,
+    VerifiedAction,
+)
+from exchange.outcome import Outcome
+from exchange.reasons import REJECTED, Reason
+from node.limits import PENDING_RECEIPTS_MAX
+
+PENDING = int(Reason.PENDING)
+_SINGLE = frozenset((Place, Cancel, CancelClient, CancelAll, Replace))
+
+
+class OrderCount:
+    """Accepted and rejected orders of the blocks this process has executed."""
+
+    def __init__(self) -> None:
+        self.accepted = 0
+        self.rejected = 0
+        self._pending: dict[tuple[bytes, int], int] = {}  # (action id, op) → orders
+
+    def apply(self, actions: Sequence[VerifiedAction], outcome: Outcome) -> tuple[int, int]:
+        """Count one block; return how many orders it has (accepted, rejected)."""
+        before = self.accepted, self.rejected
+        for action, receipt in zip(actions, outcome.receipts, strict=True):
+            for index, (op, status) in enumerate(zip(action.ops, receipt.statuses, strict=False)):
+                kind = type(op)
+                if kind in _SINGLE:
+                    self._count(action.id, index, 1, status)
+                elif isinstance(op, Open):
+                    self._count(action.id, index, len(op.orders), status)
+        for resolution in outcome.resolutions:
+            weight = self._pending.pop((resolution.action_id, resolution.op), 0)
+            if weight:
+                self._settle(weight, resolution.status)
+        while len(self._pending) > PENDING_RECEIPTS_MAX:
+            del self._pending[next(iter(self._pending))]
+        return self.accepted - before[0], self.rejected - before[1]
+
+    def _count(self, action_id: bytes, index: int, weight: int, status: int) -> None:
+        if status == PENDING:
+            self._pending[action_id, index] = weight
+        else:
+            self._settle(weight, status)
+
+    def _settle(self, weight: int, status: int) -> None:
+        if status < REJECTED:
+            self.accepted += weight
+        else:
+            self.rejected += weight

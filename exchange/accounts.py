@@ -82,6 +82,7 @@ class Account:
         "entries",
         "forfeit_count",
         "forfeit_ms",
+        "granted",
         "leaves",
         "number",
         "owner",
@@ -98,6 +99,8 @@ class Account:
         self.traders: dict[int, Trader] = {}
         self.clients: dict[int, Order] = {}
         """Live orders by client id."""
+        self.granted: list[bytes] = []
+        """Session keys ever granted, oldest first."""
         self.commits: int = 0
         self.forfeit_count: int = 0
         self.forfeit_ms: int = 0
@@ -131,13 +134,12 @@ class Account:
 
     def get_market_traders(self, market: int) -> list[Trader]:
         """List all sub-accounts' sides in a market, in ascending order of sub-account."""
-        found = [t for t in self.traders.values() if t.market == market]
-        found.sort(key=_get_sub)
+        found = []
+        for sub in range(limits.SUB_ACCOUNT_MAX + 1):
+            trader = self.traders.get(sub * limits.MARKETS_MAX + market)
+            if trader is not None:
+                found.append(trader)
         return found
-
-
-def _get_sub(trader: Trader) -> int:
-    return trader.sub
 
 
 def make_client_key(sub: int, market: int, client_id: int) -> int:

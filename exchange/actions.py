@@ -229,18 +229,23 @@ def sign(action: Action, key: PrivateKey) -> SignedAction:
     return SignedAction(payload, key.sign(digest))
 
 
-def verify(envelope: bytes | SignedAction, domain: bytes) -> VerifiedAction:
+def verify(envelope: bytes | SignedAction | tuple[bytes, bytes], domain: bytes) -> VerifiedAction:
     """Decode an action and recover its signer. Never raises: a bad action carries its reason.
 
-    Pure and thread-safe; signature recovery releases the GIL.
+    The envelope is its wire form or (payload, signature). Pure and thread-safe; signature recovery
+    releases the GIL.
     """
-    if isinstance(envelope, bytes):
+    if isinstance(envelope, SignedAction):
+        signed = envelope
+    elif isinstance(envelope, bytes):
         try:
             signed = decode_signed(envelope)
         except (InvalidMessage, LimitExceeded):
             return _invalid(domain, envelope, Reason.MALFORMED)
     else:
-        signed = envelope
+        signed = SignedAction(*envelope)
+    if len(signed.payload) > limits.PAYLOAD_BYTES_MAX:
+        return _invalid(domain, signed.payload, Reason.MALFORMED)
     try:
         action = _payload_decoder.decode(signed.payload)
     except _DECODE_ERRORS:

@@ -16,7 +16,7 @@ from typing import Final
 
 from exchange.accounts import Account, SessionKey, Trader, make_client_key
 from exchange.actions import VerifiedAction
-from exchange.batch import Batch, CancelRequest, Entry, Group, Ticket
+from exchange.batch import Batch, CancelRequest, Entry, Group
 from exchange.market import Market
 from exchange.operations import Cancel, CancelAll, CancelClient, Place, Replace
 from exchange.order_book import Order
@@ -128,18 +128,19 @@ def open_trader(context: Context, market: Market) -> Trader:
 
 def admit_place(context: Context, op: Place, index: int) -> int:
     """Hold a new order's funds and queue it."""
-    reason = check_market(context, op.market)
-    if reason:
-        return reason
     state = context.state
+    if op.market >= len(state.markets):
+        return UNKNOWN_MARKET
     market = state.markets[op.market]
+    if context.key is not None:
+        reason = check_scope(context.key, market, op.price, op.size)
+        if reason:
+            return reason
     tif = op.tif
     if market.sealed:
         if tif in (IOC, FOK):
             return NEEDS_COMMIT
         tif = POST_ONLY
-    if not is_within_cap(context.key, market, op.price, op.size):
-        return OVER_KEY_NOTIONAL
     account = context.account
     trader = account.get_trader(context.sub, op.market)
     if trader is None:
@@ -148,18 +149,25 @@ def admit_place(context: Context, op: Place, index: int) -> int:
         trader = open_trader(context, market)
     elif len(trader.orders) >= state.genesis.orders_per_account_market:
         return TOO_MANY_ORDERS
-    client_id = op.client_id
-    if client_id and make_client_key(context.sub, op.market, client_id) in account.clients:
-        return DUPLICATE_CLIENT_ID
     order = Order(
-        state.next_order, trader, op.side, op.price, op.size, tif, op.stp, client_id, context.grant
+        state.next_order,
+        trader,
+        op.side,
+        op.price,
+        op.size,
+        tif,
+        op.stp,
+        op.client_id,
+        context.grant,
     )
+    if order.client_key and order.client_key in account.clients:
+        return DUPLICATE_CLIENT_ID
     if not hold_funds(market, order):
         return INSUFFICIENT_FUNDS
     state.next_order += 1
     enlist(market, order)
     context.receipt.orders[index] = order.id
-    _queue_entry(context, market, Entry(order, Ticket(context.receipt, state.height, index)))
+    _queue_entry(context, market, Entry(order, (context.receipt, state.height, index)))
     if context.undo is not None:
         context.undo.append(partial(_undo_place, context, market, order))
     return PENDING
@@ -194,7 +202,7 @@ def admit_cancel_all(context: Context, op: CancelAll, index: int) -> int:
     if trader is None or not trader.orders:
         return OK
     market = context.state.markets[op.market]
-    ticket = Ticket(context.receipt, context.state.height, index)
+    ticket = (context.receipt, context.state.height, index)
     queue_cancel_request(
         context,
         market,
@@ -212,8 +220,10 @@ def admit_replace(context: Context, op: Replace, index: int) -> int:
     order = market.book.orders.get(op.order_id)
     if order is None or not _is_own(context, order):
         return UNKNOWN_ORDER
-    if not is_within_cap(context.key, market, op.price, op.size):
-        return OVER_KEY_NOTIONAL
+    if context.key is not None:
+        reason = check_scope(context.key, market, op.price, op.size)
+        if reason:
+            return reason
     extra = compute_hold(market, order.side, op.price, op.size) - order.held
     trader = order.trader
     balance = trader.base if order.side else trader.quote
@@ -225,7 +235,7 @@ def admit_replace(context: Context, op: Replace, index: int) -> int:
         touch(market, balance)
     else:
         extra = 0
-    entry = Entry(order, Ticket(context.receipt, context.state.height, index))
+    entry = Entry(order, (context.receipt, context.state.height, index))
     entry.replaces = True
     entry.price = op.price
     entry.size = op.size
@@ -246,11 +256,13 @@ def queue_cancel_request(context: Context, market: Market, request: CancelReques
         context.undo.append(partial(_undo_cancel, batch))
 
 
-def is_within_cap(key: SessionKey | None, market: Market, price: int, size: int) -> bool:
-    """Tell whether an order's notional is within what its session key may place."""
-    if key is None or key.notional_cap == 0:
-        return True
-    return price * size * market.tick <= key.notional_cap
+def check_scope(key: SessionKey, market: Market, price: int, size: int) -> int:
+    """Check that a session key may place such an order in the market. Returns a reason code."""
+    if key.markets and market.id not in key.markets:
+        return KEY_LACKS_MARKET
+    if key.notional_cap and price * size * market.tick > key.notional_cap:
+        return OVER_KEY_NOTIONAL
+    return OK
 
 
 def _is_own(context: Context, order: Order) -> bool:
@@ -261,7 +273,7 @@ def _is_own(context: Context, order: Order) -> bool:
 def _queue_cancel(context: Context, market: Market, order: Order | None, index: int) -> int:
     if order is None or not _is_own(context, order):
         return UNKNOWN_ORDER
-    ticket = Ticket(context.receipt, context.state.height, index)
+    ticket = (context.receipt, context.state.height, index)
     context.receipt.orders[index] = order.id
     queue_cancel_request(
         context, market, CancelRequest(order.trader, order.id, 0, ALL_ORDERS, CANCELLED, ticket)

@@ -18,7 +18,7 @@ from exchange.state import State
 from exchange.vaults import Vault, compute_window_hash
 
 OK = int(Reason.OK)
-PENDING = int(Reason.PENDING)
+COUNTED = int(Reason.COUNTED)
 UNKNOWN_VAULT = int(Reason.UNKNOWN_VAULT)
 NOT_VALIDATOR = int(Reason.NOT_VALIDATOR)
 ATTESTED_ALREADY = int(Reason.ATTESTED_ALREADY)
@@ -31,7 +31,7 @@ def process_attestation(
 ) -> int:
     """Count a validator's attestation; apply the window once enough weight agrees.
 
-    Returns OK if it was applied now, PENDING if it waits for others, or why it was refused.
+    Returns OK if it was applied now, COUNTED if it waits for others, or why it was refused.
     """
     vault = state.vaults.get((op.chain_id, op.vault))
     if vault is None:
@@ -53,7 +53,7 @@ def process_attestation(
     vault.votes[validator] = content
     agreeing = sum(weights.get(v, 0) for v, vote in vault.votes.items() if vote == content)
     if agreeing * 3 <= sum(weights.values()) * 2:
-        return PENDING
+        return COUNTED
     _apply_window(state, vault, op, content)
     return OK
 

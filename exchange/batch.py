@@ -21,15 +21,11 @@ SHOWN = 1
 VOID = 2
 
 
-class Ticket:
-    """Where the status of a pending operation has to go."""
+Ticket = tuple[Receipt, int, int]
+"""Where the status of a pending operation goes: (receipt, height of its block, operation index).
 
-    __slots__ = ("height", "op", "receipt")
-
-    def __init__(self, receipt: Receipt, height: int, op: int) -> None:
-        self.receipt: Receipt = receipt
-        self.height: int = height
-        self.op: int = op
+A plain tuple, for one is made per operation.
+"""
 
 
 class CancelRequest:
@@ -162,13 +158,19 @@ class Batch:
         self.first_opener: int = 0
         self.two_openers: bool = False
 
-    def note_block(self, executed_height: int, time_ms: int, proposer: int) -> None:
-        """Count an opening block: one that states an executed height proving this batch final."""
+    def note_block(
+        self, executed_height: int, time_ms: int, proposer: int, validators: int
+    ) -> None:
+        """Count an opening block: one that states an executed height proving this batch final.
+
+        Where there is only one validator, it counts as two proposers.
+        """
         if executed_height < self.height:
             return
         if self.open_blocks == 0:
             self.first_open_ms = time_ms
             self.first_opener = proposer
+            self.two_openers = validators == 1
         elif proposer != self.first_opener:
             self.two_openers = True
         self.open_blocks += 1

@@ -65,11 +65,12 @@ def clear_batch(state: State, market: Market, batch: Batch) -> None:
 
 def resolve(market: Market, ticket: Ticket, status: int) -> None:
     """Complete a pending status: in its receipt if this is the same block, else as a resolution."""
+    receipt, height, op = ticket
     log = market.log
-    if ticket.height == log.height:
-        ticket.receipt.statuses[ticket.op] = status
+    if height == log.height:
+        receipt.statuses[op] = status
     else:
-        log.resolutions.append(Resolution(ticket.receipt.action_id, ticket.op, status))
+        log.resolutions.append(Resolution(receipt.action_id, op, status))
 
 
 def _get_rank(pair: tuple[bytes, object]) -> bytes:
@@ -200,7 +201,7 @@ def _list_orders(
         assert covered, "an opened order is covered by its commit's tier"
         enlist(market, order)
         ticket = opening if offset == 0 else None
-        sealed.append(SealedOrder(order, rank, opening.receipt.action_id, ticket))
+        sealed.append(SealedOrder(order, rank, opening[0].action_id, ticket))
     _note(market, CLEARED, commitment, OK)
     resolve(market, commitment.ticket, OK)
 

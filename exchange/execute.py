@@ -142,7 +142,9 @@ def _note_block(state: State, block: BlockInput) -> None:
             if batch.height == block.height - 1:
                 batch.next_hash = block.block_hash
             if batch.commits and not block.is_seal:
-                batch.note_block(block.executed_height, block.time_ms, block.proposer)
+                batch.note_block(
+                    block.executed_height, block.time_ms, block.proposer, len(block.committee)
+                )
 
 
 def _process_action(state: State, block: BlockInput, action: VerifiedAction) -> Receipt:

@@ -20,6 +20,8 @@ from primitives.merkle import leaf_hash
 
 COMPANY_PERCENT: Final = 20
 DEVELOPMENT_PERCENT: Final = 10
+NOBODY: Final = bytes(20)
+"""The zero address: sending there is taken for a mistake."""
 OK = int(Reason.OK)
 UNKNOWN_ASSET = int(Reason.UNKNOWN_ASSET)
 BAD_TRANSFER = int(Reason.BAD_TRANSFER)
@@ -55,7 +57,7 @@ def process_transfer(state: State, owner: bytes, sub: int, op: Transfer) -> int:
     amount = decode_amount(op.amount)
     if op.asset >= len(state.assets):
         return UNKNOWN_ASSET
-    if amount == 0 or (op.to == owner and op.to_sub == sub):
+    if amount == 0 or op.to == NOBODY or (op.to == owner and op.to_sub == sub):
         return BAD_TRANSFER
     source = state.by_address[owner].get_balance(sub, op.asset)
     if source is None or source.free < amount:
@@ -71,7 +73,7 @@ def process_withdrawal(state: State, owner: bytes, sub: int, op: Withdraw, actio
     amount = decode_amount(op.amount)
     if op.asset >= len(state.assets):
         return UNKNOWN_ASSET
-    if amount == 0 or op.to == bytes(20):
+    if amount == 0 or op.to == NOBODY:
         return BAD_TRANSFER
     account = state.by_address[owner]
     source = account.get_balance(sub, op.asset)

@@ -15,7 +15,7 @@ from __future__ import annotations
 from bisect import bisect_left, insort
 from typing import Final
 
-from exchange.accounts import Trader
+from exchange.accounts import Trader, make_client_key
 
 BUY: Final = 0
 SELL: Final = 1
@@ -27,6 +27,7 @@ class Order:
     __slots__ = (
         "account",
         "client_id",
+        "client_key",
         "grant",
         "held",
         "id",
@@ -68,6 +69,10 @@ class Order:
         self.tif: int = tif
         self.stp: int = stp
         self.client_id: int = client_id
+        self.client_key: int = 0
+        """Key of the client id among its account's, 0 for none."""
+        if client_id:
+            self.client_key = make_client_key(trader.sub, trader.market, client_id)
         self.grant: int = grant
         """Number of the session key that placed it, 0 for the wallet."""
         self.level: Level | None = None

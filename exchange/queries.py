@@ -137,22 +137,25 @@ def get_keys(state: State, owner: bytes) -> list[KeyView]:
     account = state.by_address.get(owner)
     if account is None:
         return []
-    found = []
-    for address in state.keys_by_number:
-        key = state.keys[address]
-        if key.account == account.number:
-            found.append(
-                KeyView(
-                    address,
-                    key.expiry_ms,
-                    key.actions,
-                    key.markets,
-                    key.notional_cap,
-                    key.cancel_on_revoke,
-                    key.revoked,
-                )
-            )
-    return found
+    return [_view_key(state, address) for address in account.granted]
+
+
+def _view_key(state: State, address: bytes) -> KeyView:
+    key = state.keys[address]
+    return KeyView(
+        address,
+        key.expiry_ms,
+        key.actions,
+        key.markets,
+        key.notional_cap,
+        key.cancel_on_revoke,
+        key.revoked,
+    )
+
+
+def has_waiting_batches(state: State) -> bool:
+    """Tell whether some market waits for openings: blocks must go on so that windows close."""
+    return any(market.batches for market in state.markets)
 
 
 def get_commits(state: State, owner: bytes) -> list[CommitView]:

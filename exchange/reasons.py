@@ -31,6 +31,9 @@ class Reason(IntEnum):
     REVOKED = 6
     """In order events: cancelled with the session key that placed it."""
 
+    COUNTED = 7
+    """A validator's attestation counts; it is applied when enough others say the same."""
+
     MALFORMED = 16
     WRONG_DOMAIN = 17
     BAD_SIGNATURE = 18

@@ -150,6 +150,7 @@ def _load_rest(state: State, rest: RestRecord) -> None:
             key.cancel_on_revoke,
         )
         state.keys[key.key].revoked = key.revoked
+        state.accounts[key.account].granted.append(key.key)
     for signer, window in rest.nonces:
         state.nonces[signer] = list(window)
     for account_number, count, time_ms in rest.forfeits:
@@ -201,7 +202,7 @@ def _load_order(state: State, market: Market, record: OrderRecord) -> Order:
 
 
 def _load_ticket(record: TicketRecord) -> Ticket:
-    return Ticket(Receipt(record.action_id, -1, [], []), EARLIER, record.op)
+    return Receipt(record.action_id, -1, [], []), EARLIER, record.op
 
 
 def _load_batch(state: State, market: Market, record: BatchRecord) -> Batch:

@@ -15,7 +15,7 @@ from functools import partial
 from exchange import limits
 from exchange.accounts import Balance
 from exchange.admission import Context, check_market, get_current_batch, open_trader
-from exchange.batch import SHOWN, VOID, WAITING, Batch, Commitment, Ticket
+from exchange.batch import SHOWN, VOID, WAITING, Batch, Commitment
 from exchange.commits import (
     NO_TIER,
     compute_commit_hash,
@@ -89,7 +89,7 @@ def admit_commit(context: Context, op: Commit, index: int) -> int:
         trader,
         op.commit_hash,
         context.action.nonce_ms,
-        Ticket(context.receipt, state.height, index),
+        (context.receipt, state.height, index),
     )
     commitment.quote_tier = quote_tier
     commitment.base_tier = base_tier
@@ -144,7 +144,7 @@ def admit_open(context: Context, op: Open, index: int) -> int:
         commitment.salt = op.salt
         commitment.grant = context.grant
         commitment.first_order = state.next_order
-        commitment.open_ticket = Ticket(context.receipt, state.height, index)
+        commitment.open_ticket = (context.receipt, state.height, index)
         context.receipt.orders[index] = state.next_order
         state.next_order += len(op.orders)
         reason = PENDING

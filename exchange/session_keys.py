@@ -36,6 +36,7 @@ def process_grant(context: Context, op: Grant) -> int:
     if any(market >= len(state.markets) for market in op.markets):
         return BAD_GRANT
     state.keys_by_number.append(op.key)
+    context.account.granted.append(op.key)
     state.keys[op.key] = SessionKey(
         len(state.keys_by_number),
         context.account.number,

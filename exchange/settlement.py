@@ -14,7 +14,7 @@ Deviations: none.
 
 from __future__ import annotations
 
-from exchange.accounts import Balance, make_client_key
+from exchange.accounts import Balance
 from exchange.limits import BPS
 from exchange.market import Market
 from exchange.order_book import Order
@@ -139,8 +139,8 @@ def enlist(market: Market, order: Order) -> None:
     trader = order.trader
     market.book.orders[order.id] = order
     trader.orders[order.id] = order
-    if order.client_id:
-        trader.account.clients[make_client_key(trader.sub, market.id, order.client_id)] = order
+    if order.client_key:
+        trader.account.clients[order.client_key] = order
 
 
 def delist(market: Market, order: Order) -> None:
@@ -148,5 +148,5 @@ def delist(market: Market, order: Order) -> None:
     trader = order.trader
     del market.book.orders[order.id]
     del trader.orders[order.id]
-    if order.client_id:
-        del trader.account.clients[make_client_key(trader.sub, market.id, order.client_id)]
+    if order.client_key:
+        del trader.account.clients[order.client_key]

@@ -214,7 +214,7 @@ def _dump_cancel(request: CancelRequest) -> CancelRecord:
 def _dump_entry(entry: Entry) -> WaitingRecord:
     order = entry.order
     if not entry.replaces:
-        return WaitingRecord(entry.ticket.op, _dump_order(order), None)
+        return WaitingRecord(entry.ticket[2], _dump_order(order), None)
     replace = ReplaceRecord(
         order.id,
         order.account,
@@ -225,7 +225,7 @@ def _dump_entry(entry: Entry) -> WaitingRecord:
         entry.filled,
         _encode_atoms(entry.extra),
     )
-    return WaitingRecord(entry.ticket.op, None, replace)
+    return WaitingRecord(entry.ticket[2], None, replace)
 
 
 def _dump_commit(commit: Commitment) -> CommitRecord:
@@ -250,4 +250,4 @@ def _dump_commit(commit: Commitment) -> CommitRecord:
 
 
 def _dump_ticket(ticket: Ticket) -> TicketRecord:
-    return TicketRecord(ticket.receipt.action_id, ticket.op)
+    return TicketRecord(ticket[0].action_id, ticket[2])

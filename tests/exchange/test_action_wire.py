@@ -86,6 +86,7 @@ def test_trading_action_round_trips_and_its_id_is_its_digest() -> None:
     assert decode_action(encode_action(action)) == action
     signed = sign(action, KEY)
     one, two = verify(signed, DOMAIN), verify(encode_signed(signed), DOMAIN)
+    assert verify((signed.payload, signed.signature), DOMAIN).id == one.id
     assert one.error == two.error == 0
     assert one.id == two.id
     assert one.ops == ops
@@ -186,6 +187,9 @@ def test_counts_and_sizes_are_bounded() -> None:
     too_many = encode_action(make(*[PLACE] * 65))
     assert verify(SignedAction(too_many, bytes(65)), DOMAIN).error == Reason.MALFORMED
     assert verify(SignedAction(encode_action(make()), bytes(65)), DOMAIN).error == Reason.MALFORMED
+    huge = bytes(limits.PAYLOAD_BYTES_MAX + 1)
+    assert verify((huge, bytes(65)), DOMAIN).error == Reason.MALFORMED
+    assert verify((encode_action(make(PLACE)), b"short"), DOMAIN).error == Reason.BAD_SIGNATURE
     with pytest.raises(LimitExceeded):
         decode_action(bytes(limits.PAYLOAD_BYTES_MAX + 1))
     with pytest.raises(LimitExceeded):

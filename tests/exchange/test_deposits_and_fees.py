@@ -55,10 +55,10 @@ def test_deposit_is_credited_once_at_more_than_two_thirds() -> None:
     world = World()
     op = window(deposit(0), deposit(1, amount=7))
     outcome = world.block(*attest(world, op, 0, 1))
-    assert statuses(outcome) == [[Reason.PENDING], [Reason.PENDING]]
+    assert statuses(outcome) == [[Reason.COUNTED], [Reason.COUNTED]]
     assert outcome.deposits == ()
     outcome = world.block(*attest(world, op, 1, 2, 3))
-    assert statuses(outcome) == [[Reason.PENDING], [Reason.OK], [Reason.ATTESTED_ALREADY]]
+    assert statuses(outcome) == [[Reason.COUNTED], [Reason.OK], [Reason.ATTESTED_ALREADY]]
     assert world.balance("a", QUOTE) == (507, 0)
     assert [d.id for d in outcome.deposits] == [0, 1]
     assert world.state.deposited[QUOTE] == 507
@@ -124,7 +124,11 @@ def test_several_windows_fit_one_action() -> None:
     actions = [world.act(v, first, second) for v in world.validators[:3]]
     outcome = world.block(*actions)
     not_next = Reason.ATTESTATION_NOT_NEXT
-    assert statuses(outcome) == [[1, not_next], [1, not_next], [Reason.OK, 1]]
+    assert statuses(outcome) == [
+        [Reason.COUNTED, not_next],
+        [Reason.COUNTED, not_next],
+        [Reason.OK, Reason.COUNTED],
+    ]
 
 
 def test_unknown_token_advances_the_count_and_credits_nothing() -> None:
@@ -138,7 +142,7 @@ def test_unknown_token_advances_the_count_and_credits_nothing() -> None:
 def test_attestation_nonce_is_used_once() -> None:
     world = World()
     [action] = attest(world, window(deposit(0)), 0)
-    assert statuses(world.block(action, action)) == [[Reason.PENDING], [Reason.NONCE_USED]]
+    assert statuses(world.block(action, action)) == [[Reason.COUNTED], [Reason.NONCE_USED]]
 
 
 # Fees.

@@ -243,10 +243,12 @@ def test_transfer_opens_accounts_and_refuses_nonsense(world: World) -> None:
         world.act("a", Transfer(QUOTE, encode_amount(500), to, 3)),
         world.act("a", Transfer(QUOTE, encode_amount(0), to, 0)),
         world.act("a", Transfer(QUOTE, encode_amount(5), me, 0)),
+        world.act("a", Transfer(QUOTE, encode_amount(5), bytes(20), 0)),
         world.act("a", Transfer(QUOTE, encode_amount(1 << 100), to, 0)),
     )
     assert statuses(outcome) == [
         [Reason.OK],
+        [Reason.BAD_TRANSFER],
         [Reason.BAD_TRANSFER],
         [Reason.BAD_TRANSFER],
         [Reason.INSUFFICIENT_FUNDS],

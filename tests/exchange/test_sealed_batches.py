@@ -29,6 +29,7 @@ from exchange.actions import (
 from exchange.commits import choose_tier, compute_needs
 from exchange.limits import BASE_TIERS
 from exchange.outcome import COMMITTED, FORFEITED, Outcome
+from exchange.queries import has_waiting_batches
 from exchange.reasons import Reason
 from primitives.keccak import keccak256
 from tests.exchange.world import BASE, QUOTE, World, make_genesis, make_key
@@ -144,6 +145,15 @@ def test_one_proposer_alone_cannot_close_the_window(world: World) -> None:
         assert not world.block(proposer=3, executed=2).resolutions  # not an opening block
     assert not world.block(proposer=3, seal=True).resolutions  # neither is a seal
     assert resolved(world.block(proposer=3)) == [Reason.NOT_OPENED]
+
+
+def test_a_single_validator_closes_the_window_alone(world: World) -> None:
+    world.committee = world.committee[:1]
+    world.block(Sealed(world, "taker", buy(1_000, 1)).commit)
+    assert has_waiting_batches(world.state)
+    outcomes = [world.block(proposer=0) for _ in range(25)]
+    assert [resolved(o) for o in outcomes if o.resolutions] == [[Reason.NOT_OPENED]]
+    assert not has_waiting_batches(world.state)
 
 
 def test_bond_quadruples_for_a_day_after_each_forfeit(world: World) -> None:

@@ -169,10 +169,16 @@ def list_keys(folder: Path) -> list[KeyInfo]:
 
 
 def find_key(folder: Path, prefix: str) -> KeyInfo:
-    """Return the one key whose address begins with these digits. Raises KeystoreError."""
+    """Return the one key whose address begins with these digits, or that has this role.
+
+    Raises KeystoreError when there is none or more than one.
+    """
     digits = prefix.lower().removeprefix("0x")
-    found = [info for info in list_keys(folder) if info.address.hex().startswith(digits)]
-    if len(found) == 1 and digits:
+    keys = list_keys(folder)
+    found = [info for info in keys if info.role == prefix] or [
+        info for info in keys if digits and info.address.hex().startswith(digits)
+    ]
+    if len(found) == 1:
         return found[0]
     count = "no key" if not found else f"{len(found)} keys"
     raise KeystoreError(

@@ -1,0 +1,102 @@
+"""Hold what all commands share: which data directory, which node, whether anybody can be asked.
+
+Rule: nothing is asked without a terminal or with `--yes`; heavy modules are imported where used.
+Spec: docs/reference/cli.md. Deviations: none.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from node.datadir import DataDir, default_root
+from primitives.errors import KeystoreError, NotRunning
+
+if TYPE_CHECKING:
+    from node.config import Loaded
+    from primitives.secp256k1 import PrivateKey
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Context:
+    """The options before the command."""
+
+    data_dir: Path | None
+    network: str
+    url: str | None
+    yes: bool
+
+    @property
+    def data(self) -> DataDir:
+        """The data directory meant, made or not."""
+        return DataDir((self.data_dir or default_root(self.network)).expanduser())
+
+    @property
+    def may_ask(self) -> bool:
+        """True when somebody sits at a terminal and wants to be asked."""
+        return not self.yes and sys.stdin.isatty()
+
+    def load_config(self, flags: dict[str, Any] | None = None) -> Loaded:
+        """Return the settings of the data directory. Raises ConfigError."""
+        from node.config import load_config
+
+        loaded = load_config(self.data.config_file, environ=os.environ, flags=flags)
+        for warning in loaded.warnings:
+            click.echo(f"warning: {warning}", err=True)
+        return loaded
+
+    def find_url(self) -> str:
+        """Return the URL of the node to talk to. Raises NotRunning."""
+        url = self.url or os.environ.get("OMNIBAZAAR_URL")
+        return url.rstrip("/") if url else self.data.find_daemon().url
+
+    def find_token(self) -> str:
+        """Return the operator's token. Raises NotRunning when it is not on this machine."""
+        if not self.data.token_file.is_file():
+            raise NotRunning(
+                f"there is no operator token in {self.data.run}",
+                fix="run this on the node's own machine, with its --data-dir",
+            )
+        return self.data.token()
+
+    def ask_password(self, file: Path | None, *, is_new: bool = False) -> str:
+        """Return a password from a file, systemd, the configuration or the terminal."""
+        from node.keystore import read_password
+
+        password = read_password(file)
+        if password is None and not is_new:
+            password = read_password(self._configured_password_file())
+        if password is not None:
+            return password
+        if not self.may_ask:
+            raise KeystoreError(
+                "a password is needed and there is no terminal to ask on",
+                code="KEY006",
+                fix="give --password-file FILE",
+            )
+        text = click.prompt("Password", hide_input=True, confirmation_prompt=is_new, err=True)
+        return str(text)
+
+    def load_key(self, prefix: str, password_file: Path | None) -> PrivateKey:
+        """Open a key by the first digits of its address, or by its role. Raises KeystoreError."""
+        from node.keystore import find_key, load_key
+
+        info = find_key(self.data.keys, prefix)
+        return load_key(info, self.ask_password(password_file))
+
+    def _configured_password_file(self) -> Path | None:
+        if not self.data.config_file.is_file():
+            return None
+        name = self.load_config().config.validator.password_file
+        file = self.data.root / name
+        return file if name and file.is_file() else None

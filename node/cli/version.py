@@ -1,0 +1,39 @@
+"""Show the version.
+
+Rule: one line for people, one document for scripts.
+Spec: docs/reference/cli.md. Deviations: none.
+"""
+
+from __future__ import annotations
+
+import platform
+
+import click
+
+from node.cli.context import json_option
+from node.cli.show import show_json
+from node.datadir import LAYOUT_VERSION
+from node.version import PROTOCOL, VERSION
+
+
+@click.command()
+@json_option
+def version(as_json: bool) -> None:
+    """Show version, protocol and Python.
+
+    \b
+    Example:
+      omnibazaar version --json
+    """
+    facts = {
+        "version": VERSION,
+        "protocol": PROTOCOL,
+        "layout": LAYOUT_VERSION,
+        "python": platform.python_version(),
+    }
+    if as_json:
+        show_json(facts)
+    else:
+        click.echo(
+            "omnibazaar " + "  ".join(f"{name} {value}" for name, value in facts.items())[8:]
+        )

@@ -7,6 +7,7 @@ Spec: docs/reference/devnet.md (Traders). Deviations: none.
 from __future__ import annotations
 
 import random
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from devnet.plan import MARKETS
@@ -44,7 +45,6 @@ class SyntheticFlow:
 
     def __init__(self, seed: int, trader: int) -> None:
         self._random = random.Random(f"{seed}/{trader}")
-        self._shared = random.Random(seed)
         self.middles = [market.reference_price for market in MARKETS]
 
     def next_quotes(self, market: int, last_price: int | None) -> list[Quote]:
@@ -75,6 +75,6 @@ class SyntheticFlow:
         """Return a pause with some scatter."""
         return mean_s * self._random.uniform(0.6, 1.4)
 
-    def choose_market(self) -> int:
-        """Return a market for the next taker."""
-        return self._random.randrange(len(MARKETS))
+    def choose_market(self, markets: Sequence[int]) -> int:
+        """Return one of the markets for the next sealed order."""
+        return self._random.choice(markets)

@@ -14,6 +14,8 @@ import argparse
 import logging
 import sys
 from collections import Counter
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -75,23 +77,37 @@ async def run_person(person: Person, seed: int, tally: Tally) -> None:
     flow = SyntheticFlow(seed, person.index)
     while True:
         try:
-            async with (
-                open_node(person.url) as node,
-                open_trader(node, Credentials.of_wallet(person.wallet)) as owner,
-            ):
-                await wait_credit(owner)
-                await ensure_grant(owner, person.session)
-                credentials = Credentials.of_session(person.wallet.address, person.session)
-                async with (
-                    open_trader(node, credentials) as trader,
-                    trio.open_nursery() as nursery,
-                ):
-                    for market in range(len(MARKETS)):
-                        nursery.start_soon(quote, trader, flow, market, tally)
-                    nursery.start_soon(take, trader, flow, tally)
+            async with open_session(person) as trader, trio.open_nursery() as nursery:
+                for market in made_markets(person.index):
+                    nursery.start_soon(quote, trader, flow, market, tally)
+                nursery.start_soon(take, trader, flow, taken_markets(person.index), tally)
         except* (ConnectionLost, ClientError) as group:
             log.info("trader %d: %s", person.index, group.exceptions[0])
             await trio.sleep(RECONNECT_S)
+
+
+def made_markets(trader: int) -> tuple[int, ...]:
+    """Return the markets a trader quotes in: every other one."""
+    return tuple(m for m in range(len(MARKETS)) if (m + trader) % 2 == 0)
+
+
+def taken_markets(trader: int) -> tuple[int, ...]:
+    """Return the markets a trader takes in: the ones it does not quote in."""
+    return tuple(m for m in range(len(MARKETS)) if (m + trader) % 2 == 1)
+
+
+@asynccontextmanager
+async def open_session(person: Person) -> AsyncIterator[Trader]:
+    """Wait for the deposits, grant the session key if need be, and trade with it."""
+    async with (
+        open_node(person.url) as node,
+        open_trader(node, Credentials.of_wallet(person.wallet)) as owner,
+    ):
+        await wait_credit(owner)
+        await ensure_grant(owner, person.session)
+    credentials = Credentials.of_session(person.wallet.address, person.session)
+    async with open_node(person.url) as node, open_trader(node, credentials) as trader:
+        yield trader
 
 
 async def wait_credit(owner: Trader) -> None:
@@ -120,11 +136,11 @@ async def quote(trader: Trader, flow: SyntheticFlow, market: int, tally: Tally) 
         await trio.sleep(flow.pause_s(QUOTE_S))
 
 
-async def take(trader: Trader, flow: SyntheticFlow, tally: Tally) -> None:
+async def take(trader: Trader, flow: SyntheticFlow, markets: Sequence[int], tally: Tally) -> None:
     """Send sealed orders, one after the other."""
     while True:
         await trio.sleep(flow.pause_s(TAKE_S))
-        market = flow.choose_market()
+        market = flow.choose_market(markets)
         last = (await trader.client.rest.markets())[market].last_price
         wish = flow.next_take(market, last)
         try:
@@ -253,18 +269,11 @@ async def run_replay(people: list[Person], record: Record, tally: Tally) -> None
 
 
 async def _hold_open(person: Person, traders: list[Trader], ready: trio.Event, wanted: int) -> None:
-    async with (
-        open_node(person.url) as node,
-        open_trader(node, Credentials.of_wallet(person.wallet)) as owner,
-    ):
-        await wait_credit(owner)
-        await ensure_grant(owner, person.session)
-        credentials = Credentials.of_session(person.wallet.address, person.session)
-        async with open_trader(node, credentials) as trader:
-            traders.append(trader)
-            if len(traders) == wanted:
-                ready.set()
-            await trio.sleep_forever()
+    async with open_session(person) as trader:
+        traders.append(trader)
+        if len(traders) == wanted:
+            ready.set()
+        await trio.sleep_forever()
 
 
 # Start

@@ -25,6 +25,7 @@ import trio
 from libp2p.custom_types import TProtocol
 from libp2p.peer.id import ID
 from libp2p.pubsub.gossipsub import GossipSub
+from libp2p.pubsub.pb import rpc_pb2
 from libp2p.pubsub.pubsub import Pubsub
 from libp2p.tools.anyio_service import background_trio_service
 
@@ -93,8 +94,36 @@ class SafePubsub(Pubsub):  # type: ignore[misc]
             max_subscriptions_per_rpc=GOSSIP_TOPICS_MAX,
         )
         self.counter = time.time_ns()  # from seconds, a restarted node would be taken for a replay
+        self._opening: set[ID] = set()
         self._admission = admission
         self._rate = RateLimit(per_s=GOSSIP_MESSAGES_PER_S, burst=GOSSIP_BURST)
+
+    async def _handle_new_peer(self, peer_id: ID) -> None:
+        """Open one stream to a peer, also when a dead one of an older connection is in the way."""
+        if peer_id in self._opening:
+            return
+        self._opening.add(peer_id)
+        try:
+            self._forget_dead(peer_id)
+            await super()._handle_new_peer(peer_id)
+        finally:
+            self._opening.discard(peer_id)
+
+    def heal(self) -> None:
+        """Replace streams that died while their peer came back over another connection."""
+        for peer_id in list(self.peers):
+            self._forget_dead(peer_id)
+
+    def _forget_dead(self, peer_id: ID) -> None:
+        stream = self.peers.get(peer_id)
+        if stream is None or not stream.muxed_conn.event_shutting_down.is_set():
+            return
+        topics = [topic for topic, peers in self.peer_topics.items() if peer_id in peers]
+        self._handle_dead_peer(peer_id)  # opens a new stream if the peer is connected
+        if self._peer_is_connected(peer_id):
+            for topic in topics:  # they may have come over the new connection already
+                option = rpc_pb2.RPC.SubOpts(subscribe=True, topicid=topic)
+                self.handle_subscription(peer_id, option)
 
     async def push_msg(self, msg_forwarder: ID, msg: Any) -> None:
         """Handle one message, ours or a peer's; never raise for a peer's."""
@@ -255,6 +284,7 @@ class Gossip:
             await trio.sleep(GOSSIP_HOUSEKEEPING_S)
             self._router.equivocation_detection.clear()
             self._router.recent_message_deliveries.clear()
+            self._pubsub.heal()
 
 
 def _size_queues() -> None:

@@ -152,8 +152,8 @@ GOSSIP_OUTBOX_RPCS_MAX: Final = 256
 GOSSIP_DEGREE: Final = 6
 """Mesh peers per topic."""
 
-GOSSIP_HOUSEKEEPING_S: Final = 5.0
-"""Period at which the unbounded memories of the router are emptied, seconds."""
+GOSSIP_HOUSEKEEPING_S: Final = 2.0
+"""Period at which the router's memories are emptied and dead streams replaced, seconds."""
 
 GOSSIP_MESSAGES_PER_S: Final = 200
 GOSSIP_BURST: Final = 1000

@@ -16,7 +16,7 @@ from primitives.keccak import keccak256
 WORD_BYTES = 32
 FIELDS = 16
 HEADER_BYTES = FIELDS * WORD_BYTES
-UINT64_LIMIT = 1 << 64
+UINT_LIMIT = 1 << 63  # so that every store and language holds it in a signed word
 ZERO_HASH = bytes(WORD_BYTES)
 
 
@@ -94,6 +94,6 @@ def _word(words: bytes, position: int) -> bytes:
 
 def _uint(words: bytes, position: int) -> int:
     value = int.from_bytes(_word(words, position), "big")
-    if value >= UINT64_LIMIT:
-        raise InvalidBlock(f"header field {position} does not fit 64 bits")
+    if value >= UINT_LIMIT:
+        raise InvalidBlock(f"header field {position} does not fit 63 bits")
     return value

@@ -32,9 +32,9 @@ class Timer(enum.Enum):
 def compute_timeout_ms(base_ms: int, view: int, final_view: int) -> int:
     """Return a time-out for `view` when `final_view` is the last final one known."""
     lost_views = max(0, view - final_view - 1 - BACKOFF_SLACK_VIEWS)
-    timeout_ms = base_ms
+    factor = BACKOFF_DENOMINATOR  # in thousandths, so that the shortest time-outs grow too
     for _ in range(lost_views):
-        if timeout_ms >= TIMEOUT_CAP_MS:
-            return max(TIMEOUT_CAP_MS, base_ms)
-        timeout_ms = timeout_ms * BACKOFF_NUMERATOR // BACKOFF_DENOMINATOR
-    return max(min(timeout_ms, TIMEOUT_CAP_MS), base_ms)
+        if base_ms * factor >= TIMEOUT_CAP_MS * BACKOFF_DENOMINATOR:
+            break
+        factor = factor * BACKOFF_NUMERATOR // BACKOFF_DENOMINATOR
+    return max(base_ms, min(base_ms * factor // BACKOFF_DENOMINATOR, TIMEOUT_CAP_MS))

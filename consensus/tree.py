@@ -7,7 +7,7 @@ Spec: docs/spec/consensus.md §8. Deviations: none.
 
 from __future__ import annotations
 
-from collections import deque
+from collections.abc import KeysView
 from dataclasses import dataclass
 
 from consensus.block import Block
@@ -27,23 +27,28 @@ class BlockTree:
     """Blocks by hash. Final blocks stay for FINAL_BLOCKS_KEPT heights."""
 
     def __init__(self) -> None:
-        self._blocks: dict[bytes, Block] = {}
-        self._final: deque[bytes] = deque()
+        self._open: dict[bytes, Block] = {}
+        self._final: dict[bytes, Block] = {}  # in the order of their heights
 
     def __len__(self) -> int:
-        return len(self._blocks)
+        return len(self._open) + len(self._final)
 
     def get(self, block_hash: bytes) -> Block | None:
         """Return a block in memory."""
-        return self._blocks.get(block_hash)
+        return self._open.get(block_hash) or self._final.get(block_hash)
+
+    def open_hashes(self) -> KeysView[bytes]:
+        """Return the hashes of the blocks that are not final."""
+        return self._open.keys()
 
     def newest(self, count: int) -> tuple[Block, ...]:
         """Return the blocks added last, oldest first."""
-        return tuple(self._blocks.values())[-count:]
+        return (*self._final.values(), *self._open.values())[-count:]
 
     def add(self, block: Block) -> None:
         """Keep a block whose body was checked."""
-        self._blocks.setdefault(block.hash, block)
+        if block.hash not in self._final:
+            self._open.setdefault(block.hash, block)
 
     def path(self, tip_hash: bytes, tip_height: int, block_hash: bytes) -> Path:
         """Walk from a block down to the final tip.
@@ -53,7 +58,7 @@ class BlockTree:
         walked: list[Block] = []
         wanted = block_hash
         while wanted != tip_hash:
-            block = self._blocks.get(wanted)
+            block = self.get(wanted)
             if block is None:
                 return Path(tuple(reversed(walked)), wanted)
             if block.height <= tip_height:
@@ -66,15 +71,10 @@ class BlockTree:
 
     def settle(self, final: tuple[Block, ...]) -> None:
         """Move blocks to the final ones and drop everything that they exclude."""
-        tip = final[-1]
         for block in final:
-            self._final.append(block.hash)
-        kept = set(self._final)
-        for block_hash in [
-            block_hash
-            for block_hash, block in self._blocks.items()
-            if block.view <= tip.view and block_hash not in kept
-        ]:
-            del self._blocks[block_hash]
-        while len(self._final) > FINAL_BLOCKS_KEPT:
-            self._blocks.pop(self._final.popleft(), None)
+            self._final[block.hash] = block
+        tip_view = final[-1].view
+        for block_hash in [key for key, block in self._open.items() if block.view <= tip_view]:
+            del self._open[block_hash]
+        for block_hash in list(self._final)[:-FINAL_BLOCKS_KEPT]:
+            del self._final[block_hash]

@@ -130,7 +130,7 @@ def forget_closed(core: Core, blocks: tuple[Block, ...]) -> None:
     for view in [view for view in core.asked_views if view < tip.view]:
         del core.asked_views[view]
     core.tree.settle(blocks)
-    core.journaled = {kept for kept in core.journaled if core.tree.get(kept) is not None}
+    core.journaled.intersection_update(core.tree.open_hashes())
     core.at(tip.view)
     epoch, floor_view = core.guard.floor
     if epoch < core.config.epoch or tip.view - floor_view >= GUARD_FLOOR_STEP_VIEWS:

@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Iterable
+import warnings
+from collections.abc import Callable, Iterable
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
@@ -33,6 +34,8 @@ class Kubo:
         """`address` is a multiaddr such as /ip4/127.0.0.1/tcp/5001. Raises ConfigError."""
         import ipfshttpclient
 
+        # ipfshttpclient passes what urllib3 2 ignores, and urllib3 says so at each connection.
+        warnings.filterwarnings("ignore", message="The 'strict' parameter", category=FutureWarning)
         self.address = address
         self._errors = ipfshttpclient.exceptions
         try:
@@ -54,13 +57,21 @@ class Kubo:
             raise TransientError(f"Kubo at {self.address} cannot be reached: {error}") from error
         except errors.ErrorResponse as error:
             raise TransientError(f"Kubo at {self.address} refused: {error}") from error
-        except errors.Error as error:
-            raise TransientError(f"Kubo at {self.address} gave no sense: {error}") from error
+        except (errors.Error, AssertionError, TypeError, ValueError, LookupError) as error:
+            # The client asserts on, and stumbles over, answers that Kubo does not give.
+            raise TransientError(f"Kubo at {self.address} makes no sense: {error!r}") from error
+
+    def _ask(self, question: Callable[[], Any]) -> dict[str, Any]:
+        """Return the JSON object that a call answers. Raises TransientError."""
+        with self._named():
+            answer = question().as_json()
+        if not isinstance(answer, dict):
+            raise TransientError(f"Kubo at {self.address} makes no sense: {type(answer).__name__}")
+        return answer
 
     def check(self) -> str:
         """Return Kubo's version. Raises TransientError, OperatorError when it is too old."""
-        with self._named():
-            answer = self._client.version()
+        answer = self._ask(self._client.version)
         text = str(answer.get("Version", ""))
         found = re.match(r"(\d+)\.(\d+)\.(\d+)", text)
         if found is None:
@@ -92,8 +103,7 @@ class Kubo:
         if codec is None:
             raise InvalidMessage(f"{cid} is of a codec that is not sent to Kubo")
         options = {"cid-codec": codec, "mhtype": "sha2-256", "allow-big-block": "true"}
-        with self._named():
-            answer = self._client.block.put(io.BytesIO(data), opts=options)
+        answer = self._ask(lambda: self._client.block.put(io.BytesIO(data), opts=options))
         if self._parse(answer.get("Key")) != cid:
             raise TransientError(f"Kubo at {self.address} stored {cid} under another name")
 
@@ -115,8 +125,7 @@ class Kubo:
 
     def pins(self) -> frozenset[Cid]:
         """Return the roots pinned recursively."""
-        with self._named():
-            answer = self._client.pin.ls(type="recursive")
+        answer = self._ask(lambda: self._client.pin.ls(type="recursive"))
         keys = answer.get("Keys") or {}
         return frozenset(cid for key in keys if (cid := self._parse(key)) is not None)
 

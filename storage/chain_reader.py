@@ -191,10 +191,8 @@ class ChainReader:
     def receipts_of(self, action_id: bytes) -> list[StoredReceipt]:
         """Return every record of an action, oldest first, at most a page."""
         rows = self._all(
-            "SELECT r.id, r.height, r.position, e.time_ms, r.statuses FROM receipts r"
-            " JOIN executed e ON e.height = r.height WHERE r.prefix = ? AND r.id = ?"
-            " ORDER BY r.height, r.position LIMIT ?",
-            int.from_bytes(action_id[:8], "big", signed=True),
+            f"{RECEIPTS} WHERE r.prefix = ? AND r.id = ? ORDER BY r.height, r.position LIMIT ?",
+            compute_prefix(action_id),
             action_id,
             limits.PAGE_ROWS_MAX,
         )

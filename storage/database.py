@@ -9,6 +9,7 @@ Deviations: none.
 from __future__ import annotations
 
 import contextlib
+import os
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -131,6 +132,26 @@ def open_reader(path: Path | str) -> Database:
         connection.execute("PRAGMA trusted_schema=OFF")
         connection.execute(f"PRAGMA cache_size={-limits.READ_CACHE_KIB}")
         return Database(connection, execute_plugins=False, recursive_triggers=False)
+
+
+def sync_database(path: str) -> None:
+    """Flush the log and the file to the disk itself. Raises TransientError.
+
+    The log goes first: a committed transaction is whole in the log or whole in the file.
+    """
+    for name in (f"{path}-wal", path):
+        try:
+            file = os.open(name, os.O_RDONLY)
+        except FileNotFoundError:
+            continue
+        except OSError as error:
+            raise TransientError(f"{name} cannot be synced: {error}") from error
+        try:
+            os.fsync(file)
+        except OSError as error:
+            raise TransientError(f"{name} cannot be synced: {error}") from error
+        finally:
+            os.close(file)
 
 
 def migrate(database: Database, migrations: Sequence[Migration], path: str) -> None:

@@ -185,6 +185,15 @@ def test_receipt_tells_the_newest_outcome_that_is_no_replay(store):
     assert [r.index for r in store.read.receipts(1)] == [0, 1, 2]
 
 
+def test_every_record_of_an_action_is_found_oldest_first(store):
+    action = digest("action", 1, 0)
+    later = ReceiptRecord(action_id=action, index=9, statuses=b"later")
+    store.write_executed(make_executed(1))
+    store.write_executed(make_executed(2, receipts=(later,)))
+    assert [r.statuses for r in store.read.receipts_of(action)] == [b"\0\1", b"later"]
+    assert store.read.receipts_of(b"?" * 32) == []
+
+
 def test_resolution_completes_a_pending_operation(store):
     action = digest("action", 1, 2)
     store.write_executed(make_executed(1))

@@ -219,13 +219,32 @@ def test_unknown_failure_is_worth_another_try():
     assert isinstance(name_failure(sqlite3.OperationalError("odd"), "x"), TransientError)
 
 
-def test_synced_heights_are_in_the_main_file(path, tmp_path):
+def test_sync_reaches_the_log_and_the_file_even_beside_a_reader(path, monkeypatch):
     store = ChainStore(path, NETWORK)
     store.write_final(make_final(1))
+    reader = ChainReader.open(path)
+    reader._database.conn.execute("BEGIN")
+    assert reader.latest_final_height() == 1
+    synced = []
+    fsync = os.fsync
+
+    def remember(file):
+        synced.append(os.readlink(f"/proc/self/fd/{file}"))
+        fsync(file)
+
+    monkeypatch.setattr(os, "fsync", remember)
     store.sync()
-    copy = tmp_path / "copy.sqlite"
-    copy.write_bytes(path.read_bytes())  # what is left if the log is lost
-    again = ChainStore(copy, NETWORK)
-    assert again.final_height == 1
-    again.close()
+    assert synced == [f"{path}-wal", str(path)]
+    reader.close()
+    store.close()
+
+
+def test_sync_that_fails_is_worth_another_try(path, monkeypatch):
+    def fail(file):
+        raise OSError(5, "Input/output error")
+
+    store = ChainStore(path, NETWORK)
+    monkeypatch.setattr(os, "fsync", fail)
+    with pytest.raises(TransientError, match="cannot be synced"):
+        store.sync()
     store.close()

@@ -125,25 +125,42 @@ class ActionBuilder:
         The commit holds the smallest tier that covers them with the taker fee. Raises ClientError
         for orders that cannot be sealed.
         """
+        commit, (opening,) = self.seal_many(market, [orders], deadline_ms=deadline_ms)
+        return SealedOrder(commit=commit, opening=opening, orders=orders)
+
+    def seal_many(
+        self, market: MarketTerms, groups: Sequence[tuple[Place, ...]], *, deadline_ms: int = 0
+    ) -> tuple[Signed, tuple[Open, ...]]:
+        """Make one action that commits to each group of orders by itself, and their openings.
+
+        Raises ClientError for orders that cannot be sealed.
+        """
+        key = self._credentials.signer
+        nonce_ms = self._next_nonce(key)
+        commits, openings = [], []
+        for orders in groups:
+            commit, opening = self._hide(market, orders, nonce_ms)
+            commits.append(commit)
+            openings.append(opening)
+        deadline = deadline_ms or nonce_ms + self._deadline_ms
+        return self._sign(key, nonce_ms, commits, False, deadline), tuple(openings)
+
+    def _hide(
+        self, market: MarketTerms, orders: tuple[Place, ...], nonce_ms: int
+    ) -> tuple[Commit, Open]:
         if not orders or any(order.market != market.id for order in orders):
             raise ClientError("a sealed order needs orders of its own market")
         if any(order.tif == POST_ONLY for order in orders):
             raise ClientError("a post-only order takes nothing and cannot be sealed")
         quote, base = compute_needs(orders, market.tick, market.lot, market.taker_bps)
         hold, tier = choose_tier(quote, base, market.tick, market.lot)
-        key = self._credentials.signer
-        nonce_ms = self._next_nonce(key)
         salt = secrets.token_bytes(SALT_BYTES)
         commit_hash = compute_commit_hash(
             self._domain, self.account, market.id, nonce_ms, orders, salt
         )
         commit = Commit(market=market.id, hold=hold, tier=tier, commit_hash=commit_hash)
-        deadline = deadline_ms or nonce_ms + self._deadline_ms
-        return SealedOrder(
-            commit=self._sign(key, nonce_ms, (commit,), False, deadline),
-            opening=Open(market=market.id, commit_hash=commit_hash, orders=orders, salt=salt),
-            orders=orders,
-        )
+        opening = Open(market=market.id, commit_hash=commit_hash, orders=orders, salt=salt)
+        return commit, opening
 
     def _next_nonce(self, key: PrivateKey) -> int:
         nonce_ms = max(self._clock(), self._last_nonce_ms.get(key.address, 0) + 1)

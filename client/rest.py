@@ -101,6 +101,10 @@ class RestClient:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Close all connections."""
         await self._http.aclose()
 
     # The node and its markets

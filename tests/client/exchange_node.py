@@ -26,6 +26,7 @@ from node.ledger_views import (
     make_trades,
 )
 from node.market_stats import MarketStats
+from node.order_count import OrderCount
 from node.receipts import PendingReceipts, make_receipt
 from primitives.secp256k1 import PrivateKey
 from tests.exchange.world import DOMAIN, NETWORK_ID, World, make_genesis, make_key
@@ -51,6 +52,7 @@ class ExchangeNode(FakeService):
         self._pending = PendingReceipts()
         self._stats = [MarketStats() for _ in range(markets)]
         self._all_trades: list[views.Trade] = []
+        self._orders = OrderCount()
 
     # Blocks
 
@@ -66,6 +68,12 @@ class ExchangeNode(FakeService):
         now = time.time_ns() // 1_000_000
         gap = max(1, now - self.world.time_ms)
         outcome = self.world.block(*actions, gap_ms=gap, executed=self.world.state.height)
+        accepted, rejected = self._orders.apply(
+            tuple(verify(action, DOMAIN) for action in actions), outcome
+        )
+        self.metrics_.orders_accepted.inc(accepted)
+        self.metrics_.orders_rejected.inc(rejected)
+        self.metrics_.fills.inc(len(outcome.fills))
         self._publish(outcome)
         return outcome
 
@@ -146,6 +154,10 @@ class ExchangeNode(FakeService):
     def orders(self, address: bytes) -> tuple[views.Order, ...]:
         return make_orders(self.world.state, address)
 
+    async def block(self, reference: int | bytes) -> views.BlockDetail | None:
+        assert isinstance(reference, int)
+        return self._detail(self._summary(reference, 0))
+
     async def action(self, action_id: bytes) -> views.ActionReceipt | None:
         await trio.lowlevel.checkpoint()
         return self.receipts.get(action_id)
@@ -156,6 +168,7 @@ class ExchangeNode(FakeService):
         results = []
         for payload, signature in envelopes:
             action = verify(SignedAction(payload, signature), DOMAIN)
+            self.metrics_.verified_signatures.inc()
             if action.error:
                 results.append(
                     views.SubmitResult(id=action.id, accepted=False, code="bad", error="refused")

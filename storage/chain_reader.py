@@ -9,7 +9,7 @@ Deviations: none.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 from sqlite_utils import Database
 
@@ -17,40 +17,35 @@ from storage import limits
 from storage.candle_rows import COLUMNS as CANDLE_COLUMNS
 from storage.candle_rows import decode_candle
 from storage.candles import Candle
+from storage.chain_rows import (
+    BLOCKS,
+    EXECUTED,
+    FILL_TABLES,
+    FILLS,
+    RECEIPTS,
+    SUMMARY,
+    WITHDRAWALS,
+    decode_block,
+    decode_checkpoint,
+    decode_executed,
+    decode_fill,
+    decode_receipt,
+    decode_summary,
+    decode_withdrawal,
+)
 from storage.database import failures_named, get_size_bytes, is_sound, open_reader
-from storage.integers import compute_prefix, decode_integer, decode_numbers
+from storage.integers import compute_prefix
 from storage.records import (
     BlockSummary,
     CheckpointRecord,
     Executed,
-    FillRecord,
     StoredAccountEvent,
     StoredBlock,
     StoredBundle,
     StoredFill,
     StoredReceipt,
     StoredWithdrawal,
-    WithdrawalRecord,
 )
-
-SUMMARY: Final = (
-    "b.height, b.view, b.epoch, b.hash, b.cid, b.time_ms, b.proposer, b.executed_height, b.signers,"
-    " b.actions, length(b.bundles) / 32, b.finality_ms, e.fills"
-)
-BLOCKS: Final = "blocks b LEFT JOIN executed e ON e.height = b.height"
-EXECUTED: Final = (
-    "height, time_ms, state_root, fees_root, roots, actions, fills, withdrawal_count, fee_totals"
-)
-RECEIPTS: Final = (
-    "SELECT r.id, r.height, r.position, e.time_ms, r.statuses, r.orders, r.is_replay"
-    " FROM receipts r JOIN executed e ON e.height = r.height"
-)
-FILLS: Final = (
-    "f.id, f.market, f.price, f.size, m.address, f.maker_sub, f.maker_order, f.maker_fee,"
-    " t.address, f.taker_sub, f.taker_order, f.taker_fee, f.taker_side, f.sealed, f.height,"
-    " f.time_ms, f.batch"
-)
-FILL_TABLES: Final = "fills f JOIN accounts m ON m.id = f.maker JOIN accounts t ON t.id = f.taker"
 
 
 class ChainReader:
@@ -305,9 +300,7 @@ class ChainReader:
     ) -> list[StoredWithdrawal]:
         """Return withdrawals upwards from index `first`; leaves are never pruned."""
         rows = self._all(
-            "SELECT w.id, a.address, w.chain_id, w.vault, w.token, w.amount, w.recipient, w.leaf,"
-            " w.height FROM withdrawals w JOIN accounts a ON a.id = w.account WHERE w.id >= ?"
-            " ORDER BY w.id LIMIT ?",
+            f"{WITHDRAWALS} WHERE w.id >= ? ORDER BY w.id LIMIT ?",
             first,
             bound(limit),
         )
@@ -318,9 +311,7 @@ class ChainReader:
     ) -> list[StoredWithdrawal]:
         """Return an account's withdrawals with an index below `before`, newest first."""
         rows = self._all(
-            "SELECT w.id, a.address, w.chain_id, w.vault, w.token, w.amount, w.recipient, w.leaf,"
-            " w.height FROM withdrawals w JOIN accounts a ON a.id = w.account WHERE a.address = ?"
-            " AND w.id < ? ORDER BY w.id DESC LIMIT ?",
+            f"{WITHDRAWALS} WHERE a.address = ? AND w.id < ? ORDER BY w.id DESC LIMIT ?",
             address,
             (1 << 62) if before is None else before,
             bound(limit),
@@ -359,107 +350,3 @@ class ChainReader:
 def bound(limit: int) -> int:
     """Return how many rows a page may have."""
     return max(0, min(limit, limits.PAGE_ROWS_MAX))
-
-
-def decode_executed(row: tuple[Any, ...]) -> Executed:
-    return Executed(
-        height=row[0],
-        time_ms=row[1],
-        state_root=row[2],
-        fees_root=row[3],
-        roots=row[4],
-        actions=row[5],
-        fills=row[6],
-        withdrawal_count=row[7],
-        fee_totals=decode_numbers(row[8]),
-    )
-
-
-def decode_summary(row: tuple[Any, ...]) -> BlockSummary:
-    return BlockSummary(
-        height=row[0],
-        view=row[1],
-        epoch=row[2],
-        block_hash=row[3],
-        cid=row[4],
-        time_ms=row[5],
-        proposer=row[6],
-        executed_height=row[7],
-        signers=row[8],
-        actions=row[9],
-        bundles=row[10],
-        finality_ms=row[11],
-        fills=row[12],
-    )
-
-
-def decode_block(row: tuple[Any, ...]) -> StoredBlock:
-    digests: bytes = row[16]
-    return StoredBlock(
-        summary=decode_summary(row),
-        encoded=row[13],
-        node=row[14],
-        certificate=row[15],
-        bundles=tuple(digests[i : i + 32] for i in range(0, len(digests), 32)),
-    )
-
-
-def decode_receipt(row: tuple[Any, ...]) -> StoredReceipt:
-    return StoredReceipt(
-        action_id=row[0],
-        height=row[1],
-        index=row[2],
-        time_ms=row[3],
-        statuses=row[4],
-        orders=decode_numbers(row[5]) or (0,) * len(row[4]),
-        is_replay=bool(row[6]),
-    )
-
-
-def decode_fill(row: tuple[Any, ...]) -> StoredFill:
-    fill = FillRecord(
-        market=row[1],
-        price=row[2],
-        size=row[3],
-        maker=row[4],
-        maker_sub=row[5],
-        maker_order=decode_integer(row[6]),
-        maker_fee=decode_integer(row[7]),
-        taker=row[8],
-        taker_sub=row[9],
-        taker_order=decode_integer(row[10]),
-        taker_fee=decode_integer(row[11]),
-        taker_side=row[12],
-        sealed=bool(row[13]),
-        batch=row[16],
-    )
-    return StoredFill(id=row[0], fill=fill, height=row[14], time_ms=row[15])
-
-
-def decode_withdrawal(row: tuple[Any, ...]) -> StoredWithdrawal:
-    withdrawal = WithdrawalRecord(
-        index=row[0],
-        account=row[1],
-        chain_id=decode_integer(row[2]),
-        vault=row[3],
-        token=row[4],
-        amount=decode_integer(row[5]),
-        to=row[6],
-        leaf=row[7],
-    )
-    return StoredWithdrawal(withdrawal=withdrawal, height=row[8])
-
-
-def decode_checkpoint(row: tuple[Any, ...]) -> CheckpointRecord:
-    numbers = decode_numbers(row[8])
-    return CheckpointRecord(
-        height=row[0],
-        executed_height=row[1],
-        state_root=row[2],
-        fees_root=row[3],
-        cid=row[4],
-        status=row[5],
-        tx_hash=row[6],
-        time_ms=row[7],
-        fees=tuple(zip(numbers[::2], numbers[1::2], strict=True)),
-    )

@@ -135,11 +135,11 @@ def open_reader(path: Path | str) -> Database:
 
 
 def sync_database(path: str) -> None:
-    """Flush the log and the file to the disk itself. Raises TransientError.
+    """Flush the log, the file and their names to the disk itself. Raises TransientError.
 
     The log goes first: a committed transaction is whole in the log or whole in the file.
     """
-    for name in (f"{path}-wal", path):
+    for name in (f"{path}-wal", path, str(Path(path).absolute().parent)):
         try:
             file = os.open(name, os.O_RDONLY)
         except FileNotFoundError:

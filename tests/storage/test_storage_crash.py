@@ -234,7 +234,7 @@ def test_sync_reaches_the_log_and_the_file_even_beside_a_reader(path, monkeypatc
 
     monkeypatch.setattr(os, "fsync", remember)
     store.sync()
-    assert synced == [f"{path}-wal", str(path)]
+    assert synced == [f"{path}-wal", str(path), str(path.parent)]
     reader.close()
     store.close()
 

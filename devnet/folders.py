@@ -145,6 +145,7 @@ listen = "127.0.0.1:{validator.api_port}"
 
 [evm]
 rpc_urls = ["{rpc}"]
+poll_ms = 500
 """
 
 

@@ -36,9 +36,9 @@ XOM_SUPPLY = 10**9 * 10**18
 SERVICES = 7  # trading, chat, storage
 
 TIMERS = Timers(
-    gap_ms=100, leader_ms=600, view_ms=900, retry_ms=600, standstill_ms=2_000, fetch_ms=200
+    gap_ms=100, leader_ms=1_000, view_ms=1_500, retry_ms=1_000, standstill_ms=2_000, fetch_ms=200
 )
-CHECKPOINT_INTERVAL = 32  # heights; an idle devnet makes about three blocks a second
+CHECKPOINT_INTERVAL = 24  # heights; an idle devnet makes two blocks a second
 
 TOKENS = (
     TokenPlan(symbol="USDX", name="Devnet dollar", decimals=6),

@@ -22,7 +22,7 @@ from node.clock import NodeClock
 from node.inclusion import InclusionWatch
 from node.limits import (
     BUNDLE_LOG_SEGMENT_BYTES,
-    FETCH_RETRY_MS,
+    FETCH_LOOK_S,
     PEER_FRAMES_MAX,
 )
 from node.mempool import Mempool
@@ -74,7 +74,8 @@ class BundleExchange:
         self._requests, self._to_serve = trio.open_memory_channel[tuple[int, bytes]](
             PEER_FRAMES_MAX
         )
-        self._full = trio.Event()
+        self._waiting = trio.Event()  # something is in the mempool
+        self._full = trio.Event()  # a whole bundle is
         wire.on(FrameKind.BUNDLE, self._on_bundle)
         wire.on(FrameKind.BUNDLE_ANSWER, self._on_answer)
         wire.on(FrameKind.GET_BUNDLES, self._on_get_bundles)
@@ -85,6 +86,7 @@ class BundleExchange:
     def submit(self, action_id: bytes, action: SignedAction) -> bool:
         """Queue an action whose signature was checked; False when the mempool is full."""
         accepted = self.mempool.add(action_id, action)
+        self._waiting.set()
         if self.mempool.is_worth_sending:
             self._full.set()
         return accepted
@@ -92,9 +94,10 @@ class BundleExchange:
     async def run_flush(self) -> None:
         """Send what clients brought, every few milliseconds."""
         while True:
+            await self._waiting.wait()
             with trio.move_on_after(self._bundle_s):
                 await self._full.wait()
-            self._full = trio.Event()
+            self._waiting, self._full = trio.Event(), trio.Event()
             while (taken := self.mempool.take_bundle()) is not None:
                 await self._publish(taken[0])
 
@@ -154,6 +157,9 @@ class BundleExchange:
     async def run_fetch(self) -> None:
         """Ask for what is missing."""
         while True:
+            await trio.sleep(FETCH_LOOK_S)
+            if self.wanted.is_idle and self.wanted_actions.is_idle:
+                continue
             now_ms = self._clock.now_ms()
             peers = [i for i in self._wire.connected() if i in self._others]
             for kind, fetch in (
@@ -163,7 +169,6 @@ class BundleExchange:
                 for request in fetch.due(peers, now_ms):
                     body = encode_names(request.names)
                     self._wire.send(request.peer, encode_frame(kind, body), bulk=False)
-            await trio.sleep(FETCH_RETRY_MS / 6_000)
 
     def _on_get_bundles(self, sender: int, body: bytes) -> None:
         for digest in decode_names(body):

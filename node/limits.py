@@ -37,6 +37,7 @@ SNAPSHOTS_KEPT: Final = 3  # newest state snapshots on disk
 PEER_FRAMES_MAX: Final = 4_096  # frames of all peers waiting for the consensus loop
 FETCH_BUNDLES_MAX: Final = 64  # bundles asked for in one request
 FETCH_RETRY_MS: Final = 300  # pause before the same bundle is asked of another peer
+FETCH_LOOK_S: Final = 0.1  # seconds between two looks at what is missing
 FETCH_OPEN_MAX: Final = 1_024  # bundles being fetched at the same time
 
 JOURNAL_SEGMENT_BYTES: Final = 32 << 20  # a journal segment is rolled over beyond this

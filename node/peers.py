@@ -19,7 +19,7 @@ from primitives.errors import PeerError
 
 log = logging.getLogger("omnibazaar.peers")
 
-WATCH_S = 0.2  # between two looks at who is connected
+WATCH_S = 0.5  # between two looks at who is connected
 
 Handler = Callable[[int, bytes], None]
 """(committee index of the sender, body of the frame); must not wait."""

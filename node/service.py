@@ -405,7 +405,7 @@ class Service:
                 views.VaultView(
                     chain_id=m.chain.chain_id,
                     vault=m.chain.vault_bytes,
-                    block=m.status.evm_block if m.status else 0,
+                    block=m.head,
                     deposits=state.vaults[(m.chain.chain_id, m.chain.vault_bytes)].credited,
                     online=m.is_online,
                 )

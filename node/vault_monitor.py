@@ -48,6 +48,7 @@ class VaultMonitor:
         default_factory=lambda: deque(maxlen=SETTLED_KEPT_MAX)
     )
     is_online: bool = False
+    head: int = 0  # newest EVM block
     _seen_block: int = -1
 
     async def run(self) -> None:
@@ -65,6 +66,7 @@ class VaultMonitor:
     async def _look(self) -> None:
         head, _ = await self._call(self.client.head)
         confirmed = head - self.chain.confirmations + 1
+        has_news = False
         while self._seen_block < confirmed:
             first = self._seen_block + 1
             last = min(confirmed, first + EVM_SCAN_BLOCKS_MAX - 1)
@@ -78,7 +80,10 @@ class VaultMonitor:
                 fees.development += split.development
             self.accepted.extend(accepted)
             self._seen_block = last
-        self.status = await self._call(self.client.status)
+            has_news = has_news or bool(accepted)
+        self.head = head
+        if has_news or self.status is None:
+            self.status = await self._call(self.client.status)
 
     async def _call(self, function: Callable[..., T], *arguments: object) -> T:
         return await trio.to_thread.run_sync(

@@ -1,11 +1,11 @@
 """Clear a sealed batch at one uniform price, together with the resting book.
 
 Rule: whoever trades, trades at the one price. Priority by limit; at equal limits resting orders by
-time, then sealed ones pro rata, odd lots by rank. Fill-or-kill orders that would not fill and
-meetings of one account with itself are taken out, and the price is sought anew.
+time, then sealed ones pro rata, odd lots by rank. Fill-or-kill orders that would not fill end, and
+what an account would trade with itself is taken off both sides; then the price is sought anew.
 
 Spec: docs/spec/exchange.md#uniform-price
-Deviations: none.
+Deviations: self-trades of sealed orders are always decremented (ADR 0024).
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from itertools import groupby
 from typing import Final
 
+from exchange.accounts import Account
 from exchange.batch import Ticket
 from exchange.limits import AUCTION_ROUNDS_MAX
 from exchange.market import Market
@@ -24,13 +25,8 @@ from exchange.reasons import Reason
 from exchange.settlement import delist, settle, shrink_hold
 from exchange.uniform_price import collect_levels, find_price, share_pro_rata
 
-BUY: Final = 0
-SELL: Final = 1
 GTC: Final = 0
 FOK: Final = 2
-STP_NEWEST: Final = 0
-STP_OLDEST: Final = 1
-STP_BOTH: Final = 2
 
 OK = int(Reason.OK)
 FILLED = int(Reason.FILLED)
@@ -75,12 +71,12 @@ def clear_uniform(market: Market, sealed: Sequence[SealedOrder], height: int) ->
     price, buys, sells = _hold_auction(market, sealed)
     for _ in range(AUCTION_ROUNDS_MAX):
         if not (
-            _drop_unfillable(market, sealed, buys, sells) or _drop_self_trades(market, buys, sells)
+            _drop_unfillable(market, sealed, buys, sells) or _net_self_trades(market, buys, sells)
         ):
             break
         price, buys, sells = _hold_auction(market, sealed)
     else:
-        _drop_all_doubtful(market, sealed)
+        _settle_doubts(market, sealed)
         price, buys, sells = _hold_auction(market, sealed)
     traded = {part.sealed.place for part in (*buys, *sells) if part.sealed is not None}
     _trade(market, buys, sells, price, height)
@@ -175,60 +171,37 @@ def _drop_unfillable(
     return dropped
 
 
-def _drop_self_trades(market: Market, buys: list[Part], sells: list[Part]) -> bool:
-    """Apply self-trade prevention once to each account that would trade with itself."""
-    buyers = {part.order.account for part in buys}
-    both: dict[int, list[Part]] = {
-        part.order.account: [] for part in sells if part.order.account in buyers
-    }
-    for part in (*buys, *sells):
-        if part.order.account in both:
-            both[part.order.account].append(part)
-    dropped = False
-    for parts in both.values():
-        newest = max(
-            (part for part in parts if part.sealed is not None),
-            key=lambda part: -1 if part.sealed is None else part.sealed.place,
+def _net_self_trades(market: Market, buys: list[Part], sells: list[Part]) -> bool:
+    """Take off both sides what each account would trade with itself, the last in priority first."""
+    bought: dict[int, list[Part]] = {}
+    sold: dict[int, list[Part]] = {}
+    for found, parts in ((bought, buys), (sold, sells)):
+        for part in reversed(parts):
+            found.setdefault(part.order.account, []).append(part)
+    both = sorted(account for account in bought if account in sold)
+    for account in both:
+        size = min(
+            sum(part.size for part in bought[account]), sum(part.size for part in sold[account])
         )
-        others = [part for part in parts if part.order.side != newest.order.side]
-        _prevent(market, newest, others)
-        dropped = True
-    return dropped
+        _cut_parts(market, bought[account], size)
+        _cut_parts(market, sold[account], size)
+    return bool(both)
 
 
-def _prevent(market: Market, newest: Part, others: list[Part]) -> None:
-    """Apply the newest order's self-trade mode against its account's orders on the other side."""
-    item = newest.sealed
-    assert item is not None
-    mode = item.order.stp
-    if mode in (STP_OLDEST, STP_BOTH):
-        for part in others:
-            _end(market, part)
-    if mode in (STP_NEWEST, STP_BOTH):
-        _drop(market, item, SELF_TRADE)
-    if mode > STP_BOTH:
-        for part in others:
-            _decrement(market, item, part)
+def _cut_parts(market: Market, parts: list[Part], size: int) -> None:
+    for part in parts:
+        if size == 0:
+            return
+        cut = min(size, part.size)
+        _cut(market, part.order, part.sealed, cut)
+        size -= cut
 
 
-def _decrement(market: Market, item: SealedOrder, part: Part) -> None:
-    """Take the smaller size off both; a fill-or-kill cannot shrink, so it ends."""
-    order = item.order
-    size = min(order.size, part.order.size)
-    if size == 0:
-        return
-    if order.tif == FOK:
-        _drop(market, item, SELF_TRADE)
-        return
-    if size == part.order.size or part.order.tif == FOK:
-        _end(market, part)
-    elif part.sealed is None:
-        reduce_order(market, part.order, size)
-    else:
-        part.order.size -= size
-        part.order.total -= size
-        shrink_hold(market, part.order)
-    if size == order.size:
+def _cut(market: Market, order: Order, item: SealedOrder | None, size: int) -> None:
+    """Take lots off an order because of a self-trade; a fill-or-kill cannot shrink, so it ends."""
+    if item is None:
+        reduce_order(market, order, size)
+    elif size == order.size or order.tif == FOK:
         _drop(market, item, SELF_TRADE)
     else:
         order.size -= size
@@ -236,46 +209,43 @@ def _decrement(market: Market, item: SealedOrder, part: Part) -> None:
         shrink_hold(market, order)
 
 
-def _end(market: Market, part: Part) -> None:
-    if part.sealed is not None:
-        _drop(market, part.sealed, SELF_TRADE)
-    elif part.order.size:
-        end_order(market, part.order, SELF_TRADE)
-
-
 def _drop(market: Market, item: SealedOrder, reason: int) -> None:
-    if item.order.size:
-        end_order(market, item.order, reason)
-        item.status = reason
+    end_order(market, item.order, reason)
+    item.status = reason
 
 
-def _drop_all_doubtful(market: Market, sealed: Sequence[SealedOrder]) -> None:
-    """End what could still keep the auction from settling: fill-or-kill orders and own
-    crossings.
-    """
-    for item in sealed:
-        if item.order.size and item.order.tif == FOK:
-            _drop(market, item, FOK_UNFILLABLE)
-    best: dict[tuple[int, int], int] = {}
-    for item in sealed:
-        if item.order.size:
-            for trader in item.order.trader.account.get_market_traders(market.id):
-                for order in trader.orders.values():
-                    _keep_best(best, order)
+def _settle_doubts(market: Market, sealed: Sequence[SealedOrder]) -> None:
+    """Remove what could keep the auction from settling: fill-or-kills and all own crossings."""
+    items: dict[int, SealedOrder] = {}
+    accounts: dict[int, Account] = {}
     for item in sealed:
         order = item.order
-        if order.size == 0:
-            continue
-        other = best.get((order.account, 1 - order.side))
-        if other is not None and other + _get_key(item) >= 0:
-            _drop(market, item, SELF_TRADE)
+        if order.size and order.tif == FOK:
+            _drop(market, item, FOK_UNFILLABLE)
+        elif order.size:
+            items[order.id] = item
+            accounts[order.account] = order.trader.account
+    for number in sorted(accounts):
+        own = [
+            order
+            for trader in accounts[number].get_market_traders(market.id)
+            for order in trader.orders.values()
+            if order.level is not None or order.id in items
+        ]
+        _net_account(market, own, items)
 
 
-def _keep_best(best: dict[tuple[int, int], int], order: Order) -> None:
-    key = -order.price if order.side else order.price
-    at = (order.account, order.side)
-    if at not in best or key > best[at]:
-        best[at] = key
+def _net_account(market: Market, own: list[Order], items: dict[int, SealedOrder]) -> None:
+    """Take off an account's crossing orders what they would trade with each other."""
+    bids = sorted((o for o in own if not o.side), key=lambda o: (o.price, -o.id))
+    asks = sorted((o for o in own if o.side), key=lambda o: (-o.price, -o.id))
+    while bids and asks and bids[-1].price >= asks[-1].price:
+        size = min(bids[-1].size, asks[-1].size)
+        for queue in (bids, asks):
+            order = queue[-1]
+            _cut(market, order, items.get(order.id), size)
+            if order.size == 0:
+                queue.pop()
 
 
 def _trade(market: Market, buys: list[Part], sells: list[Part], price: int, height: int) -> None:

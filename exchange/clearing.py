@@ -28,6 +28,7 @@ from exchange.state import INSURANCE, State
 from primitives.keccak import keccak256
 
 ALL_ORDERS = -1
+STP_DECREMENT = 3
 OK = int(Reason.OK)
 CANCELLED = int(Reason.CANCELLED)
 UNKNOWN_ORDER = int(Reason.UNKNOWN_ORDER)
@@ -193,7 +194,7 @@ def _list_orders(
             place.price,
             place.size,
             place.tif,
-            place.stp,
+            STP_DECREMENT,  # any other mode would be a way out of the commit (ADR 0024)
             client_id,
             commitment.grant,
         )

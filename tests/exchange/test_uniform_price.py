@@ -133,26 +133,48 @@ def test_fill_or_kill_is_whole_or_nothing() -> None:
     assert Reason.FOK_UNFILLABLE in [s for r in outcome.receipts for s in r.statuses]
 
 
-@pytest.mark.parametrize(
-    ("stp", "own_left", "fills", "status"),
-    [
-        (0, 5, 0, Reason.SELF_TRADE),
-        (1, 0, 2, Reason.PARTLY_FILLED),
-        (2, 0, 0, Reason.SELF_TRADE),
-        (3, 0, 1, Reason.FILLED),
-    ],
-)
-def test_self_trade_is_prevented_by_the_newest_orders_mode(
-    stp: int, own_left: int, fills: int, status: Reason
-) -> None:
+@pytest.mark.parametrize("stp", range(4))
+def test_sealed_self_trades_take_the_same_lots_off_both_sides(stp: int) -> None:
     world = fresh("a", "b")
     world.block(world.quick("a", Place(0, SELL, 1_000, 5)))
-    orders = [("a", Place(0, BUY, 1_000, 6 if stp == 3 else 7, IOC, stp))]
-    outcome = trade(world, orders, [Place(0, SELL, 1_000, 2)])
-    assert sum(f.size for f in outcome.fills) == fills
-    assert outcome.receipts[0].statuses == [status]
-    own = get_open_orders(world.state, world.addresses["a"])
-    assert sum(o.size for o in own) == own_left
+    orders = [("a", Place(0, BUY, 1_000, 7, IOC, stp))]
+    outcome = trade(world, orders, [Place(0, SELL, 1_000, 9)])
+    assert sum(f.size for f in outcome.fills) == 2
+    assert get_open_orders(world.state, world.addresses["a"]) == []
+    assert outcome.receipts[0].statuses == [Reason.FILLED]
+
+
+def test_a_tiny_sealed_order_cannot_undo_a_large_one() -> None:
+    """Opening one lot against one's own large commit frees one lot of it, no more."""
+    for matching in ("uniform", "shuffle"):
+        world = World(make_genesis(lot=1, matching=matching))
+        world.fund("maker", "a", quote=10**16, base=10**16)
+        tiny = ("a", Place(0, SELL, 990, 1, IOC, 2))
+        large = ("a", Place(0, BUY, 1_000, 100, GTC, 2))
+        outcome = trade(world, [large, tiny], [Place(0, SELL, 1_000, 100)])
+        assert sum(f.size for f in outcome.fills) >= 99
+
+
+def test_a_tiny_sealed_order_is_no_last_look_for_a_quote() -> None:
+    world = fresh("a", "b")
+    world.block(world.quick("a", Place(0, SELL, 1_000, 100)))
+    outcome = trade(
+        world, [("a", Place(0, BUY, 1_000, 1, IOC, 1)), ("b", Place(0, BUY, 1_000, 90, IOC))]
+    )
+    assert sum(f.size for f in outcome.fills if f.maker_account == world.number("a")) == 90
+
+
+def test_many_own_crossings_are_netted_not_dropped() -> None:
+    """More self-trades than rounds: the netting takes equal lots, nobody loses a large order."""
+    world = fresh("a", "b")
+    orders = [("a", Place(0, BUY, 1_000 + i, 1, GTC)) for i in range(12)]
+    orders += [("a", Place(0, SELL, 1_011 - i, 1, GTC)) for i in range(12)]
+    orders += [("a", Place(0, BUY, 1_020, 50, GTC)), ("b", Place(0, SELL, 1_019, 60, GTC))]
+    outcome = trade(world, orders)
+    verify_books(world.state)
+    verify_holds(world.state)
+    assert all(f.maker_account != f.taker_account for f in outcome.fills)
+    assert sum(f.size for f in outcome.fills) >= 38
 
 
 def random_batch(seed: int) -> tuple[World, Outcome, list[tuple[str, Place]]]:

@@ -49,14 +49,14 @@ def name_failure(error: sqlite3.Error, path: str) -> NodeError:
     if code in DAMAGED:
         return OperatorError(
             f"database damaged: {text}",
-            code="DB002",
+            code="DSK005",
             fix="stop the node, move the file away and start again: it is rebuilt from the network",
             exit_code=UNSAFE_HOST_EXIT_CODE,
         )
     if code in REFUSED:
         return OperatorError(
             f"database cannot be written: {text}",
-            code="DB001",
+            code="DSK004",
             fix="check that the disk is mounted read-write and that the directory belongs to you",
             exit_code=UNSAFE_HOST_EXIT_CODE,
         )
@@ -160,7 +160,7 @@ def migrate(database: Database, migrations: Sequence[Migration], path: str) -> N
     if version > len(migrations):
         raise OperatorError(
             f"{path} has schema {version}, this program knows {len(migrations)}",
-            code="DB003",
+            code="DSK006",
             fix="run the newer version of omnibazaar again, or move the file away",
             exit_code=SCHEMA_EXIT_CODE,
         )

@@ -332,7 +332,7 @@ def test_newer_schema_is_refused_and_left_alone(path, store):
     store.database.conn.execute("PRAGMA user_version=99")
     with pytest.raises(OperatorError, match="schema 99") as caught:
         ChainStore(path, NETWORK)
-    assert (caught.value.code, caught.value.exit_code) == ("DB003", 13)
+    assert (caught.value.code, caught.value.exit_code) == ("DSK006", 13)
     assert store.database.conn.execute("PRAGMA user_version").fetchone() == (99,)
 
 
@@ -340,7 +340,7 @@ def test_file_that_is_no_database_is_refused(path):
     path.write_bytes(b"not a database, by far, " * 100)
     with pytest.raises(OperatorError, match="damaged") as caught:
         ChainStore(path, NETWORK)
-    assert caught.value.code == "DB002"
+    assert caught.value.code == "DSK005"
     assert path.read_bytes().startswith(b"not a database")
 
 

@@ -187,7 +187,7 @@ def test_read_only_database_is_the_operators(path):
     store.database.conn.execute("PRAGMA query_only=ON")
     with pytest.raises(OperatorError, match="cannot be written") as caught:
         store.write_final(make_final(2))
-    assert (caught.value.code, caught.value.exit_code) == ("DB001", 15)
+    assert (caught.value.code, caught.value.exit_code) == ("DSK004", 15)
     assert "read-write" in caught.value.fix
     assert store.final_height == 1
     store.database.conn.execute("PRAGMA query_only=OFF")

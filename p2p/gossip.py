@@ -31,6 +31,7 @@ from libp2p.tools.anyio_service import background_trio_service
 
 from p2p import guards
 from p2p.admission import Admission
+from p2p.containing import attempt
 from p2p.limits import (
     GOSSIP_BURST,
     GOSSIP_BYTES_MAX,
@@ -74,11 +75,9 @@ class SafeGossipSub(GossipSub):  # type: ignore[misc]
     async def heartbeat(self) -> None:
         """Run the heartbeat for ever."""
         while True:
-            try:
-                await super().heartbeat()
-            except Exception as error:  # noqa: BLE001 - a fault here would end the process
-                self.on_fault("", f"gossip heartbeat: {error!r}"[:200])
-                await trio.sleep(1)
+            _, fault = await attempt(super().heartbeat)
+            self.on_fault("", f"gossip heartbeat: {fault!r}"[:200])
+            await trio.sleep(1)
 
 
 class SafePubsub(Pubsub):  # type: ignore[misc]
@@ -138,11 +137,10 @@ class SafePubsub(Pubsub):  # type: ignore[misc]
         if not self._rate.take(forwarder, now_ms=self._admission.now_ms()):
             counters["gossip_rate_limited"] += 1
             return
-        try:
-            await super().push_msg(msg_forwarder, msg)
-        except Exception as error:  # noqa: BLE001 - the boundary where a peer's fault is contained
+        _, fault = await attempt(super().push_msg, msg_forwarder, msg)
+        if fault is not None:
             counters["gossip_faults"] += 1
-            log.debug("a gossip message of %s failed: %r", forwarder, error)
+            log.debug("a gossip message of %s failed: %r", forwarder, fault)
 
 
 @dataclass(slots=True)
@@ -249,11 +247,10 @@ class Gossip:
         self, receive: trio.MemoryReceiveChannel[GossipMessage], subscription: _Subscription
     ) -> None:
         async for message in receive:
-            try:
-                await subscription.handler(message)
-            except Exception as error:  # noqa: BLE001 - a handler's fault must not end the network
+            _, fault = await attempt(subscription.handler, message)
+            if fault is not None:
                 self.counters["gossip_handler_faults"] += 1
-                log.warning("the handler of %s failed: %r", message.topic, error)
+                log.warning("the handler of %s failed: %r", message.topic, fault)
 
     def _to_message(self, topic: str, raw: Any) -> GossipMessage:
         origin = str(ID(raw.from_id))

@@ -51,6 +51,7 @@ from libp2p.network.stream.exceptions import StreamEOF
 from libp2p.network.swarm import Swarm
 from libp2p.stream_muxer.yamux import yamux
 
+from p2p.containing import attempt
 from p2p.limits import PENDING_PER_IP_MAX, READ_BYTES, STREAMS_PER_CONNECTION_MAX, YAMUX_ANSWERS_MAX
 from primitives.errors import ConfigError
 
@@ -106,10 +107,10 @@ def contain_streams(host: Any, on_fault: Callable[[str, str], None]) -> None:
                 on_fault(str(stream.muxed_conn.peer_id), "too many streams")
                 await _reset(stream)
                 return
-            await inner(stream)
-        except Exception as error:  # noqa: BLE001 - the boundary where a peer's fault is contained
-            on_fault(str(stream.muxed_conn.peer_id), f"stream handler: {error!r}"[:200])
-            await _reset(stream)
+            _, fault = await attempt(inner, stream)
+            if fault is not None:
+                on_fault(str(stream.muxed_conn.peer_id), f"stream handler: {fault!r}"[:200])
+                await _reset(stream)
         finally:
             open_streams[key] -= 1
             if not open_streams[key]:
@@ -121,10 +122,7 @@ def contain_streams(host: Any, on_fault: Callable[[str, str], None]) -> None:
 async def _reset(stream: Any) -> None:
     """Reset a stream without trusting the peer to read: `reset` can block for ever."""
     with trio.move_on_after(1):
-        try:
-            await stream.reset()
-        except Exception:
-            log.debug("reset failed", exc_info=True)
+        await attempt(stream.reset)
 
 
 def contain_tasks(service: Any, on_fault: Callable[[str, str], None]) -> None:
@@ -134,10 +132,9 @@ def contain_tasks(service: Any, on_fault: Callable[[str, str], None]) -> None:
 
     def run_contained(function: Any, *args: Any, **options: Any) -> None:
         async def contained() -> None:
-            try:
-                await function(*args)
-            except Exception as error:  # noqa: BLE001 - a peer's fault is contained here
-                on_fault("", f"task {getattr(function, '__name__', function)}: {error!r}"[:200])
+            _, fault = await attempt(function, *args)
+            if fault is not None:
+                on_fault("", f"task {contained.__name__}: {fault!r}"[:200])
 
         contained.__name__ = getattr(function, "__name__", "task")
         run_task(contained, **options)
@@ -172,30 +169,31 @@ async def shut_down(swarm: Any) -> None:
 def _free_inbound_slots() -> None:
     pending: dict[str, int] = {}
 
+    async def upgrade(swarm: Any, raw: Any, address: Any, ip: str) -> Any:
+        pending[ip] = pending.get(ip, 0) + 1
+        try:
+            return await swarm.upgrade_inbound_raw_conn(raw, address)
+        finally:
+            pending[ip] -= 1
+            if not pending[ip]:
+                del pending[ip]
+
     async def handle(self: Any, stream: Any, address: Any, failure: Any) -> None:
         remote = stream.get_remote_address()
         ip = str(remote[0]) if remote else ""
         if pending.get(ip, 0) >= PENDING_PER_IP_MAX:
-            await stream.close()
+            await attempt(stream.close)
             return
         raw = RawConnection(stream, False)
         try:
-            pending[ip] = pending.get(ip, 0) + 1
-            try:
-                muxed = await self.upgrade_inbound_raw_conn(raw, address)
-            finally:
-                pending[ip] -= 1
-                if not pending[ip]:
-                    del pending[ip]
-            await muxed.event_closed.wait()
-        except Exception as error:  # noqa: BLE001 - whatever a stranger's handshake can raise
-            log.debug("inbound connection failed: %r", error)
+            muxed, fault = await attempt(upgrade, self, raw, address, ip)
+            if muxed is None:
+                log.debug("inbound connection failed: %r", fault)
+            else:
+                await muxed.event_closed.wait()
         finally:
             with trio.CancelScope(shield=True, deadline=trio.current_time() + 1):
-                try:
-                    await raw.close()
-                except Exception:
-                    log.debug("close failed", exc_info=True)
+                await attempt(raw.close)
 
     Swarm._do_handle_inbound_connection = handle
 
@@ -269,12 +267,13 @@ def _answer_apart() -> None:
 
 
 async def _write_answers(muxed: Any, answers: trio.MemoryReceiveChannel[bytes]) -> None:
-    try:
+    async def write() -> None:
         async for answer in answers:
             async with muxed._write_lock:
                 await muxed.secured_conn.write(answer)
-    except Exception as error:  # noqa: BLE001 - the read loop notices the end itself
-        log.debug("answering ended: %r", error)
+
+    _, fault = await attempt(write)  # the read loop notices the end of the connection itself
+    log.debug("answering ended: %r", fault)
 
 
 def _cache_peer_records() -> None:

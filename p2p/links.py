@@ -22,6 +22,7 @@ from libp2p.peer.peerinfo import PeerInfo
 from p2p import guards, streams
 from p2p.admission import Admission
 from p2p.config import KnownValidator
+from p2p.containing import attempt
 from p2p.errors import HandshakeError
 from p2p.frames import HEARTBEAT
 from p2p.handshake import MESSAGE_BYTES_MAX, NONCE_BYTES, Identity, Initiator, Remote
@@ -100,12 +101,11 @@ class Link:
             await self._wait_admitted()
             opened = self.connects_total
             self._refused = False
-            try:
-                await self._connect()
-            except Exception as error:  # noqa: BLE001 - a peer's fault is contained here
-                self._on_failure(error)
-            else:
+            _, fault = await attempt(self._connect)
+            if fault is None:
                 await self._run_lanes()
+            else:
+                self._on_failure(fault)
             await self.close()
             if self.connects_total > opened:
                 pause_s = REDIAL_S_MIN
@@ -147,27 +147,29 @@ class Link:
     async def _run_lanes(self) -> None:
         async with trio.open_nursery() as nursery:
             for lane in LANES:
-                nursery.start_soon(self._run_lane, lane, nursery.cancel_scope)
+                nursery.start_soon(self._run_lane, lane, nursery)
         self.open_lanes.clear()
         self._away_since = trio.current_time()
 
-    async def _run_lane(self, lane: Lane, scope: trio.CancelScope) -> None:
+    async def _run_lane(self, lane: Lane, nursery: trio.Nursery) -> None:
         try:
-            stream = await streams.open_stream(
-                self._around.host, self.peer, LANES[lane].protocol, limit_s=DIAL_S_MAX
-            )
-            with trio.fail_after(HANDSHAKE_S_MAX):
-                await self._prove(stream, lane)
-            self._on_open(lane)
-            async with trio.open_nursery() as nursery:
-                nursery.start_soon(self._watch, stream.muxed_conn, nursery.cancel_scope)
-                await self._write(stream, self.queues[lane])
-        except Exception as error:  # noqa: BLE001 - the boundary where a peer's fault is contained
-            self._on_failure(error)
+            _, fault = await attempt(self._open_and_write, lane, nursery)
+            if fault is not None:
+                self._on_failure(fault)
         finally:
             # The sockets first: what still hangs in a shielded clean-up is freed by that alone.
             guards.force_close(self._swarm, self.peer)
-            scope.cancel()
+            nursery.cancel_scope.cancel()
+
+    async def _open_and_write(self, lane: Lane, nursery: trio.Nursery) -> None:
+        stream = await streams.open_stream(
+            self._around.host, self.peer, LANES[lane].protocol, limit_s=DIAL_S_MAX
+        )
+        with trio.fail_after(HANDSHAKE_S_MAX):
+            await self._prove(stream, lane)
+        self._on_open(lane)
+        nursery.start_soon(self._watch, stream.muxed_conn, nursery.cancel_scope)
+        await self._write(stream, self.queues[lane])
 
     async def _prove(self, stream: Any, lane: Lane) -> None:
         side = Initiator(
@@ -209,8 +211,7 @@ class Link:
             self._around.book.on_seen(str(self.peer), self.validator.multiaddrs, now_ms=now_ms)
             log.info("both lanes to validator 0x%s are open", self.validator.address.hex())
 
-    def _on_failure(self, failure: Exception) -> None:
-        error = streams.root_cause(failure)
+    def _on_failure(self, error: Exception) -> None:
         self.last_error = f"{type(error).__name__}: {error}"[:300]
         self._refused = self._refused or isinstance(error, HandshakeError)
         if isinstance(error, HandshakeError):

@@ -28,6 +28,7 @@ from libp2p.peer.peerinfo import PeerInfo
 from p2p import guards
 from p2p.admission import Admission
 from p2p.config import KnownValidator, NetworkConfig
+from p2p.containing import attempt, root_cause
 from p2p.errors import Unreachable
 from p2p.frames import encode_message
 from p2p.gossip import Gossip, Handler, Validator
@@ -41,7 +42,6 @@ from p2p.peer_book import PeerBook
 from p2p.queues import Inbox
 from p2p.receiving import Receiver
 from p2p.requests import Answer, Requests
-from p2p.streams import root_cause
 from primitives.errors import ConfigError
 
 log = logging.getLogger(__name__)
@@ -142,7 +142,7 @@ class Network:
         self._nursery.cancel_scope.cancel()
         try:
             return await self._stack.__aexit__(kind, error, trace)
-        except BaseExceptionGroup as group:
+        except ExceptionGroup as group:
             if error is not None and root_cause(group) is error:
                 return False  # the body's own error, without the nurseries it came through
             raise
@@ -244,11 +244,11 @@ class Network:
         peer = to_id(peer_id)
         addresses = parse_multiaddrs(tuple(multiaddrs))
         self.host.get_network().unblock_peer(peer)
-        try:
-            with trio.fail_after(DIAL_S_MAX):
-                await self.host.connect(PeerInfo(peer, addresses))
-        except Exception as error:
-            raise Unreachable(f"{peer_id}: {error!r}") from error
+        fault: Exception | None = trio.TooSlowError()
+        with trio.move_on_after(DIAL_S_MAX):
+            _, fault = await attempt(self.host.connect, PeerInfo(peer, addresses))
+        if fault is not None:
+            raise Unreachable(f"{peer_id}: {fault!r}") from fault
         self._book.on_seen(peer_id, tuple(str(a) for a in addresses), now_ms=self._now_ms())
 
     # --- peers ------------------------------------------------------------------------------------

@@ -19,6 +19,7 @@ from libp2p.custom_types import TProtocol
 
 from p2p import guards, streams
 from p2p.config import KnownValidator
+from p2p.containing import attempt
 from p2p.errors import HandshakeError, ImpostorKey, NotAdmitted, UnknownPeer
 from p2p.handshake import (
     MESSAGE_BYTES_MAX,
@@ -64,22 +65,24 @@ class Receiver:
     async def _serve(self, stream: Any, lane: Lane) -> None:
         peer_id = str(stream.muxed_conn.peer_id)
         reader = streams.MessageReader(stream, bytes_max=LANES[lane].message_bytes_max)
-        try:
-            with trio.fail_after(HANDSHAKE_S_MAX):
-                validator = await self._prove(stream, reader, lane)
-            await self._read(stream, reader, validator, lane)
-        except HandshakeError as error:
+        _, error = await attempt(self._prove_and_read, stream, reader, lane)
+        if isinstance(error, HandshakeError):
             log.info("refused peer %s: %s", peer_id, error)
             if isinstance(error, ImpostorKey) and not error.told:
                 self._around.admission.on_offence(peer_id, str(error))
             self._around.admission.counters["refused_lanes"] += 1
             await streams.reset(stream)
             return
-        except PeerError as error:
+        if isinstance(error, PeerError):
             self._around.admission.on_offence(peer_id, f"{type(error).__name__}: {error}")
-        except Exception as error:  # noqa: BLE001 - end of stream, silence, whatever libp2p raises
+        else:  # the end of the stream, silence, whatever libp2p raises
             log.debug("inbound lane %s of %s ended: %r", lane.name, peer_id, error)
         guards.close_connection(stream.muxed_conn)
+
+    async def _prove_and_read(self, stream: Any, reader: streams.MessageReader, lane: Lane) -> None:
+        with trio.fail_after(HANDSHAKE_S_MAX):
+            validator = await self._prove(stream, reader, lane)
+        await self._read(stream, reader, validator, lane)
 
     async def _prove(
         self, stream: Any, reader: streams.MessageReader, lane: Lane
@@ -119,13 +122,14 @@ class Receiver:
 
     async def _let_read(self, stream: Any) -> None:
         """Give the peer a moment to read the refusal: a reset overtakes what waits unread."""
+
+        async def drain() -> None:
+            await stream.close_write()
+            while await stream.read(MESSAGE_BYTES_MAX):
+                pass
+
         with trio.move_on_after(1):
-            try:
-                await stream.close_write()
-                while await stream.read(MESSAGE_BYTES_MAX):
-                    pass
-            except Exception:
-                log.debug("after a refusal", exc_info=True)
+            await attempt(drain)
 
     async def _read(
         self, stream: Any, reader: streams.MessageReader, validator: KnownValidator, lane: Lane

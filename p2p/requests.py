@@ -19,6 +19,7 @@ from libp2p.custom_types import TProtocol
 
 from p2p import guards, streams
 from p2p.admission import Admission
+from p2p.containing import attempt
 from p2p.errors import Unreachable
 from p2p.host import to_id
 from p2p.limits import (
@@ -73,13 +74,14 @@ class Requests:
             raise Unreachable(f"no contact with {peer_id} at the moment")
         if not self._host.get_network().get_connections(peer):
             raise Unreachable(f"{peer_id} is not connected")
-        try:
-            with trio.fail_after(REQUEST_S_MAX):
-                reply = await self._exchange(peer, request)
-        except PeerError:
-            raise
-        except Exception as error:
-            raise Unreachable(f"{peer_id}: {streams.root_cause(error)!r}") from error
+        fault: Exception | None = trio.TooSlowError()
+        reply: bytes | None = None
+        with trio.move_on_after(REQUEST_S_MAX):
+            reply, fault = await attempt(self._exchange, peer, request)
+        if isinstance(fault, PeerError):
+            raise fault
+        if reply is None:
+            raise Unreachable(f"{peer_id}: {fault!r}") from fault
         return _unwrap(peer_id, reply)
 
     async def _exchange(self, peer: Any, request: bytes) -> bytes:
@@ -92,7 +94,7 @@ class Requests:
             return await reader.read_one()
         finally:
             with trio.CancelScope(shield=True, deadline=trio.current_time() + 1) as scope:
-                await stream.reset()
+                await attempt(stream.reset)
             if scope.cancelled_caught:
                 guards.close_connection(stream.muxed_conn)
 
@@ -100,21 +102,21 @@ class Requests:
         peer_id = str(stream.muxed_conn.peer_id)
         self._open[peer_id] += 1
         try:
-            with trio.fail_after(REQUEST_S_MAX):
-                reply = await self._serve(stream, peer_id)
-                await streams.write_message(stream, reply, bytes_max=RESPONSE_BYTES_MAX + 1)
-                await stream.close_write()
-        except PeerError as error:
-            self._admission.on_offence(peer_id, f"request: {error}")
-            guards.close_connection(stream.muxed_conn)
-        except trio.TooSlowError:
-            guards.close_connection(stream.muxed_conn)
-        except Exception as error:  # noqa: BLE001 - the stream ended
-            log.debug("request of %s: %r", peer_id, error)
+            _, fault = await attempt(self._serve_in_time, stream, peer_id)
+            if isinstance(fault, PeerError):
+                self._admission.on_offence(peer_id, f"request: {fault}")
+            if isinstance(fault, PeerError | trio.TooSlowError):
+                guards.close_connection(stream.muxed_conn)
         finally:
             self._open[peer_id] -= 1
             if not self._open[peer_id]:
                 del self._open[peer_id]
+
+    async def _serve_in_time(self, stream: Any, peer_id: str) -> None:
+        with trio.fail_after(REQUEST_S_MAX):
+            reply = await self._serve(stream, peer_id)
+            await streams.write_message(stream, reply, bytes_max=RESPONSE_BYTES_MAX + 1)
+            await stream.close_write()
 
     async def _serve(self, stream: Any, peer_id: str) -> bytes:
         reader = streams.MessageReader(stream, bytes_max=REQUEST_BYTES_MAX)
@@ -123,12 +125,11 @@ class Requests:
         if self._answer is None or not self._has_room(peer_id):
             self._admission.counters["requests_refused"] += 1
             return _BUSY
-        try:
-            answer = await self._answer(peer_id, request)
-        except PeerError as error:
-            return _BAD + str(error)[:200].encode()
-        except Exception as error:  # noqa: BLE001 - our own fault, which must not end the node
-            log.warning("answering a request failed: %r", error)
+        answer, fault = await attempt(self._answer, peer_id, request)
+        if isinstance(fault, PeerError):
+            return _BAD + str(fault)[:200].encode()
+        if answer is None:
+            log.warning("answering a request failed: %r", fault)
             return _FAILED
         assert len(answer) <= RESPONSE_BYTES_MAX, "an answer above the limit is our bug"
         return _OK + answer

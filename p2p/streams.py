@@ -16,6 +16,7 @@ import trio
 from libp2p.custom_types import TProtocol
 
 from p2p import guards
+from p2p.containing import attempt
 from p2p.frames import Deframer, encode_message
 from p2p.limits import READ_BYTES, WRITE_BYTES, WRITE_S_MAX
 
@@ -80,21 +81,16 @@ async def open_stream(host: Any, peer: Any, protocol: str, *, limit_s: float) ->
 
     async with trio.open_nursery() as nursery:
         nursery.start_soon(close_late)
-        stream = await host.new_stream(peer, [TProtocol(protocol)])
+        stream, fault = await attempt(host.new_stream, peer, [TProtocol(protocol)])
         nursery.cancel_scope.cancel()
+    if fault is not None:
+        raise fault
     return stream
-
-
-def root_cause(error: BaseException) -> BaseException:
-    """Return the first error of nested groups: nurseries wrap what their tasks raise."""
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
-    return error
 
 
 async def reset(stream: Any) -> None:
     """Reset a stream; if the peer does not even read that, close its connection."""
     with trio.move_on_after(1) as scope:
-        await stream.reset()
+        await attempt(stream.reset)
     if scope.cancelled_caught:
         guards.close_connection(stream.muxed_conn)

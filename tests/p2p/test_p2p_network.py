@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 import trio
 
-from p2p import guards, limits
+from p2p import guards, limits, links, receiving
 from p2p.config import KnownValidator
 from p2p.errors import Unreachable
 from p2p.host import to_id
@@ -140,7 +140,9 @@ async def test_messages_for_an_absent_peer_are_bounded_dropped_and_counted():
         assert network.counters()["outbox_dropped_bulk"] == sent.count(False)
 
 
-async def test_a_peer_that_stops_reading_delays_nobody_and_is_closed_and_comes_back():
+async def test_a_peer_that_stops_reading_delays_nobody_and_is_closed_and_comes_back(monkeypatch):
+    monkeypatch.setattr(receiving, "SILENCE_S_MAX", 2.5)
+    monkeypatch.setattr(links, "REDIAL_S_MAX", 1.0)
     world = World(3)
     what = {
         "network_id": world.config(0).network_id.hex(),
@@ -207,7 +209,6 @@ async def test_an_impostor_with_the_peer_id_but_not_the_validator_key_is_refused
 async def test_observers_are_bounded_and_cannot_open_a_lane():
     async with mesh(2) as (world, networks), AsyncExitStack() as stack:
         node = networks[0]
-        node.config.__class__  # the bound is the one of the configuration
         node._admission._observers_max = 2
         hosts = [
             await stack.enter_async_context(stranger(bytes([i]) * 32)) for i in range(200, 204)

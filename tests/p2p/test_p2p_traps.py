@@ -16,6 +16,7 @@ from libp2p.pubsub.pb import rpc_pb2
 from libp2p.utils import encode_varint_prefixed
 
 from p2p import guards, limits
+from p2p.containing import attempt
 from p2p.host import to_id
 from p2p.lanes import LANES, Lane
 from p2p.network import Network
@@ -66,40 +67,36 @@ def topic_of(network: Network) -> str:
 # --- gossip ---------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    "data",
-    [
-        encode_varint_prefixed(b"\xff" * 50),
-        b"\xff" * 11,
-        b"\xff\xff\xff\xff\x0f",
-        os.urandom(3000),
-        (1 << 20).to_bytes(4, "little"),
-    ],
-    ids=["no_protobuf", "endless_varint", "huge_length", "random", "claims_then_silence"],
-)
-async def test_garbage_on_a_gossip_stream_is_contained(data):
+async def test_garbage_on_a_gossip_stream_is_contained():
+    """No protobuf, an endless length, a huge one, random bytes, a length and then silence."""
     async with attacked() as (networks, host, peer):
-        stream = await open_raw(host, peer, MESHSUB)
-        await stream.write(data)
-        await until(lambda: bool(networks[0].peers()))
+        for data in (
+            encode_varint_prefixed(b"\xff" * 50),
+            b"\xff" * 11,
+            b"\xff\xff\xff\xff\x0f",
+            os.urandom(3000),
+            (1 << 20).to_bytes(4, "little"),
+        ):
+            stream = await open_raw(host, peer, MESHSUB)
+            await stream.write(data)
+        await until(lambda: networks[0].counters().get("stream_faults", 0) >= 1)
 
 
-@pytest.mark.parametrize("key", [b"", b"\x08\x09\x12\x01x", b"\xff\xff"])
-@pytest.mark.parametrize("author", [b"\x12\x20" + b"a" * 32, b"", b"\x00\x01x"])
-async def test_a_gossip_message_with_an_undecodable_author_or_key_is_contained(author, key):
+async def test_gossip_with_an_undecodable_author_or_key_is_contained():
     async with attacked() as (networks, host, peer):
         stream = await open_raw(host, peer, MESHSUB)
-        await stream.write(
-            rpc(
-                from_id=author,
-                seqno=b"1",
-                data=b"x",
-                topicIDs=[topic_of(networks[0])],
-                key=key,
-                signature=b"s" * 64,
-            )
-        )
-        await until(lambda: networks[0].host.get_network().get_connections() != [])
+        for key in (b"", b"\x08\x09\x12\x01x", b"\xff\xff"):
+            for author in (b"\x12\x20" + b"a" * 32, b"", b"\x00\x01x"):
+                message = rpc(
+                    from_id=author,
+                    seqno=b"1",
+                    data=b"x",
+                    topicIDs=[topic_of(networks[0])],
+                    key=key,
+                    signature=b"s" * 64,
+                )
+                await stream.write(message)
+        await until(lambda: networks[0].counters().get("gossip_faults", 0) >= 3)
 
 
 async def test_gossip_above_the_limit_or_the_rate_is_dropped_unread():
@@ -207,11 +204,10 @@ async def test_idle_tcp_connections_of_one_address_are_bounded():
         await until(lambda: limiter.borrowed_tokens == before)
 
 
-@pytest.mark.parametrize("data", [b"GET / HTTP/1.1\r\n\r\n", os.urandom(4096), b"\0" * 100])
-async def test_garbage_instead_of_a_handshake_is_contained(data):
+async def test_garbage_instead_of_a_handshake_is_contained():
     async with attacked() as (networks, _, _peer):
         port = int(networks[0].listen_addresses[0].split("/")[4])
-        for _ in range(5):
+        for data in (b"GET / HTTP/1.1\r\n\r\n", os.urandom(4096), b"\0" * 100) * 4:
             stream = await trio.open_tcp_stream("127.0.0.1", port)
             await stream.send_all(data)
             await stream.aclose()
@@ -256,8 +252,8 @@ def guards_socket(muxed):
 # --- lanes ----------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("lane", list(Lane))
-async def test_a_stranger_on_a_lane_is_refused(lane):
+async def test_a_stranger_on_a_lane_is_refused():
+    lane = Lane.BULK
     async with attacked() as (networks, host, peer):
         for data in (b"\0\0\0\x05hello", b"\xff" * 2000, b"\xff\xff\xff\xff"):
             stream = await open_raw(host, peer, LANES[lane].protocol)
@@ -300,6 +296,24 @@ async def test_a_banned_peer_loses_its_connection_and_cannot_come_back():
         await attach(host, networks[0])
         await until(lambda: networks[0].counters().get("refused_connections", 0) >= 1)
         await until(lambda: networks[0].observers() == ())
+
+
+async def test_a_fault_mixed_with_a_cancellation_is_contained():
+    """A group of both is no Exception: a plain `except` would let it end the process."""
+
+    async def fail_while_cancelled():
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(trio.sleep_forever)
+            await trio.lowlevel.checkpoint()
+            outer.cancel()
+            try:
+                await trio.sleep_forever()
+            finally:
+                raise RuntimeError("ours")
+
+    with trio.CancelScope() as outer:
+        await attempt(fail_while_cancelled)
+    assert outer.cancelled_caught or outer.cancel_called
 
 
 def test_an_untested_version_of_the_library_is_refused(monkeypatch):

@@ -56,14 +56,16 @@ class ProcessTable:
                 start_new_session=True,
                 env=environment,
             )
-        record = ProcessRecord(
-            pid=process.pid, started=_start_ticks(process.pid), command=tuple(command)
-        )
+        _children[process.pid] = process
+        self.adopt(name, process.pid, command)
+        return process.pid
+
+    def adopt(self, name: str, pid: int, command: Sequence[str]) -> None:
+        """Record a process that was started for us."""
+        record = ProcessRecord(pid=pid, started=_start_ticks(pid), command=tuple(command))
         temporary = self._path(name).with_suffix(".new")
         temporary.write_bytes(msgspec.json.encode(record))
         temporary.replace(self._path(name))
-        _children[process.pid] = process
-        return process.pid
 
     def pid(self, name: str) -> int | None:
         """Return the id of the living process, or None."""

@@ -8,7 +8,9 @@ Spec: docs/reference/devnet.md (Start). Deviations: none.
 
 from __future__ import annotations
 
+import json
 import shutil
+import subprocess
 import sys
 import time
 from dataclasses import dataclass
@@ -134,11 +136,13 @@ def external_chain_id(url: str) -> int:
 def start_all(folder: Folder, record: Record, plan: DevnetPlan) -> None:
     """Start everything and return when the contracts are there and the traders run."""
     start_chain(folder, record)
-    for name in validator_names(record):
-        start_validator(folder, name)
-    if not record.deployed:
-        deploy_contracts(record, plan)
-        folder.save(msgspec.structs.replace(record, deployed=True))
+    zygote = start_zygote(folder, record)
+    try:
+        if not record.deployed:
+            deploy_contracts(record, plan)
+            folder.save(msgspec.structs.replace(record, deployed=True))
+    finally:  # whatever happens, what was started is on file and can be stopped
+        adopt_validators(folder, zygote)
     if record.traders:
         start_traders(folder)
 
@@ -175,6 +179,31 @@ def start_chain(folder: Folder, record: Record) -> None:
         return
     if not folder.processes.is_alive(EVM):
         folder.processes.start(EVM, command, node_environment())
+
+
+def start_zygote(folder: Folder, record: Record) -> subprocess.Popen[bytes]:
+    """Start all validators from one process that loads their code once."""
+    processes = folder.processes
+    processes.folder.mkdir(parents=True, exist_ok=True)
+    processes.logs.mkdir(parents=True, exist_ok=True)
+    places = [f"{name}={folder.data(name).root}" for name in validator_names(record)]
+    return subprocess.Popen(
+        [sys.executable, "-m", "devnet.zygote", str(processes.logs), *places],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        env=node_environment(),
+    )
+
+
+def adopt_validators(folder: Folder, zygote: subprocess.Popen[bytes]) -> None:
+    """Record the validators that were forked. Raises TransientError."""
+    output, _ = zygote.communicate()
+    try:
+        pids: dict[str, int] = json.loads(output)
+    except ValueError:
+        raise TransientError("the validators did not start; see the lines above") from None
+    for name, pid in pids.items():
+        folder.processes.adopt(name, pid, node_command(folder.data(name)))
 
 
 def start_validator(folder: Folder, name: str) -> None:

@@ -38,6 +38,7 @@ from exchange.genesis import AssetConfig, ExchangeGenesis, MarketConfig
 from exchange.ledger import credit
 from exchange.operations import HOLD_BASE, HOLD_QUOTE, IOC, POST_ONLY
 from exchange.reasons import is_accepted
+from exchange.roots import update_accounts
 from exchange.state import State
 from primitives.eip712 import network_domain
 from primitives.keccak import keccak256
@@ -159,6 +160,7 @@ def measure(per_action: int, blocks: int, orders: int, profile: bool) -> Timing:
         for asset in range(MARKETS + 1):
             credit(state, key.address, 0, asset, 1 << 70)
             state.deposited[asset] += 1 << 70
+    update_accounts(state)
     committee = tuple((bytes([i] * 20), 1, bytes([i] * 20)) for i in range(4))
     profiler = cProfile.Profile()
     accepted = fills = 0

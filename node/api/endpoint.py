@@ -11,20 +11,22 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from primitives.address import parse_address
-
 from node.api.errors import ApiError
 from node.api.limits import INTEGER_MAX, ROOM_NAME_CHARS_MAX
 from node.api.service import NodeService
+from primitives.address import parse_address
 from primitives.errors import PeerError
 
 Kind = Literal["integer", "address", "hash", "text", "market", "height_or_hash", "interval"]
 
-INTERVALS_MS: dict[str, int] = {
+INTERVALS_MS: dict[str, int] = {  # those the chain store keeps candles of
     "1s": 1_000,
+    "5s": 5_000,
+    "15s": 15_000,
     "1m": 60_000,
     "5m": 300_000,
     "15m": 900_000,
+    "30m": 1_800_000,
     "1h": 3_600_000,
     "4h": 14_400_000,
     "1d": 86_400_000,

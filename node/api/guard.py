@@ -23,7 +23,8 @@ from primitives.errors import NodeError
 
 logger = logging.getLogger("omnibazaar.api")
 
-CHART_STYLE_HASH: Final = "sha256-@"
+# lightweight-charts adds one <style> for its logo; this is the hash of it and of nothing else.
+CHART_STYLE_HASH: Final = "sha256-3pRED1tOXas1FXFoPb9TGCjmYe9XQsmO9OV23khV2nY="
 PAGE_POLICY: Final = "; ".join(
     (
         "default-src 'none'",

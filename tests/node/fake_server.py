@@ -39,8 +39,8 @@ async def serving(
 
 async def main(port: int) -> None:
     """Serve a living fake until interrupted."""
-    service = FakeService(blocks=2_000)
-    service.start_ms = int(time.time() * 1_000) - 2_000 * BLOCK_MS
+    start_ms = time.time_ns() // 1_000_000 - 2_000 * BLOCK_MS
+    service = FakeService(blocks=2_000, start_ms=start_ms)
     async with serving(service, port=port) as url:
         print(url, flush=True)
         await service.run()

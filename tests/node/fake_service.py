@@ -148,12 +148,11 @@ class FakeMarket:
 class FakeService:
     """A `NodeService` without a node. `step()` makes one block; `run()` keeps stepping."""
 
-    def __init__(self, *, seed: int = 1, blocks: int = 200, live: bool = False) -> None:
+    def __init__(self, *, seed: int = 1, blocks: int = 200, start_ms: int = START_MS) -> None:
         self.rng = random.Random(seed)
         self._hub = Hub()
         self.height = 0
-        self.live = live
-        self.start_ms = START_MS
+        self.start_ms = start_ms
         self.markets_ = [FakeMarket(number, self.rng) for number in range(len(MARKETS))]
         self.summaries: list[BlockSummary] = []
         self.messages: list[ChatMessage] = []

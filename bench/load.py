@@ -134,8 +134,9 @@ def make_report(
     moved_s: float,
 ) -> dict[str, Any]:
     """Put the figures together."""
-    sent, refused = Counter[str](), Counter[str]()
+    sent, refused, ends = Counter[str](), Counter[str](), Counter[str]()
     for load in loads:
+        ends.update(load.ends)
         sent.update(load.sent)
         refused.update(load.refused)
     deltas = [
@@ -154,6 +155,7 @@ def make_report(
         "actions_sent": sent["actions"],
         "orders_sent": sent["orders"],
         "refused": dict(refused),
+        "sealed": dict(ends),
         "orders_accepted": first["orders_accepted"],
         "orders_rejected": first["orders_rejected"],
         "fills": first["fills"],

@@ -26,8 +26,9 @@ REACH_TICKS: Final = 20  # how far beyond the middle a taker goes
 FAR_TICKS: Final = (25, 120)  # orders there are never reached, so their cancels succeed
 SIZE_LOTS_MAX: Final = 4
 NEAR_SHARE: Final = 1 / 3  # of the post-only orders
-WARM_ORDERS: Final = 36  # per maker and market, resting before the clock starts
-WARM_OPS: Final = 18  # per action of the warm-up
+WARM_ORDERS: Final = 42  # per maker and market, resting before the clock starts
+WARM_OPS: Final = 21  # per action of the warm-up
+WARM_NEAR: Final = 6  # of WARM_ORDERS
 LIFETIME_MS: Final = 12 * 3_600_000
 TAKER_SHARE: Final = 0.4  # of the accounts
 
@@ -93,8 +94,11 @@ class LoadFlow:
         sends = []
         for index in self.makers:
             for market in range(len(self._markets)):
-                for _ in range(WARM_ORDERS // WARM_OPS):
-                    ops = [self._place(index, market, is_near=False) for _ in range(WARM_OPS)]
+                for first in range(0, WARM_ORDERS, WARM_OPS):
+                    ops = [
+                        self._place(index, market, is_near=first + n < WARM_NEAR)
+                        for n in range(WARM_OPS)
+                    ]
                     sends.append(self._send(0.0, index, ops))
         return sends
 
@@ -140,9 +144,9 @@ class LoadFlow:
     def _take(self, due_s: float, index: int, per_action: int) -> Send:
         """One action of commits, and the one that opens them all."""
         market = self._rng.randrange(len(self._markets))
+        side = BUY if index // 4 % 2 else SELL  # one side each, or it would trade with itself
         orders = []
         for _ in range(per_action):
-            side = self._rng.choice((BUY, SELL))
             reach = REACH_TICKS if side == BUY else -REACH_TICKS
             size = self._rng.randint(1, SIZE_LOTS_MAX)
             orders.append((Place(market, side, self._middles[market] + reach, size, IOC),))

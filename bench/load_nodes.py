@@ -24,7 +24,6 @@ COUNTERS: Final = {
     "orders_rejected": "omnibazaar_orders_rejected_total",
     "fills": "omnibazaar_fills_total",
     "actions": "omnibazaar_actions_total",
-    "verified_signatures": "omnibazaar_verified_signatures_total",
     "blocks": "omnibazaar_blocks_total",
     "nullified_views": "omnibazaar_nullified_views_total",
     "cpu_s": "omnibazaar_process_cpu_seconds_total",
@@ -82,7 +81,9 @@ class Nodes:
         """Return one node's counters since its process started."""
         answer = await self._http.get(f"{self.urls[index]}/metrics")
         values = dict(_LINE.findall(answer.text))
-        return {name: float(values.get(metric, 0)) for name, metric in COUNTERS.items()}
+        found = {name: float(values.get(metric, 0)) for name, metric in COUNTERS.items()}
+        status = await self._clients[index].status()
+        return {**found, "verified_signatures": float(status.verified_signatures)}
 
     async def all_counters(self) -> list[dict[str, float]]:
         """Return every node's counters."""

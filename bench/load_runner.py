@@ -37,6 +37,7 @@ class NodeLoad:
         self.takers = takers
         self.sent = Counter[str]()
         self.refused = Counter[str]()
+        self.ends = Counter[str]()  # what became of sealed orders
         self.commit_to_fill_ms: list[int] = []
         self.finality_ms: list[int] = []
         self.block_times_ms: list[int] = []
@@ -132,6 +133,7 @@ class NodeLoad:
         elif receipt.id in self._opened and is_ended(receipt):
             when = self._opened.pop(receipt.id)
             self.commit_to_fill_ms.append(int((trio.current_time() - when) * 1_000))
+            self.ends.update(status.code for status in receipt.statuses)
 
     async def follow_blocks(self, ready: trio.Event) -> None:
         """Note the finality of every block this node makes final."""

@@ -27,6 +27,7 @@ from contracts.chain.accounts import BALANCE_WEI, account_keys
 from contracts.chain.evm import EvmChain
 from contracts.chain.methods import RpcMethods
 from contracts.chain.server import BlockClock, ChainServer
+from contracts.chain.store import ChainStore
 from contracts.limits import ACCOUNTS_MAX
 from primitives.address import parse_address, to_checksum
 from primitives.errors import DataDirInUse, InvalidMessage, OperatorError
@@ -41,13 +42,21 @@ def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--block-ms", type=int, default=1000, help="time between blocks")
     parser.add_argument("--accounts", type=int, default=10, help="prefunded accounts")
     parser.add_argument("--seed", type=int, default=1, help="of the accounts' keys")
-    parser.add_argument("--fund", action="append", default=[], metavar="ADDRESS")
+    parser.add_argument("--fund", action="append", default=[], type=_address, metavar="ADDRESS")
     options = parser.parse_args(arguments)
     if not 0 <= options.accounts <= ACCOUNTS_MAX or not 10 <= options.block_ms <= 60_000:
         parser.error(f"at most {ACCOUNTS_MAX} accounts; 10 to 60000 ms between blocks")
     if not 0 <= options.seed < 2**63 or not 0 < options.chain_id < 2**53:
         parser.error("seed or chain id out of range")
     return options
+
+
+def _address(text: str) -> bytes:
+    """An address on the command line."""
+    try:
+        return parse_address(text)
+    except InvalidMessage as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
 
 
 def run(options: argparse.Namespace) -> int:
@@ -57,14 +66,15 @@ def run(options: argparse.Namespace) -> int:
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
+        lock.close()
         raise DataDirInUse(
             f"{options.data_dir} is in use by another chain", fix="stop it or use another directory"
         ) from error
     keys = account_keys(options.seed, options.accounts)
-    funded = [key.address for key in keys] + [parse_address(text) for text in options.fund]
+    funded = [key.address for key in keys] + options.fund
     chain = EvmChain(
         chain_id=options.chain_id,
-        path=options.data_dir / "chain.sqlite",
+        store=ChainStore(options.data_dir / "chain.sqlite"),
         balances=[(address, BALANCE_WEI) for address in funded],
         now_s=lambda: int(time.time()),
     )
@@ -98,9 +108,6 @@ def main(arguments: list[str] | None = None) -> int:
     except OperatorError as error:
         print(f"{error.code}: {error}\n  fix: {error.fix}", file=sys.stderr)
         return error.exit_code
-    except InvalidMessage as error:
-        print(f"--fund: {error}", file=sys.stderr)
-        return 2
 
 
 if __name__ == "__main__":

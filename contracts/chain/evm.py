@@ -11,7 +11,6 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from eth.chains.base import MiningChain
@@ -74,17 +73,17 @@ class EvmChain:
         self,
         *,
         chain_id: int,
-        path: Path | None,
+        store: ChainStore,
         balances: Iterable[tuple[bytes, int]],
         now_s: Callable[[], int],
     ) -> None:
-        """Open the chain in `path`, or make its genesis with `balances` (address, wei)."""
+        """Continue the chain in `store`, or make its genesis with `balances` (address, wei)."""
         self.chain_id = chain_id
         self.pool = Pool()
         self._now_s = now_s
         self._clock_offset_s = 0
-        self._store = ChainStore(path)
-        self._state_db = StateDB(self._store)
+        self._store = store
+        self._state_db = StateDB(store)
         self._chain = self._open(dict(balances))
 
     def close(self) -> None:

@@ -20,6 +20,7 @@ from contracts.artifact import load_artifact
 from contracts.chain.accounts import BALANCE_WEI, account_key
 from contracts.chain.evm import EvmChain
 from contracts.chain.methods import RpcMethods, RpcProblem
+from contracts.chain.store import ChainStore
 from contracts.deployment import (
     Deployment,
     DeploymentPlan,
@@ -112,19 +113,37 @@ class Evm:
 
     rpc: Rpc
     web3: Web3
+    store: ChainStore | None = None  # of a chain in this process
 
 
-def embedded_evm() -> Evm:
-    """A fresh chain in this process that mines every transaction at once."""
+def embedded_evm(image: bytes | None = None) -> Evm:
+    """A chain in this process that mines every transaction at once; fresh, or an image of one."""
+    store = ChainStore(None)
+    if image is not None:
+        store._db.deserialize(image)
     chain = EvmChain(
         chain_id=CHAIN_ID,
-        path=None,
+        store=store,
         balances=[(key.address, BALANCE_WEI) for key in ACCOUNTS],
         now_s=lambda: int(time.time()),
     )
     methods = RpcMethods(chain, [], automine=True)
     web3 = verify_chain(Web3(MethodsProvider(methods)), CHAIN_ID)
-    return Evm(rpc=MethodsRpc(methods), web3=web3)
+    return Evm(rpc=MethodsRpc(methods), web3=web3, store=store)
+
+
+@dataclass(frozen=True)
+class Deployed:
+    """What `World` deployed, and an image of the chain it was the first to be deployed on."""
+
+    deployment: Deployment
+    extra: list[bytes]
+    vault: bytes
+    image: bytes
+
+
+DEPLOYED: dict[Any, Deployed] = {}
+"""Deployments on fresh embedded chains by what was asked for: most tests start from the same."""
 
 
 def make_keys(count: int) -> tuple[PrivateKey, ...]:
@@ -182,7 +201,6 @@ class World:
         weights: tuple[int, ...] = (),
         extra_tokens: tuple[str, ...] = (),
     ) -> None:
-        self.evm = evm
         self.keys = make_keys(validators)
         self.domain = network_domain(NETWORK_ID)
         self.committee = Committee(
@@ -191,7 +209,6 @@ class World:
                 for key, weight in zip(self.keys, weights or (1,) * validators, strict=True)
             )
         )
-        self.extra = [self.deploy_contract(name) for name in extra_tokens]
         self.plan = DeploymentPlan(
             network_id=NETWORK_ID,
             validators=tuple(
@@ -210,20 +227,14 @@ class World:
             insurance=INSURANCE,
             xom_supply=10**28,
         )
-        nonce = evm.web3.eth.get_transaction_count(to_checksum(DEPLOYER.address))
-        self.deployment: Deployment = deploy(
-            evm.web3, self.plan, DEPLOYER, chain_id=CHAIN_ID, nonce=nonce
-        )
-        self.vault = self.deployment.vault
-        if extra_tokens:
-            self.vault = self._deploy_vault_with_extra()
+        self._deploy_all(evm, extra_tokens)
         self.distributor = created_address(self.vault, 1)
         self.tokens = {token.symbol: token.address for token in self.deployment.tokens}
         self.usdx = self.tokens["USDX"]
         self.ledger = Ledger(self.vault)
         self.fees = dict.fromkeys([*self.tokens.values(), *self.extra], 0)
         self.height = 0
-        self.wallet = Wallet(evm.web3, TRADER, chain_id=CHAIN_ID)
+        self.wallet = Wallet(self.evm.web3, TRADER, chain_id=CHAIN_ID)
         self.client = self.make_client(RELAYER)
 
     def make_client(self, key: PrivateKey | None, **options: Any) -> SettlementClient:
@@ -438,6 +449,26 @@ class World:
             assert status.balance >= status.liabilities >= 0
 
     # --- deploying ---------------------------------------------------------------------------
+
+    def _deploy_all(self, evm: Evm, extra_tokens: tuple[str, ...]) -> None:
+        """Deploy the plan and more tokens, or continue from an image where that was done."""
+        key = (self.committee.hash, extra_tokens)
+        is_fresh = evm.store is not None and evm.rpc.call("eth_blockNumber") == "0x0"
+        if is_fresh and key in DEPLOYED:
+            known = DEPLOYED[key]
+            self.evm = embedded_evm(known.image)
+            self.deployment, self.extra, self.vault = known.deployment, known.extra, known.vault
+            return
+        self.evm = evm
+        self.extra = [self.deploy_contract(name) for name in extra_tokens]
+        nonce = evm.web3.eth.get_transaction_count(to_checksum(DEPLOYER.address))
+        self.deployment = deploy(evm.web3, self.plan, DEPLOYER, chain_id=CHAIN_ID, nonce=nonce)
+        self.vault = self.deployment.vault
+        if extra_tokens:
+            self.vault = self._deploy_vault_with_extra()
+        if is_fresh and evm.store is not None:
+            image = evm.store._db.serialize()
+            DEPLOYED[key] = Deployed(self.deployment, self.extra, self.vault, image)
 
     def deploy_contract(self, name: str, *arguments: Any) -> bytes:
         """Deploy one more contract."""

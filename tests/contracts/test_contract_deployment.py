@@ -47,8 +47,8 @@ def test_vault_starts_with_the_genesis_committee(world: World) -> None:
 
 
 def test_deploying_again_changes_nothing() -> None:
-    evm = embedded_evm()
-    world = World(evm)
+    world = World(embedded_evm())
+    evm = world.evm
     height = evm.web3.eth.block_number
     assert deploy(evm.web3, world.plan, DEPLOYER, chain_id=CHAIN_ID) == world.deployment
     assert evm.web3.eth.block_number == height
@@ -76,6 +76,7 @@ def test_interrupted_deployment_is_continued(monkeypatch: pytest.MonkeyPatch) ->
 
 def test_grants_pay_for_the_validators_gas(evm: Evm) -> None:
     world = World(evm)
+    evm = world.evm
     fields = {name: getattr(world.plan, name) for name in DeploymentPlan.__slots__}
     fresh = keccak256(b"fresh account" + evm.rpc.call("eth_blockNumber").encode())[:20]
     plan = DeploymentPlan(**{**fields, "gas_grants": ((fresh, 10**17),)})

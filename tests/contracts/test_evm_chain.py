@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import signal
 import subprocess
@@ -14,10 +15,12 @@ from web3 import Web3
 from web3.providers import HTTPProvider
 
 from contracts.artifact import load_artifact
+from contracts.chain.__main__ import parse_arguments
 from contracts.chain.accounts import BALANCE_WEI, account_key
 from contracts.chain.evm import EvmChain
 from contracts.chain.methods import RpcMethods, RpcProblem
 from contracts.chain.server import answer_body
+from contracts.chain.store import ChainStore
 from contracts.deployment import deploy
 from contracts.evm_web3 import connect
 from contracts.rpc import HttpRpc
@@ -43,7 +46,7 @@ class Clock:
 def make_chain(path: Path | None = None, clock: Clock | None = None) -> EvmChain:
     return EvmChain(
         chain_id=CHAIN_ID,
-        path=path,
+        store=ChainStore(path),
         balances=[(ALICE.address, BALANCE_WEI)],
         now_s=clock or Clock(),
     )
@@ -408,8 +411,6 @@ def test_process_serves_web3_survives_a_kill_and_ends_cleanly(tmp_path: Path) ->
 
 
 def test_server_refuses_foreign_pages_and_huge_bodies(tmp_path: Path) -> None:
-    import http.client
-
     chain = ChainProcess(tmp_path)
     try:
         host = chain.ready["rpc"].removeprefix("http://")
@@ -432,25 +433,6 @@ def test_server_refuses_foreign_pages_and_huge_bodies(tmp_path: Path) -> None:
         rpc = HttpRpc(chain.ready["rpc"])
         assert rpc.call("eth_chainId") == hex(CHAIN_ID)
         rpc.close()
-    finally:
-        assert chain.end(signal.SIGINT) == 0
-
-
-def test_wrong_options_are_refused(tmp_path: Path) -> None:
-    for options in (["--block-ms", "1"], ["--accounts", "-1"], ["--fund", "0x12"]):
-        run = subprocess.run(
-            [sys.executable, "-m", "contracts.chain", "--data-dir", str(tmp_path), *options],
-            capture_output=True,
-            text=True,
-            timeout=30,
-            check=False,
-        )
-        assert run.returncode == 2
-
-
-def test_http_provider_of_web3_is_understood(tmp_path: Path) -> None:
-    chain = ChainProcess(tmp_path)
-    try:
         web3 = Web3(HTTPProvider(chain.ready["rpc"]))
         block = web3.eth.get_block("latest", full_transactions=True)
         assert block["gasLimit"] == 120_000_000
@@ -460,7 +442,23 @@ def test_http_provider_of_web3_is_understood(tmp_path: Path) -> None:
         assert web3.eth.syncing is False
         assert len(web3.eth.accounts) == 10
     finally:
-        assert chain.end(signal.SIGTERM) == 0
+        assert chain.end(signal.SIGINT) == 0
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ["--block-ms", "1"],
+        ["--accounts", "-1"],
+        ["--chain-id", "0"],
+        ["--seed", "x"],
+        ["--fund", "0x12"],
+    ],
+)
+def test_wrong_options_are_refused(tmp_path: Path, options: list[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        parse_arguments(["--data-dir", str(tmp_path), *options])
+    assert caught.value.code == 2
 
 
 def test_artifact_code_is_what_the_chain_holds() -> None:

@@ -25,6 +25,8 @@ BLOCKS_PER_READ_MAX: Final = 256
 # Pruning
 PRUNE_HEIGHTS_PER_STEP: Final = 256  # heights deleted in one transaction
 PRUNE_PAGES_PER_STEP: Final = 2_048  # free pages given back to the disk after a step
+PRUNE_STEP_PAUSE_S: Final = 0.2  # between two steps of one round
+PRUNE_PAUSE_S: Final = 60.0  # between two rounds
 HOME_BYTES_MAX: Final = 50 << 30  # default size of a home node's chain
 
 # IPFS blocks

@@ -1,10 +1,16 @@
 from __future__ import annotations
 
-import pytest
+from functools import partial
 
+import pytest
+import trio
+
+from primitives.errors import OperatorError
 from storage import limits
 from storage.chain_store import ChainStore
 from storage.pruning import ARCHIVE, PrunePolicy, prune_step
+from storage.pruning_task import keep_pruned
+from storage.writer import StoreWriter
 from tests.storage.chain_records import (
     BLOCK_MS,
     NETWORK,
@@ -107,3 +113,39 @@ def test_empty_store_has_nothing_to_prune(tmp_path):
     store = ChainStore(tmp_path / "empty.sqlite", NETWORK)
     assert prune(store, **age_of(10)) == 0
     store.close()
+
+
+async def test_pruning_goes_on_beside_the_writer_and_survives_a_full_disk(store, monkeypatch):
+    monkeypatch.setattr(limits, "PRUNE_HEIGHTS_PER_STEP", 10)
+    monkeypatch.setattr(limits, "PRUNE_STEP_PAUSE_S", 0.001)
+    writer = StoreWriter(store)
+    failures = []
+    connection = store.database.conn
+    with trio.fail_after(20):
+        async with trio.open_nursery() as nursery:
+            connection.execute("PRAGMA query_only=ON")
+
+            def on_failure(error):
+                failures.append(error)
+                connection.execute("PRAGMA query_only=OFF")
+
+            nursery.start_soon(
+                partial(
+                    keep_pruned,
+                    writer,
+                    PrunePolicy(size_bytes_max=0),
+                    now_ms=lambda: START_MS,
+                    keep_from=lambda: 41,
+                    on_failure=on_failure,
+                    pause_s=0.001,
+                )
+            )
+            height = HEIGHTS
+            while await writer.run(lambda s: s.read.oldest_height()) != 41:
+                if failures:
+                    height += 1
+                    await writer.run(ChainStore.write_final, make_final(height))
+                await trio.sleep(0.001)
+            nursery.cancel_scope.cancel()
+    assert [type(error) for error in failures] == [OperatorError]
+    assert store.final_height == height > HEIGHTS

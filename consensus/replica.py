@@ -200,7 +200,8 @@ class Replica:
         retry.repeat_everything(core)
         propose.repeat_proposal(core)
         status.on_status_timer(core)
-        status.ask_all(core)
+        if not core.is_silent:
+            status.ask_all(core)
         core.stir(fresh=True)
 
     def _settle(self) -> tuple[Effect, ...]:

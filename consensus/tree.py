@@ -61,7 +61,8 @@ class BlockTree:
             block = self.get(wanted)
             if block is None:
                 return Path(tuple(reversed(walked)), wanted)
-            if block.height <= tip_height:
+            is_child = block.height == tip_height + 1
+            if block.height <= tip_height or (is_child and block.parent_hash != tip_hash):
                 raise StateDiverged(
                     f"block {block_hash.hex()} does not descend from final block {tip_height}"
                 )

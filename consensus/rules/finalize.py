@@ -32,7 +32,7 @@ def try_finalize(core: Core) -> None:
             del core.unfinalized[view]
             continue
         assert state.notarization is not None, "a view is listed by its notarization"
-        block = find_valid_block(core, state.notarization.block_hash)
+        block = find_valid_block(core, view, state.notarization.block_hash)
         if block is not None:
             del core.unfinalized[view]
             cast_to_all(core, Kind.FINALIZE, view, block)
@@ -44,11 +44,13 @@ def may_finalize(state: ViewState) -> bool:
     return not state.nulled and state.finalized is None
 
 
-def find_valid_block(core: Core, block_hash: bytes) -> Block | None:
+def find_valid_block(core: Core, view: int, block_hash: bytes) -> Block | None:
     """Return a notarized block that is held with its ancestors and breaks no rule I can see."""
     path = core.tree.path(core.tip.hash, core.tip.height, block_hash)
     if path.missing is not None:
         ask_block(core, path.missing)
+        return None
+    if not path.blocks or path.blocks[-1].view != view:
         return None
     block = path.blocks[-1]
     parent = tip_of(path.blocks[-2]) if len(path.blocks) > 1 else core.tip
@@ -71,6 +73,8 @@ def try_commit(core: Core) -> None:
         if core.is_started:
             ask_missing(core, path.missing)
         return
+    if not path.blocks or path.blocks[-1].view != certificate.view:
+        raise StateDiverged(f"the finalization of view {certificate.view} names another block")
     commit(core, path.blocks, certificate)
     core.stir(fresh=True)
 

@@ -1,7 +1,7 @@
 """Put one replica on a desk: the test is the clock, the disk and all other members.
 
-Rule: everything the test sends is signed with the members' real (fast) keys, so nothing is let through
-that a network would not let through.
+Rule: everything the test sends is signed with the members' real (fast) keys, so nothing is let
+through that a network would not let through.
 Spec: docs/spec/consensus.md. Deviations: none.
 """
 

@@ -14,7 +14,7 @@ from consensus.certificate import (
     compute_required_ids,
     verify_certificate,
 )
-from consensus.vote import ZERO_HASH, Kind
+from consensus.vote import ZERO_HASH, Kind, digest_of
 from primitives.errors import PeerError
 from primitives.secp256k1 import PrivateKey, recover_address
 from tests.consensus.desk import Desk
@@ -59,7 +59,6 @@ def test_each_signature_recovers_to_its_member():
     keys = [PrivateKey(bytes(31) + bytes([index + 1])) for index in range(4)]
     desk.keys = keys
     certificate = desk.certificate(Kind.FINALIZE, 3, HASH)
-    from consensus.vote import digest_of
 
     for vote in certificate.votes():
         digest = digest_of(vote, desk.config.domain)

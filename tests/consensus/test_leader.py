@@ -26,7 +26,7 @@ def make(*weights: int) -> Committee:
 
 def test_equal_weights_get_equal_slots():
     slots = compute_slots(make(1, 1, 1, 1), SEED)
-    assert Counter(slots) == {index: SLOTS_PER_SEAT for index in range(4)}
+    assert Counter(slots) == dict.fromkeys(range(4), SLOTS_PER_SEAT)
 
 
 def test_slots_are_a_vector_that_other_implementations_can_check():

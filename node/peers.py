@@ -53,11 +53,8 @@ class CommitteeWire:
 
     def connected(self) -> list[int]:
         """Return the indices of the members that can be reached now."""
-        return sorted(
-            self._index_of[peer.address]
-            for peer in self._network.peers()
-            if peer.sending and peer.address in self._index_of
-        )
+        index_of = self._index_of
+        return sorted(index_of[a] for a in self._network.reachable() if a in index_of)
 
     async def run_receive(self, lane: Lane) -> None:
         """Hand every inbound frame of a lane to its handler until cancelled."""

@@ -262,6 +262,10 @@ class Network:
         """Return every other validator as we see it now."""
         return tuple(self._status(validator) for validator in self._admission.validators())
 
+    def reachable(self) -> tuple[bytes, ...]:
+        """Return the validators to whom both our lanes are open; cheap, unlike `peers`."""
+        return tuple(address for address, link in self._links.items() if link.is_up)
+
     def observers(self) -> tuple[str, ...]:
         """Return the peer ids of connected peers that are not validators."""
         return self._admission.observers(self.host.get_network())

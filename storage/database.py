@@ -112,6 +112,8 @@ def open_database(
             connection.execute("PRAGMA trusted_schema=OFF")
             connection.execute(f"PRAGMA cache_size={-limits.CACHE_KIB}")
             connection.execute(f"PRAGMA journal_size_limit={limits.WAL_BYTES_KEPT}")
+            pages = limits.WAL_BYTES_PER_CHECKPOINT // page_size_bytes
+            connection.execute(f"PRAGMA wal_autocheckpoint={pages}")
             migrate(database, migrations, name)
         except BaseException:
             connection.close()

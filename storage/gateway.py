@@ -56,6 +56,8 @@ async def respond(
         return refuse(406, "ask for ?format=raw or ?format=car: this gateway serves blocks only")
     if scope not in ("all", "block"):
         return refuse(400, "dag-scope is all or block")
+    if not (cid_text.isascii() and cid_text.isalnum()):
+        return refuse(400, "not a CID")  # it goes into headers, so not even white space is let in
     try:
         cid = Cid.parse(cid_text[: limits.CID_TEXT_MAX + 1])
     except InvalidMessage as error:

@@ -11,6 +11,7 @@ from typing import Final
 
 # The databases
 BUSY_TIMEOUT_MS: Final = 5_000  # how long SQLite waits for another process's lock
+WAL_BYTES_PER_CHECKPOINT: Final = 16 << 20  # log written before SQLite moves it into the file
 WAL_BYTES_KEPT: Final = 64 << 20  # the write-ahead log is cut back to this after a checkpoint
 CACHE_KIB: Final = 16 << 10  # page cache of the writing connection
 READ_CACHE_KIB: Final = 4 << 10  # page cache of each reading connection

@@ -102,6 +102,15 @@ async def test_gap_in_a_car_breaks_it_off():
         await read(answer)
 
 
+@pytest.mark.parametrize("gap", [" ", "\r\n", "\t"])
+async def test_white_space_in_a_cid_never_reaches_a_header(gap):
+    text = "f" + ROOT.encode().hex()
+    assert (await get(text, form="raw")).status == 200
+    answer = await get(text[:9] + gap + text[9:], form="raw")
+    assert answer.status == 400
+    assert gap not in str(answer.headers)
+
+
 @given(st.text(max_size=200), st.sampled_from(["raw", "car", "html", ""]), st.text(max_size=20))
 async def test_any_request_gets_an_answer(text, form, header):
     answer = await respond(

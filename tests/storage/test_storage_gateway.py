@@ -108,7 +108,7 @@ async def test_white_space_in_a_cid_never_reaches_a_header(gap):
     assert (await get(text, form="raw")).status == 200
     answer = await get(text[:9] + gap + text[9:], form="raw")
     assert answer.status == 400
-    assert gap not in str(answer.headers)
+    assert not any(text[:9] in value for _, value in answer.headers)
 
 
 @given(st.text(max_size=200), st.sampled_from(["raw", "car", "html", ""]), st.text(max_size=20))

@@ -44,14 +44,6 @@ def touch(state: State, balance: Balance) -> None:
         state.log.touched.append(balance)
 
 
-def charge_fee(state: State, balance: Balance, amount: int) -> None:
-    """Take a fee out of free funds."""
-    assert 0 <= amount <= balance.free
-    balance.free -= amount
-    state.fees[balance.asset] += amount
-    touch(state, balance)
-
-
 def process_transfer(state: State, owner: bytes, sub: int, op: Transfer) -> int:
     """Move free funds to an account or sub-account. Returns a reason code."""
     amount = decode_amount(op.amount)

@@ -32,7 +32,6 @@ NONCE_PAST_MS_MAX: Final = 2 * 86_400_000
 NONCE_FUTURE_MS_MAX: Final = 86_400_000
 DEADLINE_AFTER_NONCE_MS_MAX: Final = 86_400_000
 TIME_MS_MAX: Final = (1 << 48) - 1
-U64_MAX: Final = (1 << 64) - 1
 
 BASE_TIER_MAX: Final = 12
 """A base tier holds 10**tier lots."""
@@ -54,4 +53,3 @@ AUCTION_ROUNDS_MAX: Final = 8
 
 BALANCE_TREE_DEPTH: Final = 16
 SNAPSHOT_CHUNK_BYTES: Final = 256 * 1024
-CHECKPOINT_LAG: Final = 32

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exchange import uniform_price
+from exchange import auction, uniform_price
 from exchange.actions import BUY, FOK, GTC, IOC, SELL, Commit, Place
 from exchange.conservation import verify_books, verify_conservation, verify_holds
 from exchange.outcome import Outcome
@@ -225,6 +225,21 @@ def test_random_batches_keep_every_invariant() -> None:
             if place.tif == FOK:
                 assert got in (0, place.size)
     assert volume > BATCHES
+
+
+def test_auction_that_runs_out_of_rounds_keeps_every_invariant(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(auction, "AUCTION_ROUNDS_MAX", 0)
+    netted = 0
+    for seed in range(BATCHES):
+        world, outcome, _ = random_batch(seed)
+        verify_books(world.state)
+        verify_holds(world.state)
+        verify_conservation(world.state)
+        assert all(f.maker_account != f.taker_account for f in outcome.fills)
+        netted += any(Reason.SELF_TRADE in r.statuses for r in outcome.receipts)
+    assert netted > 5
 
 
 def test_random_batches_trade_at_the_best_price() -> None:

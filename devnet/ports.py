@@ -40,16 +40,21 @@ def allocate_ports(validators: int) -> PortBlock:
     """Return the first block in which every port is free. Raises OperatorError when none is."""
     for number in range(PORT_BLOCKS_MAX):
         block = PortBlock(base=PORT_BASE + number * PORT_BLOCK)
-        wanted = [block.evm]
-        for index in range(validators):
-            wanted += [block.api(index), block.p2p(index)]
-        if all(is_free(port) for port in wanted):
+        if is_block_free(block, validators):
             return block
     raise OperatorError(
         f"no free block of ports from {PORT_BASE} upwards",
         code="DEV001",
         fix="stop another devnet: omnibazaar devnet down",
     )
+
+
+def is_block_free(block: PortBlock, validators: int) -> bool:
+    """True when every port that a devnet of this size uses is free."""
+    wanted = [block.evm]
+    for index in range(validators):
+        wanted += [block.api(index), block.p2p(index)]
+    return all(is_free(port) for port in wanted)
 
 
 def is_free(port: int) -> bool:

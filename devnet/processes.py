@@ -102,10 +102,9 @@ class ProcessTable:
         self.send(name, signal.SIGCONT)
         self.send(name, signal.SIGTERM)
 
-    def stop(self, name: str) -> None:
-        """Ask the process to end, insist when it does not, and forget it."""
-        self.send(name, signal.SIGCONT)
-        if self.send(name, signal.SIGTERM) and not self._wait_gone(name, STOP_S_MAX):
+    def finish(self, name: str) -> None:
+        """Wait for a process that was asked to end, insist when it does not, and forget it."""
+        if not self._wait_gone(name, STOP_S_MAX):
             self.kill(name)
         self._path(name).unlink(missing_ok=True)
 

@@ -22,7 +22,7 @@ from contracts.chain.anvil import find_anvil
 from devnet.folders import Folder, Record, node_command, node_environment, write_folders
 from devnet.limits import CHAIN_S_MAX, READY_S_MAX, TRADERS_MAX, VALIDATORS_MAX, VALIDATORS_MIN
 from devnet.plan import ACCOUNTS, CHAIN_ID, EVM_BLOCK_MS, DevnetPlan, make_plan
-from devnet.ports import PortBlock, allocate_ports
+from devnet.ports import PortBlock, allocate_ports, is_block_free
 from devnet.status import read_status
 from primitives.errors import OperatorError, TransientError
 
@@ -64,6 +64,8 @@ def prepare(folder: Folder, wishes: Wishes) -> tuple[Record, DevnetPlan]:
         record = msgspec.structs.replace(
             record, traders=wishes.traders, replay=wishes.replay, speed=wishes.speed
         )
+        if not is_block_free(PortBlock(base=record.port_base), record.validators):
+            record = _move_ports(folder, record)
         folder.save(record)
         return record, plan_of(record)
     ports = allocate_ports(wishes.validators)
@@ -84,6 +86,16 @@ def prepare(folder: Folder, wishes: Wishes) -> tuple[Record, DevnetPlan]:
     write_folders(folder, plan, record.rpc)
     folder.save(record)
     return record, plan
+
+
+def _move_ports(folder: Folder, record: Record) -> Record:
+    """Give a stopped devnet, whose ports somebody else took meanwhile, another block of them."""
+    ports = allocate_ports(record.validators)
+    is_ours = not record.evm.startswith("http")
+    rpc = f"http://127.0.0.1:{ports.evm}" if is_ours else record.rpc
+    record = msgspec.structs.replace(record, port_base=ports.base, rpc=rpc)
+    write_folders(folder, plan_of(record), record.rpc)
+    return record
 
 
 def plan_of(record: Record) -> DevnetPlan:
@@ -242,9 +254,10 @@ def wait_ready(folder: Folder, record: Record) -> None:
     while True:
         status = read_status(folder, record)
         waiting = [v.name for v in status.validators if not v.ready]
-        if not waiting:
+        needed = [*waiting, *([] if record.evm.startswith("http") else [EVM])]
+        dead = [name for name in needed if not folder.processes.is_alive(name)]
+        if not waiting and not dead:
             return
-        dead = [name for name in waiting if not folder.processes.is_alive(name)]
         if dead or time.monotonic() > deadline:
             names = ", ".join(dead or waiting)
             raise OperatorError(
@@ -257,13 +270,14 @@ def wait_ready(folder: Folder, record: Record) -> None:
 
 
 def stop_all(folder: Folder) -> None:
-    """End all processes, traders first and the chain last."""
+    """End all processes, the chain last."""
     names = folder.processes.names()
-    order = [n for n in names if n == TRADERS] + [n for n in names if n.startswith("v")]
-    for name in order:
-        folder.processes.ask_to_stop(name)
-    for name in [*order, *(n for n in names if n not in order)]:
-        folder.processes.stop(name)
+    last = [name for name in names if name == EVM]
+    for group in ([name for name in names if name not in last], last):
+        for name in group:
+            folder.processes.ask_to_stop(name)  # once: a second signal would cut the stop short
+        for name in group:
+            folder.processes.finish(name)
 
 
 def reset(folder: Folder) -> None:

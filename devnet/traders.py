@@ -43,6 +43,7 @@ QUOTE_S = 1.5  # mean pause between two rounds of quotes in a market
 TAKE_S = 0.8  # mean pause between two sealed orders of one trader
 CREDIT_S_MAX = 60.0
 RECONNECT_S = 2.0
+NODE_POLL_S = 0.2  # while a node is still starting
 GRANT_MS = 7 * 86_400_000
 REPLAY_MARKET = 2  # the recorded prices drive WBTC-USDX
 SEED_BATCH = 40  # orders per action while the opening book is laid out
@@ -311,11 +312,7 @@ async def main(folder: Folder) -> None:
 
 async def fund(record: Record, plan: DevnetPlan, people: list[Person]) -> None:
     """Deposit for those whom the ledger does not know yet."""
-    strangers = []
-    for person in people:
-        async with open_node(person.url) as node:
-            if await node.rest.account(person.wallet.address) is None:
-                strangers.append(person)
+    strangers = [person for person in people if not await is_known(person)]
     if not strangers:
         return
     addresses = [person.wallet.address for person in strangers]
@@ -331,6 +328,16 @@ async def fund(record: Record, plan: DevnetPlan, people: list[Person]) -> None:
                 TRADER_ATOMS,
             )
     log.info("deposited for %d traders", len(strangers))
+
+
+async def is_known(person: Person) -> bool:
+    """Tell whether the ledger knows a trader, as soon as the trader's node answers."""
+    while True:
+        try:
+            async with open_node(person.url) as node:
+                return await node.rest.account(person.wallet.address) is not None
+        except ConnectionLost:
+            await trio.sleep(NODE_POLL_S)
 
 
 if __name__ == "__main__":

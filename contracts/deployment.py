@@ -16,13 +16,13 @@ from typing import Any
 from web3 import Web3
 
 from contracts.artifact import load_artifact
-from contracts.evm_web3 import account_of, fee_fields, mine_now
+from contracts.evm_web3 import account_of, fee_fields, mine_now, translated_errors
 from contracts.limits import DEPLOYMENT_SECONDS_MAX
 from contracts.settlement_calls import encode_members
 from contracts.settlement_types import CommitteeMember
 from contracts.transaction import created_address
 from primitives.address import to_checksum
-from primitives.errors import TransientError
+from primitives.errors import TransientError, WrongNetwork
 from primitives.keccak import keccak256
 from primitives.secp256k1 import PrivateKey
 
@@ -118,9 +118,20 @@ def deploy(
     """Deploy what is not there yet and return the addresses.
 
     All transactions are sent at once, with consecutive nonces from `nonce` on. Raises
-    TransientError if the chain does not take them in time or one fails.
+    TransientError if the chain does not take them in time or one fails, GasAccountEmpty, and
+    WrongNetwork if the account's nonces were used for something else.
     """
     deployment = predict(plan, chain_id=chain_id, deployer=key.address, nonce=nonce)
+    with translated_errors():
+        _send_missing(web3, plan, deployment, key, nonce)
+        _verify_vault(web3, plan, deployment)
+    return deployment
+
+
+def _send_missing(
+    web3: Web3, plan: DeploymentPlan, deployment: Deployment, key: PrivateKey, nonce: int
+) -> None:
+    """Send the transactions that were not mined yet, and wait for them."""
     account = account_of(key)
     done = int(web3.eth.get_transaction_count(to_checksum(key.address), "latest"))
     fees = fee_fields(web3)
@@ -128,11 +139,24 @@ def deploy(
     for position, fields in enumerate(_transactions(web3, plan, deployment, key.address)):
         if nonce + position < done:
             continue
-        common = {"chainId": chain_id, "nonce": nonce + position, "value": 0, **fees}
+        common = {"chainId": deployment.chain_id, "nonce": nonce + position, "value": 0, **fees}
         signed = account.sign_transaction({**common, **fields})
         hashes.append(web3.eth.send_raw_transaction(signed.raw_transaction))
     _await_all(web3, hashes)
-    return deployment
+
+
+def _verify_vault(web3: Web3, plan: DeploymentPlan, deployment: Deployment) -> None:
+    """The account may have spent these nonces on something else: then raise WrongNetwork."""
+    address = to_checksum(deployment.vault)
+    found = b""
+    if web3.eth.get_code(address):
+        abi = list(load_artifact("Settlement").abi)
+        found = web3.eth.contract(address=address, abi=abi).functions.networkId().call()
+    if found != plan.network_id:
+        raise WrongNetwork(
+            f"the vault of this network is not at {address}",
+            fix="deploy with an account, and a nonce, that were not used for anything else",
+        )
 
 
 def _transactions(

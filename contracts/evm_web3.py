@@ -8,28 +8,53 @@ Deviations: none
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from eth_account import Account
+from requests.exceptions import RequestException
 from web3 import Web3
+from web3.exceptions import ContractLogicError, Web3Exception
 from web3.middleware import ExtraDataToPOAMiddleware
 from web3.providers import HTTPProvider
 
+from contracts.errors import ContractRefused, GasAccountEmpty
 from contracts.limits import RPC_TIMEOUT_SECONDS
-from primitives.errors import WrongNetwork
+from primitives.errors import TransientError, WrongNetwork
 from primitives.secp256k1 import PrivateKey
 
 
 def connect(url: str, chain_id: int) -> Web3:
-    """Return web3 for an RPC URL; raises WrongNetwork if it serves another chain."""
+    """Return web3 for an RPC URL; raises WrongNetwork for another chain, TransientError."""
     provider = HTTPProvider(url, request_kwargs={"timeout": RPC_TIMEOUT_SECONDS})
     return verify_chain(Web3(provider), chain_id)
+
+
+@contextmanager
+def translated_errors() -> Iterator[None]:
+    """Turn what web3 raises into this project's errors.
+
+    A revert becomes ContractRefused, an empty account GasAccountEmpty, all else TransientError.
+    """
+    try:
+        yield
+    except ContractLogicError as error:
+        raise ContractRefused(str(error.data or error.message or error)) from error
+    except (Web3Exception, RequestException) as error:
+        if "insufficient funds" in str(error).lower():
+            raise GasAccountEmpty(
+                f"the account cannot pay for its transaction: {error}",
+                fix="send native coins of the EVM chain to it",
+            ) from error
+        raise TransientError(f"EVM RPC: {error}") from error
 
 
 def verify_chain(web3: Web3, chain_id: int) -> Web3:
     """Return web3, ready for chains with long extra data; raises WrongNetwork."""
     web3.middleware_onion.inject(ExtraDataToPOAMiddleware, layer=0)
-    found = web3.eth.chain_id
+    with translated_errors():
+        found = web3.eth.chain_id
     if found != chain_id:
         raise WrongNetwork(
             f"the EVM RPC serves chain {found}, not {chain_id}",

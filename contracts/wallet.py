@@ -15,7 +15,7 @@ from web3 import Web3
 
 from contracts.artifact import load_artifact, topics
 from contracts.errors import ContractRefused
-from contracts.evm_web3 import account_of, fee_fields, mine_now
+from contracts.evm_web3 import account_of, fee_fields, mine_now, translated_errors
 from contracts.limits import DEPLOYMENT_SECONDS_MAX
 from contracts.settlement_calls import as_integer
 from primitives.address import to_checksum
@@ -44,12 +44,14 @@ class Wallet:
 
     def native_balance(self) -> int:
         """Return the balance that pays for gas, wei."""
-        return int(self._web3.eth.get_balance(to_checksum(self.address)))
+        with translated_errors():
+            return int(self._web3.eth.get_balance(to_checksum(self.address)))
 
     def token_balance(self, token: bytes, owner: bytes | None = None) -> int:
         """Return a token balance, of this account if no owner is named, atoms."""
         holder = to_checksum(self.address if owner is None else owner)
-        return int(self._contract("TestToken", token).functions.balanceOf(holder).call())
+        with translated_errors():
+            return int(self._contract("TestToken", token).functions.balanceOf(holder).call())
 
     def deposit(
         self, vault: bytes, token: bytes, amount: int, beneficiary: bytes | None = None
@@ -57,7 +59,9 @@ class Wallet:
         """Approve and deposit; return the deposit's id. Raises ContractRefused, TransientError."""
         contract = self._contract("TestToken", token)
         owner, spender = to_checksum(self.address), to_checksum(vault)
-        if int(contract.functions.allowance(owner, spender).call()) < amount:
+        with translated_errors():
+            allowance = int(contract.functions.allowance(owner, spender).call())
+        if allowance < amount:
             self._send(token, contract.encode_abi("approve", args=[spender, amount]), APPROVE_GAS)
         credited = to_checksum(self.address if beneficiary is None else beneficiary)
         payload = self._contract("Settlement", vault).encode_abi(
@@ -96,7 +100,7 @@ class Wallet:
 
     def _send(self, to: bytes, payload: str, gas: int, value: int = 0) -> Any:
         """Send a transaction and return its receipt."""
-        with self._lock:
+        with self._lock, translated_errors():
             owner = to_checksum(self.address)
             fields = {
                 "chainId": self._chain_id,

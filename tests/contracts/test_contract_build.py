@@ -119,3 +119,18 @@ def test_daemon_modules_do_not_import_web3() -> None:
         " for name in sys.modules))"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False, timeout=60).returncode == 0
+
+
+REVERTS_OF_LIBRARIES = {
+    # Raised by OpenZeppelin inside calls that the named tests provoke.
+    "ECDSAInvalidSignature", "ECDSAInvalidSignatureS", "SafeERC20FailedOperation",
+    "ReentrancyGuardReentrantCall",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ["Settlement", "FeeDistributor", "ValidatorRegistry"])
+def test_every_revert_reason_has_a_test(name: str) -> None:
+    tests = "".join(path.read_text() for path in Path(__file__).parent.glob("test_va*.py"))
+    tests += (Path(__file__).parent / "test_contract_deployment.py").read_text()
+    for reason in set(error_names(name).values()) - REVERTS_OF_LIBRARIES:
+        assert f'"{reason}"' in tests or reason in ("DuplicateToken", "ZeroAddress"), reason

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import pytest
+from requests.exceptions import ConnectionError as RequestsConnectionError
 
 from contracts.deployment import DeploymentPlan, deploy, predict
+from contracts.errors import ContractRefused, GasAccountEmpty
 from contracts.settlement_calls import encode_members
 from contracts.transaction import created_address
+from contracts.wallet import Wallet
 from primitives.address import to_checksum
+from primitives.errors import TransientError, WrongNetwork
 from primitives.keccak import keccak256
+from primitives.secp256k1 import PrivateKey
 from tests.contracts.harness import (
     CHAIN_ID,
     COMPANY,
@@ -61,13 +66,13 @@ def test_interrupted_deployment_is_continued(monkeypatch: pytest.MonkeyPatch) ->
 
     def send_five(raw: bytes) -> object:
         if len(sent) == 5:
-            raise ConnectionError("gone")
+            raise RequestsConnectionError("gone")
         sent.append(raw)
         return send(raw)
 
     with monkeypatch.context() as patch:
         patch.setattr(evm.web3.eth, "send_raw_transaction", send_five)
-        with pytest.raises(ConnectionError):
+        with pytest.raises(TransientError, match="gone"):
             deploy(evm.web3, plan, DEPLOYER, chain_id=CHAIN_ID)
     deployment = deploy(evm.web3, plan, DEPLOYER, chain_id=CHAIN_ID)
     assert deployment == predict(plan, chain_id=CHAIN_ID, deployer=DEPLOYER.address)
@@ -96,3 +101,23 @@ def test_vault_refuses_zero_and_repeated_tokens(world: World, tokens: list[bytes
             to_checksum(STRANGER.address),
             [to_checksum(token) for token in tokens],
         )
+
+
+def test_account_that_was_used_before_is_refused() -> None:
+    evm = embedded_evm()
+    plan = World(embedded_evm()).plan
+    wallet = Wallet(evm.web3, DEPLOYER, chain_id=CHAIN_ID)
+    for _ in range(20):
+        wallet.send_native(STRANGER.address, 1)
+    with pytest.raises(WrongNetwork, match="is not at"):
+        deploy(evm.web3, plan, DEPLOYER, chain_id=CHAIN_ID)
+
+
+def test_wallet_errors_are_ours(world: World) -> None:
+    poor = Wallet(world.evm.web3, PrivateKey(keccak256(b"poor")), chain_id=CHAIN_ID)
+    with pytest.raises(GasAccountEmpty):
+        poor.send_native(STRANGER.address, 1)
+    with pytest.raises(ContractRefused):
+        world.wallet.deposit(world.vault, world.usdx, 1)  # nothing to deposit
+    with pytest.raises(ContractRefused):
+        world.wallet.mint(world.tokens["XOM"], STRANGER.address, 1)

@@ -22,7 +22,7 @@ from node.config_schema import PROFILES, Config, Section
 from primitives.errors import ConfigError
 
 ENV_PREFIX: Final = "OMNIBAZAAR_"
-ENV_RESERVED: Final = frozenset({"HOME", "DATA", "SOAK", "URL", "LOG_COLOR"})
+ENV_RESERVED: Final = frozenset({"HOME", "URL", "DATA", "SOAK", "ANVIL", "KUBO", "NODE_MODULES"})
 FILE_BYTES_MAX: Final = 64 << 10
 
 Layer = Literal["flag", "env", "file", "profile", "default"]

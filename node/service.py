@@ -218,6 +218,29 @@ class Service:
         """Return an account's live orders."""
         return make_orders(self._node.ledger.state, address)
 
+    async def withdrawals(
+        self, address: bytes, limit: int, before: int | None
+    ) -> tuple[views.Withdrawal, ...]:
+        """Return the withdrawals an account has made, newest first."""
+
+        def read(reader: ChainReader) -> tuple[views.Withdrawal, ...]:
+            rows = reader.account_withdrawals(address, before=before, limit=limit)
+            return tuple(
+                views.Withdrawal(
+                    index=leaf.index,
+                    chain_id=leaf.chain_id,
+                    vault=leaf.vault,
+                    token=leaf.token,
+                    amount=leaf.amount,
+                    to=leaf.to,
+                    height=row.height,
+                )
+                for row in rows
+                for leaf in (row.withdrawal,)
+            )
+
+        return await self._node.readers.run(read)
+
     async def action(self, action_id: bytes) -> views.ActionReceipt | None:
         """Return where an action is."""
         node = self._node

@@ -11,10 +11,22 @@ from typing import Annotated
 from node.api.bodies import ActionsBody, OneRequest, PairBytes, SealedBody, envelope
 from node.api.endpoint import Call, Endpoint, Parameter
 from node.api.errors import ApiError
-from node.api.views import Account, ActionReceipt, Orders, SubmitResult, SubmitResults
+from node.api.limits import PAGE_DEFAULT, PAGE_MAX
+from node.api.views import (
+    Account,
+    ActionReceipt,
+    Orders,
+    SubmitResult,
+    SubmitResults,
+    Withdrawals,
+)
 
 ADDRESS = Parameter(name="address", kind="address", about="0x and 40 hex digits")
 ACCOUNT = Parameter(name="account", kind="address", about="whose orders", required=True)
+LIMIT = Parameter(
+    name="limit", kind="integer", about="rows", minimum=1, maximum=PAGE_MAX, default=PAGE_DEFAULT
+)
+BEFORE = Parameter(name="before", kind="integer", about="only with a lower index")
 ACTION = Parameter(name="id", kind="hash", about="the action's signing digest")
 
 
@@ -29,6 +41,13 @@ async def get_account(call: Call) -> Account:
 async def get_orders(call: Call) -> Orders:
     """Return the resting orders of one wallet."""
     return Orders(orders=call.service.orders(call.values["account"]))
+
+
+async def get_withdrawals(call: Call) -> Withdrawals:
+    """Return the withdrawals one wallet has made."""
+    values = call.values
+    found = await call.service.withdrawals(values["address"], values["limit"], values["before"])
+    return Withdrawals(withdrawals=found)
 
 
 async def get_action(call: Call) -> ActionReceipt:
@@ -68,6 +87,14 @@ ENDPOINTS = (
         handler=get_account,
         answer=Account,
         parameters=(ADDRESS,),
+    ),
+    Endpoint(
+        method="GET",
+        path="/v1/accounts/{address}/withdrawals",
+        summary="Withdrawals, newest first",
+        handler=get_withdrawals,
+        answer=Withdrawals,
+        parameters=(ADDRESS, LIMIT, BEFORE),
     ),
     Endpoint(
         method="GET",

@@ -32,6 +32,7 @@ from node.api.views import (
     SubmitResult,
     TradePage,
     Validator,
+    Withdrawal,
     WithdrawalProof,
 )
 
@@ -95,6 +96,12 @@ class NodeService(Protocol):
 
     def orders(self, address: bytes) -> tuple[Order, ...]:
         """Return the resting orders of all sub-accounts, oldest first."""
+        ...
+
+    async def withdrawals(
+        self, address: bytes, limit: int, before: int | None
+    ) -> tuple[Withdrawal, ...]:
+        """Return the withdrawals an account has made, newest first, below index `before`."""
         ...
 
     async def action(self, action_id: bytes) -> ActionReceipt | None: ...

@@ -439,6 +439,24 @@ class WithdrawalProof(View, frozen=True, kw_only=True):
     roots: tuple[Hex, ...]  # the words of the state root
 
 
+class Withdrawal(View, frozen=True, kw_only=True):
+    """One leaf of the withdrawals tree; `/v1/settlement/withdrawals/{index}/proof` claims it."""
+
+    index: int
+    chain_id: int
+    vault: Address
+    token: Address
+    amount: Amount
+    to: Address
+    height: int  # of the block that made it
+
+
+class Withdrawals(View, frozen=True, kw_only=True):
+    """Newest first; pass the lowest index as `before` to get older ones."""
+
+    withdrawals: tuple[Withdrawal, ...]
+
+
 # -- Chat -----------------------------------------------------------------------
 
 

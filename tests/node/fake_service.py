@@ -53,6 +53,7 @@ from node.api.views import (
     Validator,
     ValidatorSelf,
     VaultView,
+    Withdrawal,
     WithdrawalProof,
 )
 from node.metrics import Metrics
@@ -158,6 +159,7 @@ class FakeService:
         self.messages: list[ChatMessage] = []
         self.submitted: list[Envelope] = []
         self.banned: dict[str, bool] = {}
+        self.isolated: tuple[bytes, ...] = ()
         self.dialled: list[str] = []
         self.stopped = trio.Event()
         self.metrics_ = Metrics(version="0.1.0", network="fake")
@@ -295,6 +297,19 @@ class FakeService:
 
     def orders(self, address: bytes) -> tuple[Order, ...]:
         return (self._order(),) if address in (ALICE, BOB) else ()
+
+    async def withdrawals(
+        self, address: bytes, limit: int, before: int | None
+    ) -> tuple[Withdrawal, ...]:
+        made = [
+            Withdrawal(
+                index=index, chain_id=31337, vault=VAULT, token=ASSETS[0].token,
+                amount=10**30 + index, to=ALICE, height=60 + index,
+            )
+            for index in (2, 1, 0)
+        ]  # fmt: skip
+        found = [one for one in made if before is None or one.index < before]
+        return tuple(found[:limit]) if address == ALICE else ()
 
     async def action(self, action_id: bytes) -> ActionReceipt | None:
         if action_id[:1] == b"\0":

@@ -1,0 +1,312 @@
+"""See balances, deposit into the vault, withdraw and claim.
+
+Rule: the wallet's key signs here; a withdrawal is a signed action first and, once a checkpoint
+covers it, a claim that anybody may bring to the contract.
+Spec: docs/reference/cli.md; docs/spec/settlement.md. Deviations: none.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from node.cli import http
+from node.cli.context import Context, json_option
+from node.cli.show import format_atoms, show_json, show_table
+from node.cli.units import count_steps, size_step
+from primitives.errors import ConfigError
+
+if TYPE_CHECKING:
+    from primitives.secp256k1 import PrivateKey
+
+key_option = click.option(
+    "--as", "key", default="trader", show_default=True, help="Digits or role of a key."
+)
+password_option = click.option(
+    "--password-file", type=click.Path(path_type=Path), help="Password of the key."
+)
+rpc_option = click.option("--rpc", help="JSON-RPC URL of the EVM chain; default: evm.rpc_urls.")
+
+
+@click.group()
+def wallet() -> None:
+    """Balances, deposits, withdrawals.
+
+    \b
+    Example:
+      omnibazaar wallet balance --as alice
+    """
+
+
+@wallet.command()
+@key_option
+@click.option("--account", help="Any wallet's address instead of a key.")
+@json_option
+@click.pass_obj
+def balance(context: Context, key: str, account: str | None, as_json: bool) -> None:
+    """Show what the ledger holds for an account.
+
+    \b
+    Example:
+      omnibazaar wallet balance --account 0x70997970C51812dc3A010C7d01b50e0d17dc79C8
+    """
+    from node.keystore import find_key
+    from primitives.address import to_checksum
+
+    address = account or to_checksum(find_key(context.data.keys, key).address)
+    url = context.find_url()
+    found = http.get(url, f"/v1/accounts/{address}")
+    if as_json:
+        show_json(found)
+        return
+    decimals = {asset["id"]: asset["decimals"] for asset in _assets(url)}
+    click.echo(f"{address}   account {found['number']}   height {found['height']}")
+    show_table(
+        ("sub", "asset", "free", "held"),
+        [
+            (
+                row["sub"],
+                row["symbol"],
+                format_atoms(int(row["free"]), decimals[row["asset"]]),
+                format_atoms(int(row["held"]), decimals[row["asset"]]),
+            )
+            for row in found["balances"]
+        ],
+    )
+
+
+@wallet.command()
+@click.argument("asset")
+@click.argument("amount")
+@key_option
+@password_option
+@rpc_option
+@json_option
+@click.pass_obj
+def deposit(
+    context: Context,
+    asset: str,
+    amount: str,
+    key: str,
+    password_file: Path | None,
+    rpc: str | None,
+    as_json: bool,
+) -> None:
+    """Move AMOUNT of ASSET from the EVM wallet into the vault.
+
+    \b
+    Example:
+      omnibazaar wallet deposit USDX 1000 --as alice
+    """
+    terms = _find_asset(context.find_url(), asset)
+    atoms = _atoms(amount, terms)
+    secret = context.load_key(key, password_file)
+    number = _open_wallet(context, secret, terms, rpc).deposit(
+        bytes.fromhex(terms["vault"][2:]), bytes.fromhex(terms["token"][2:]), atoms
+    )
+    if as_json:
+        show_json({"deposit": number, "asset": terms["symbol"], "amount": str(atoms)})
+        return
+    click.echo(f"deposit {number}: {amount} {terms['symbol']} is in the vault")
+    click.echo("The ledger credits it when more than two thirds of the validators have seen it.")
+
+
+@wallet.command()
+@click.argument("asset")
+@click.argument("amount")
+@click.option("--to", help="EVM address that is paid; default: the wallet itself.")
+@key_option
+@password_option
+@json_option
+@click.pass_obj
+def withdraw(
+    context: Context,
+    asset: str,
+    amount: str,
+    to: str | None,
+    key: str,
+    password_file: Path | None,
+    as_json: bool,
+) -> None:
+    """Ask the ledger to pay AMOUNT of ASSET out of the vault; claim it after a checkpoint.
+
+    \b
+    Example:
+      omnibazaar wallet withdraw USDX 50 --as alice
+    """
+    from primitives.address import parse_address, to_checksum
+
+    url = context.find_url()
+    terms = _find_asset(url, asset)
+    atoms = _atoms(amount, terms)
+    secret = context.load_key(key, password_file)
+    target = parse_address(to) if to else secret.address
+    _withdraw(url, secret, terms["id"], atoms, target)
+    listed = http.get(url, f"/v1/accounts/{to_checksum(secret.address)}/withdrawals", limit=1)
+    entry = listed["withdrawals"][0]
+    if as_json:
+        show_json(entry)
+        return
+    click.echo(f"withdrawal {entry['index']}: {amount} {terms['symbol']} to {entry['to']}")
+    click.echo(f"after the next checkpoint: omnibazaar wallet claim {entry['index']}")
+
+
+@wallet.command()
+@key_option
+@click.option("--account", help="Any wallet's address instead of a key.")
+@json_option
+@click.pass_obj
+def withdrawals(context: Context, key: str, account: str | None, as_json: bool) -> None:
+    """List withdrawals, newest first.
+
+    \b
+    Example:
+      omnibazaar wallet withdrawals --as alice
+    """
+    from node.keystore import find_key
+    from primitives.address import to_checksum
+
+    address = account or to_checksum(find_key(context.data.keys, key).address)
+    url = context.find_url()
+    found = http.get(url, f"/v1/accounts/{address}/withdrawals")
+    if as_json:
+        show_json(found)
+        return
+    symbols = {(a["chain_id"], a["vault"], a["token"]): a for a in _assets(url)}
+    rows = []
+    for row in found["withdrawals"]:
+        asset = symbols[row["chain_id"], row["vault"], row["token"]]
+        amount = format_atoms(int(row["amount"]), asset["decimals"])
+        rows.append((row["index"], asset["symbol"], amount, row["height"], row["to"]))
+    show_table(("index", "asset", "amount", "height", "to"), rows)
+
+
+@wallet.command()
+@click.argument("index", type=int)
+@key_option
+@password_option
+@rpc_option
+@json_option
+@click.pass_obj
+def claim(
+    context: Context,
+    index: int,
+    key: str,
+    password_file: Path | None,
+    rpc: str | None,
+    as_json: bool,
+) -> None:
+    """Bring the proof of a withdrawal to the contract; the key pays the gas.
+
+    \b
+    Example:
+      omnibazaar wallet claim 3 --as alice
+    """
+    url = context.find_url()
+    proof = http.get(url, f"/v1/settlement/withdrawals/{index}/proof")
+    secret = context.load_key(key, password_file)
+    outcome = _claim(_rpc_url(context, rpc), url, proof, secret)
+    result = {"index": index, "to": proof["to"], "amount": proof["amount"], "state": outcome}
+    if as_json:
+        show_json(result)
+    else:
+        click.echo(f"withdrawal {index} paid to {proof['to']} ({outcome})")
+
+
+def _withdraw(url: str, key: PrivateKey, asset: int, atoms: int, to: bytes) -> None:
+    import trio
+
+    from client.keys import Credentials
+    from client.node_client import open_node
+    from client.trader import open_trader
+
+    async def main() -> None:
+        async with (
+            open_node(url) as node,
+            open_trader(node, Credentials.of_wallet(key)) as trader,
+        ):
+            await trader.withdraw(asset, atoms, to)
+
+    trio.run(main)
+
+
+def _claim(rpc: str, url: str, proof: dict[str, Any], key: PrivateKey) -> str:
+    from contracts.rpc import HttpRpc
+    from contracts.settlement_client import SettlementClient
+    from contracts.settlement_types import StateWords, WithdrawalClaim
+    from contracts.transactor import Transactor
+
+    connection = HttpRpc(rpc)
+    chain_id = proof["chain_id"]
+    client = SettlementClient(
+        connection,
+        chain_id=chain_id,
+        vault=_unhex(proof["vault"]),
+        network_id=_unhex(http.get(url, "/v1/status")["network_id"]),
+        transactor=Transactor(connection, key, chain_id=chain_id),
+    )
+    height, *roots = (_unhex(word) for word in proof["roots"])
+    words = StateWords(
+        height=int.from_bytes(height, "big"),
+        **dict(
+            zip(
+                ("accounts", "withdrawals", "deposits", "fills", "effects", "rest"),
+                roots,
+                strict=True,
+            )
+        ),
+    )
+    return client.withdraw(
+        WithdrawalClaim(
+            words=words,
+            index=proof["index"],
+            token=_unhex(proof["token"]),
+            amount=int(proof["amount"]),
+            to=_unhex(proof["to"]),
+            siblings=tuple(_unhex(word) for word in proof["proof"]),
+        )
+    ).value
+
+
+def _open_wallet(context: Context, key: PrivateKey, asset: dict[str, Any], rpc: str | None) -> Any:
+    from contracts.evm_web3 import connect
+    from contracts.wallet import Wallet
+
+    chain_id = asset["chain_id"]
+    return Wallet(connect(_rpc_url(context, rpc), chain_id), key, chain_id=chain_id)
+
+
+def _rpc_url(context: Context, given: str | None) -> str:
+    if given:
+        return given
+    urls = context.load_config().config.evm.rpc_urls
+    if not urls:
+        raise ConfigError("no EVM endpoint is set", fix="give --rpc URL, or set evm.rpc_urls")
+    return urls[0]
+
+
+def _assets(url: str) -> list[dict[str, Any]]:
+    found: dict[int, dict[str, Any]] = {}
+    for market in http.get(url, "/v1/markets")["markets"]:
+        for asset in (market["base"], market["quote"]):
+            found[asset["id"]] = asset
+    return [found[number] for number in sorted(found)]
+
+
+def _find_asset(url: str, reference: str) -> dict[str, Any]:
+    assets = _assets(url)
+    for asset in assets:
+        if reference.upper() == asset["symbol"] or reference == str(asset["id"]):
+            return asset
+    names = ", ".join(asset["symbol"] for asset in assets)
+    raise click.UsageError(f"there is no asset {reference!r}; there are {names}")
+
+
+def _atoms(amount: str, asset: dict[str, Any]) -> int:
+    return count_steps(amount, size_step(lot=1, base_decimals=asset["decimals"]), "AMOUNT")
+
+
+def _unhex(text: str) -> bytes:
+    return bytes.fromhex(text.removeprefix("0x"))

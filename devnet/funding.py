@@ -25,6 +25,12 @@ TRADER_ATOMS: Mapping[int, int] = {
     WETH: 2_000 * 10**18,
     WBTC: 100 * 10**8,
 }
+REPLAY_ATOMS: Mapping[int, int] = {
+    **TRADER_ATOMS,
+    USDX: 10_000_000_000 * 10**6,
+    WBTC: 100_000 * 10**8,
+}
+"""Whole recorded books are larger than what two demo traders quote."""
 
 
 def open_wallet(record: Record, key: PrivateKey) -> Wallet:

@@ -27,7 +27,7 @@ from client.node_client import open_node
 from client.trader import Trader, open_trader
 from contracts.chain.accounts import account_key
 from devnet.folders import Folder, Record
-from devnet.funding import TRADER_ATOMS, fund_and_deposit, give_xom
+from devnet.funding import REPLAY_ATOMS, TRADER_ATOMS, fund_and_deposit, give_xom
 from devnet.plan import FIRST_TRADER, MARKETS, XOM, DevnetPlan, derive_key
 from devnet.ports import PortBlock
 from devnet.recorded import ACCOUNTS as REPLAY_ACCOUNTS
@@ -325,7 +325,7 @@ async def fund(record: Record, plan: DevnetPlan, people: list[Person]) -> None:
                 record,
                 plan,
                 person.wallet,
-                TRADER_ATOMS,
+                REPLAY_ATOMS if record.replay else TRADER_ATOMS,
             )
     log.info("deposited for %d traders", len(strangers))
 

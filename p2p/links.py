@@ -76,6 +76,7 @@ class Link:
         self._around = around
         self._swarm = around.host.get_network()
         self._refused = False
+        self._used: set[Any] = set()
         self._away_since = trio.current_time()
         self._dials = around.us.peer_id < decode_peer_id(validator.peer_id)
 
@@ -106,19 +107,30 @@ class Link:
                 await self._run_lanes()
             else:
                 self._on_failure(fault)
-            await self.close()
+                guards.force_close(self._swarm, self.peer)
             if self.connects_total > opened:
                 pause_s = REDIAL_S_MIN
             await trio.sleep((REFUSED_S if self._refused else pause_s) * random.uniform(0.5, 1.5))
             pause_s = min(pause_s * 2, REDIAL_S_MAX)
 
-    async def close(self) -> None:
-        """Close all sockets to the peer and wait until the swarm has noticed."""
-        guards.force_close(self._swarm, self.peer)
+    async def _close(self) -> None:
+        """Close the sockets we used and wait until the swarm has noticed.
+
+        A connection that the peer has opened meanwhile, after a restart, stays.
+        """
+        self._close_used()
         for _ in range(CLOSE_POLLS_MAX):
-            if not self._swarm.get_connections(self.peer):
+            connections = self._swarm.get_connections(self.peer)
+            if not any(c.muxed_conn in self._used for c in connections):
                 break
             await trio.sleep(CLOSE_POLL_S)
+        self._used.clear()
+
+    def _close_used(self) -> None:
+        if not self.is_up:  # something may hang while opening, and only this frees it
+            guards.force_close(self._swarm, self.peer)
+        for muxed in self._used:
+            guards.close_connection(muxed)
 
     # --- connecting -------------------------------------------------------------------------------
 
@@ -148,6 +160,7 @@ class Link:
         async with trio.open_nursery() as nursery:
             for lane in LANES:
                 nursery.start_soon(self._run_lane, lane, nursery)
+        await self._close()
         self.open_lanes.clear()
         self._away_since = trio.current_time()
 
@@ -158,13 +171,14 @@ class Link:
                 self._on_failure(fault)
         finally:
             # The sockets first: what still hangs in a shielded clean-up is freed by that alone.
-            guards.force_close(self._swarm, self.peer)
+            self._close_used()
             nursery.cancel_scope.cancel()
 
     async def _open_and_write(self, lane: Lane, nursery: trio.Nursery) -> None:
         stream = await streams.open_stream(
             self._around.host, self.peer, LANES[lane].protocol, limit_s=DIAL_S_MAX
         )
+        self._used.add(stream.muxed_conn)
         with trio.fail_after(HANDSHAKE_S_MAX):
             await self._prove(stream, lane)
         self._on_open(lane)

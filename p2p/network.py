@@ -327,6 +327,15 @@ class Network:
         if validator is not None and self._admission.on_complaint(validator.peer_id, reason):
             self._disconnect(validator.peer_id)
 
+    def report_peer(self, peer_id: str, reason: str) -> None:
+        """Any peer broke a rule: no contact for a while, longer each time."""
+        self._admission.on_offence(peer_id, reason)
+        self._disconnect(peer_id)
+
+    def disconnect(self, peer_id: str) -> None:
+        """Close the connections to a peer that has stopped reading; it may come back."""
+        self._disconnect(peer_id)
+
     def ban(self, peer_id: str, reason: str) -> None:
         """Do not talk to a peer whose misbehaviour is proven."""
         self._admission.scores.ban(peer_id, reason, now_ms=self._now_ms())

@@ -71,6 +71,8 @@ from storage.block_source import ChainBlocks, FirstOf, StoredBlocks
 from storage.block_store import BlockStore
 from storage.chain_reader import ChainReader
 from storage.chain_store import ChainStore
+from storage.pruning import PrunePolicy
+from storage.pruning_task import keep_pruned
 from storage.records import FinalRecord
 from storage.snapshots import Snapshots
 from storage.writer import ReadPool, StoreWriter
@@ -229,7 +231,12 @@ class Node:
             clock=self.clock,
             metrics=self.metrics,
         )
-        self.bitswap = Bitswap(HostStreams(self.network.host), self.blocks)
+        self.bitswap = Bitswap(
+            HostStreams(self.network.host),
+            self.blocks,
+            on_fault=lambda peer, error: self.network.report_peer(str(peer), str(error)[:200]),
+            on_stall=lambda peer: self.network.disconnect(str(peer)),
+        )
 
     def _build_consensus(self) -> None:
         file = self.file
@@ -391,9 +398,25 @@ class Node:
         nursery.start_soon(self.ranges.run)
         nursery.start_soon(self.chat.run)
         nursery.start_soon(self.bitswap.run)
+        if not self.config.storage.archive:
+            policy = PrunePolicy(size_bytes_max=self.config.storage.chain_gb << 30)
+            nursery.start_soon(
+                partial(
+                    keep_pruned,
+                    self.writer,
+                    policy,
+                    now_ms=self.clock.now_ms,
+                    keep_from=self._oldest_snapshot,
+                    on_failure=lambda error: log.warning("pruning waits: %s", error),
+                )
+            )
         nursery.start_soon(self._watch_host)
         for task in self._settlement_tasks:
             nursery.start_soon(task)
+
+    def _oldest_snapshot(self) -> int:
+        """Return the height from which restart needs every block."""
+        return min((name.height for name in self.snapshots.complete()), default=0)
 
     def _close(self) -> None:
         self._journal.close()

@@ -18,13 +18,11 @@ VIEWS_AHEAD: Final = 64  # votes and proposals this far ahead of my view are ign
 PENDING_IDS_MAX: Final = 32  # action ids one notarize vote may list
 BUNDLES_PER_BLOCK_MAX: Final = 256  # bundle digests in one block
 EVIDENCE_PER_BLOCK_MAX: Final = 4  # pairs of conflicting votes in one block
-EVIDENCE_POOL_MAX: Final = COMMITTEE_MAX  # one offence per member waits to be included
 
 MESSAGE_BYTES_MAX: Final = 1_310_720  # one encoded consensus message (a full range reply)
-BLOCK_BYTES_MAX: Final = 262_144  # one encoded block without its bundles
-RANGE_BYTES_MAX: Final = 1_048_576  # blocks in one range reply
+RANGE_BYTES_MAX: Final = 1_048_576  # blocks in one range or block reply
 RANGE_BLOCKS_MAX: Final = 128  # blocks in one range reply
-ANCESTORS_PER_REPLY_MAX: Final = 8  # blocks in one answer to GET_BLOCK
+ANCESTORS_PER_REPLY_MAX: Final = 8  # blocks in one answer to GET_BLOCK, at most RANGE_BYTES_MAX
 RANGE_DISTANCE: Final = 16  # heights behind from which whole ranges are asked for
 RANGE_EXECUTION_LAG_MAX: Final = 512  # final but unexecuted heights that pause catching up
 

@@ -35,7 +35,13 @@ class BlockKept(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fie
     block: BlockBody
 
 
-JournalRecord: TypeAlias = Opened | BlockKept | Vote | Certificate | Evidence
+class Silence(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, tag=4):
+    """From here on I may (not) have forgotten votes; the last one of a journal counts."""
+
+    is_on: bool
+
+
+JournalRecord: TypeAlias = Opened | BlockKept | Silence | Vote | Certificate | Evidence
 _SCHEMA: Any = JournalRecord
 
 

@@ -46,7 +46,6 @@ from consensus.messages import (
     Range,
     Status,
 )
-from consensus.records import JOURNAL_VERSION, Opened, encode_record
 from consensus.rules import (
     accuse,
     catch_up,
@@ -128,7 +127,6 @@ class Replica:
         """Restore what was promised, enter the current view and begin. Raises WrongNetwork."""
         core = self.core
         core.now = core.status_nonce = now
-        core.is_silent = silent
         replayed = tuple(records)
         restore.restore(core, replayed, final)
         core.is_fresh = True
@@ -136,9 +134,7 @@ class Replica:
         enter.enter(core, core.tip.view + 1)
         restore.reconcile_guard(core)
         core.is_started = True
-        if not replayed:
-            opened = Opened(JOURNAL_VERSION, core.config.domain, core.config.epoch, core.me)
-            core.record(encode_record(opened))
+        restore.open_journal(core, is_new=not replayed, must_be_silent=silent)
         self._announce()
         return self._settle()
 

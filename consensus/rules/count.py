@@ -10,7 +10,7 @@ from __future__ import annotations
 from consensus.block import Block
 from consensus.core import Core
 from consensus.effects import ALL, Protect
-from consensus.limits import VIEWS_AHEAD
+from consensus.limits import PENDING_IDS_MAX, VIEWS_AHEAD
 from consensus.records import BlockKept, encode_record
 from consensus.rules.accuse import accuse
 from consensus.rules.certify import accept
@@ -126,6 +126,11 @@ def promise(core: Core, vote: Vote) -> None:
     else:
         state.finalized = vote.block_hash
     record_vote(core, vote)
+
+
+def choose_pending(core: Core) -> tuple[bytes, ...]:
+    """Return what my notarize vote lists: the application's pending ids in canonical form."""
+    return tuple(sorted(set(core.application.pending_ids(core.now))))[:PENDING_IDS_MAX]
 
 
 def cast_to_all(

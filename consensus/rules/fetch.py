@@ -15,6 +15,7 @@ from consensus.core import Core
 from consensus.effects import RANDOM, Lane
 from consensus.limits import (
     ANCESTORS_PER_REPLY_MAX,
+    RANGE_BYTES_MAX,
     RANGE_DISTANCE,
     RANGE_EXECUTION_LAG_MAX,
     REQUESTS_PER_PEER_MAX,
@@ -22,6 +23,7 @@ from consensus.limits import (
 )
 from consensus.messages import Blocks, GetBlock, GetCertificates, GetRange, Message
 from consensus.timers import Timer
+from primitives import codec
 from primitives.errors import InvalidBlock
 
 K = TypeVar("K")
@@ -113,9 +115,11 @@ def on_get_block(core: Core, sender: int, question: GetBlock) -> None:
     if not has_quota(core, sender):
         return
     found: list[Block] = []
+    left_bytes = RANGE_BYTES_MAX
     block = core.tree.get(question.block_hash)
     while block is not None and len(found) < ANCESTORS_PER_REPLY_MAX:
-        if block.height <= question.above_height and found:
+        left_bytes -= len(codec.encode(block.body))
+        if found and (block.height <= question.above_height or left_bytes < 0):
             break
         found.append(block)
         block = core.tree.get(block.parent_hash)

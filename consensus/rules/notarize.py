@@ -13,7 +13,7 @@ from consensus.certificate import compute_required_ids, verify_certificate
 from consensus.core import Core
 from consensus.evidence import verify_evidence
 from consensus.header import ZERO_HASH
-from consensus.rules.count import cast_to_all
+from consensus.rules.count import cast_to_all, choose_pending
 from consensus.rules.fetch import ask_block, ask_certificates
 from consensus.timers import Timer
 from consensus.validity import verify_block
@@ -35,8 +35,7 @@ def try_notarize(core: Core) -> None:
     verdict = judge(core, block)
     state.is_waiting = verdict is Verdict.NOT_YET
     if verdict is Verdict.VALID:
-        pending = core.application.pending_ids(core.now)
-        cast_to_all(core, Kind.NOTARIZE, core.view, block, pending)
+        cast_to_all(core, Kind.NOTARIZE, core.view, block, choose_pending(core))
         core.stir()
     elif verdict is Verdict.INVALID:
         state.is_invalid = True

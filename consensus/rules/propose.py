@@ -23,11 +23,11 @@ from consensus.certificate import Certificate, assemble_certificate, compute_req
 from consensus.core import Core
 from consensus.effects import ALL
 from consensus.header import ZERO_HASH, Header
-from consensus.limits import EXECUTED_LAG_MAX
+from consensus.limits import BUNDLES_PER_BLOCK_MAX, EXECUTED_LAG_MAX
 from consensus.messages import Propose
 from consensus.rules.accuse import choose_evidence
 from consensus.rules.certify import consider
-from consensus.rules.count import cast, is_near, record_vote, verify_vote
+from consensus.rules.count import cast, choose_pending, is_near, record_vote, verify_vote
 from consensus.rules.fetch import ask_block, ask_certificates
 from consensus.timers import Timer
 from consensus.view import ViewState
@@ -100,8 +100,7 @@ def try_propose(core: Core) -> None:
     if block is None:
         return
     state.proposal = block.hash
-    pending = core.application.pending_ids(core.now)
-    vote = cast(core, Kind.NOTARIZE, core.view, block, pending)
+    vote = cast(core, Kind.NOTARIZE, core.view, block, choose_pending(core))
     core.send(ALL, Propose(block.body, vote.pending, vote.signature))
     core.stir(fresh=True)
 
@@ -184,6 +183,7 @@ def fill_block(
     bundles = core.application.propose_bundles(ancestors, required, core.now)
     if bundles is None:
         return None
+    assert len(bundles) <= BUNDLES_PER_BLOCK_MAX, "the application knows the limit"
     evidence = choose_evidence(core, ancestors)
     executed_height, roots = executed
     header = Header(

@@ -19,6 +19,7 @@ from consensus.records import (
     BlockKept,
     JournalRecord,
     Opened,
+    Silence,
     decode_record,
     encode_record,
 )
@@ -62,6 +63,8 @@ def apply_record(core: Core, record: JournalRecord) -> None:
     """Apply one record; views at or below the tip are over."""
     if isinstance(record, Opened):
         verify_owner(core, record)
+    elif isinstance(record, Silence):
+        core.is_silent = record.is_on
     elif isinstance(record, Evidence):
         core.offences.setdefault(record.offender, record)
     elif isinstance(record, Certificate):
@@ -123,6 +126,17 @@ def reconcile_guard(core: Core) -> None:
             core.is_silent |= any((view, kind) not in known for kind in digests)
 
 
+def open_journal(core: Core, *, is_new: bool, must_be_silent: bool) -> None:
+    """Begin a new journal; have a silence on disk before anything is said."""
+    if is_new:
+        opened = Opened(JOURNAL_VERSION, core.config.domain, core.config.epoch, core.me)
+        core.record(encode_record(opened))
+    if core.is_silent or must_be_silent:
+        core.is_silent = True
+        core.record(encode_record(Silence(True)))
+        core.must_sync = True
+
+
 def snapshot_records(core: Core) -> tuple[bytes, ...]:
     """Return the records of a new journal that replaces the old one.
 
@@ -130,6 +144,8 @@ def snapshot_records(core: Core) -> tuple[bytes, ...]:
     """
     opened = Opened(JOURNAL_VERSION, core.config.domain, core.config.epoch, core.me)
     records: list[JournalRecord] = [opened, *core.offences.values()]
+    if core.is_silent:
+        records.append(Silence(True))
     for view in sorted(core.views):
         state = core.views[view]
         hashes = {state.noted, state.finalized, state.certified_hash()} - {None}

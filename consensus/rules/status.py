@@ -12,6 +12,7 @@ from __future__ import annotations
 from consensus.core import Core
 from consensus.effects import ALL, Protect
 from consensus.messages import GetCertificates, GetStatus, Status
+from consensus.records import Silence, encode_record
 from consensus.rules.fetch import ask_range, has_quota
 from consensus.timers import Timer
 
@@ -69,6 +70,7 @@ def try_speak(core: Core) -> None:
     record = core.guard.raise_floor(core.config.epoch, core.tip.view)
     if record is not None:
         core.records.append(Protect(record))
-        core.must_sync = True
+    core.record(encode_record(Silence(False)))
+    core.must_sync = True
     core.is_silent = False
     core.stir(fresh=True)

@@ -236,3 +236,15 @@ def test_the_guards_floor_follows_finality(desk: Desk):
     assert floor == (1, 1)
     assert desk.guard.floor == (1, 40)
     assert TIMING.gap_ms
+
+
+def test_silence_outlives_restarts_and_compaction(desk: Desk):
+    desk.all_effects.clear()
+    desk.replica = desk.make_replica()
+    desk.start((), silent=True)
+    desk.restart()
+    assert desk.replica.is_silent
+    snapshot = desk.replica.journal_snapshot()
+    desk.replica = desk.make_replica()
+    desk.start(snapshot)
+    assert desk.replica.is_silent

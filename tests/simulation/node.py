@@ -65,6 +65,7 @@ class Node:
         self.is_executing = False
         scan = self.disk.reopen()
         silent = self.disk.is_journal_lost or scan.damage is Damage.INSIDE
+        self.disk.is_journal_lost = False
         self.ledger = self.restart_ledger()
         self.replica = Replica(
             world.config,
@@ -77,8 +78,6 @@ class Node:
         )
         final = self.disk.store[-1] if self.disk.store else None
         self.step(self.replica.start, scan.records, final, silent=silent)
-        if self.replica is not None and not self.replica.is_silent:
-            self.disk.is_journal_lost = False
 
     def restart_ledger(self) -> Ledger:
         """Execute again what the store holds; bundles are durable, the last blocks take time."""

@@ -29,7 +29,7 @@ import trio
 from bench.load_flow import LoadFlow
 from bench.load_funding import deposit, share_out
 from bench.load_nodes import Agreement, Nodes
-from bench.load_runner import NodeLoad, split, takers_of
+from bench.load_runner import STAGES, NodeLoad, split, takers_of
 from client.node_client import NodeClient, now_ms, open_node
 from devnet.folders import Folder
 from devnet.ports import PortBlock
@@ -146,7 +146,9 @@ def make_report(
     rows = [{name: int(delta[name]) for name in PER_NODE} for delta in deltas]
     first = rows[0]
     finality = [ms for load in loads for ms in load.finality_ms]
-    sealed = [ms for load in loads for ms in load.commit_to_fill_ms]
+    stages = {
+        stage: summarize([ms for load in loads for ms in load.stages_ms[stage]]) for stage in STAGES
+    }
     return {
         "ops_per_action": wishes.ops,
         "accounts": wishes.accounts,
@@ -162,7 +164,8 @@ def make_report(
         "executed_s": round(moved_s, 1),
         "orders_per_second": round(first["orders_accepted"] / max(moved_s, 0.001)),
         "finality_ms": summarize(finality),
-        "commit_to_fill_ms": summarize(sealed),
+        "commit_to_fill_ms": stages.pop("commit_to_fill"),
+        "sealed_stages_ms": stages,
         "late_s": round(max(load.late_s for load in loads), 2),
         "nodes": rows,
         "cpu_s": [round(delta["cpu_s"], 1) for delta in deltas],

@@ -25,6 +25,8 @@ TICK_S: Final = 0.02
 REQUEST_ACTIONS_MAX: Final = 100
 REQUESTS_WAITING_MAX: Final = 16  # per node; then sending waits for the node
 OPEN_TIMEOUT_S: Final = 60.0
+STAGES: Final = ("commit_executed", "opening_executed", "batch_cleared", "commit_to_fill")
+"""Of a sealed order: until each of these, from the one before; the last one is the whole."""
 
 
 class NodeLoad:
@@ -38,12 +40,14 @@ class NodeLoad:
         self.sent = Counter[str]()
         self.refused = Counter[str]()
         self.ends = Counter[str]()  # what became of sealed orders
-        self.commit_to_fill_ms: list[int] = []
+        self.stages_ms: dict[str, list[int]] = {stage: [] for stage in STAGES}
         self.finality_ms: list[int] = []
         self.block_times_ms: list[int] = []
         self.late_s = 0.0
         self._committed: dict[bytes, tuple[Send, float]] = {}  # commit id → (send, when)
         self._opened: dict[bytes, float] = {}  # opening id → when its commit was sent
+        self._shown: dict[bytes, float] = {}  # opening id → when its commit was executed
+        self._cleared: dict[bytes, float] = {}  # opening id → when it was executed
         self._slots = trio.Semaphore(REQUESTS_WAITING_MAX)
 
     @property
@@ -109,7 +113,8 @@ class NodeLoad:
             for action_id in waiting:
                 self.refused["no word of a sealed order"] += 1
                 self._committed.pop(action_id, None)
-                self._opened.pop(action_id, None)
+                for known in (self._opened, self._shown, self._cleared):
+                    known.pop(action_id, None)
 
     # What comes back
 
@@ -122,18 +127,31 @@ class NodeLoad:
                 self._on_receipt(receipt)
 
     def _on_receipt(self, receipt: ActionReceipt) -> None:
+        now = trio.current_time()
         if receipt.id in self._committed and is_executed(receipt):
             send, when = self._committed.pop(receipt.id)
+            self._note("commit_executed", now - when)
             if any(is_accepted_code(status.code) for status in receipt.statuses):
                 assert send.opening is not None
                 self._opened[send.opening.id] = when
+                self._shown[send.opening.id] = now
                 self.openings.append(send)
             else:
                 self.refused[receipt.statuses[0].code] += 1
-        elif receipt.id in self._opened and is_ended(receipt):
-            when = self._opened.pop(receipt.id)
-            self.commit_to_fill_ms.append(int((trio.current_time() - when) * 1_000))
+            return
+        if receipt.id not in self._opened:
+            return
+        shown = self._shown.pop(receipt.id, None)
+        if shown is not None:
+            self._note("opening_executed", now - shown)
+            self._cleared[receipt.id] = now
+        if is_ended(receipt):
+            self._note("batch_cleared", now - self._cleared.pop(receipt.id, now))
+            self._note("commit_to_fill", now - self._opened.pop(receipt.id))
             self.ends.update(status.code for status in receipt.statuses)
+
+    def _note(self, stage: str, seconds: float) -> None:
+        self.stages_ms[stage].append(int(seconds * 1_000))
 
     async def follow_blocks(self, ready: trio.Event) -> None:
         """Note the finality of every block this node makes final."""

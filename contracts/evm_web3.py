@@ -1,6 +1,6 @@
 """Make web3 objects for the tools that use web3: deployment and wallets.
 
-Rule: the resident daemon never imports this file (web3 costs 44 MB and a second to import).
+Rule: the resident daemon never imports this file (web3 costs 39 MB and seconds to import).
 
 Spec: docs/adr/0060
 Deviations: none

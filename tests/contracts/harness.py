@@ -139,11 +139,14 @@ class Deployed:
     deployment: Deployment
     extra: list[bytes]
     vault: bytes
-    image: bytes
+    image: Any  # bytes of an embedded chain, the id of a snapshot inside anvil
 
 
 DEPLOYED: dict[Any, Deployed] = {}
 """Deployments on fresh embedded chains by what was asked for: most tests start from the same."""
+
+ON_ANVIL: dict[Any, Deployed] = {}
+"""The same for anvil, which goes back to the newest deployment only."""
 
 
 def make_keys(count: int) -> tuple[PrivateKey, ...]:
@@ -460,6 +463,12 @@ class World:
             self.deployment, self.extra, self.vault = known.deployment, known.extra, known.vault
             return
         self.evm = evm
+        if evm.store is None and key in ON_ANVIL:
+            known = ON_ANVIL[key]
+            assert evm.rpc.call("evm_revert", known.image)
+            self._keep_on_anvil(key, known.deployment, known.extra, known.vault)
+            self.deployment, self.extra, self.vault = known.deployment, known.extra, known.vault
+            return
         self.extra = [self.deploy_contract(name) for name in extra_tokens]
         nonce = evm.web3.eth.get_transaction_count(to_checksum(DEPLOYER.address))
         self.deployment = deploy(evm.web3, self.plan, DEPLOYER, chain_id=CHAIN_ID, nonce=nonce)
@@ -469,6 +478,13 @@ class World:
         if is_fresh and evm.store is not None:
             image = evm.store._db.serialize()
             DEPLOYED[key] = Deployed(self.deployment, self.extra, self.vault, image)
+        if evm.store is None:
+            self._keep_on_anvil(key, self.deployment, self.extra, self.vault)
+
+    def _keep_on_anvil(self, key: Any, *deployed: Any) -> None:
+        """Remember this state of anvil; a snapshot can be gone back to once."""
+        ON_ANVIL.clear()
+        ON_ANVIL[key] = Deployed(*deployed, self.evm.rpc.call("evm_snapshot"))
 
     def deploy_contract(self, name: str, *arguments: Any) -> bytes:
         """Deploy one more contract."""

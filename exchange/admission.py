@@ -16,7 +16,7 @@ from typing import Final
 
 from exchange.accounts import Account, SessionKey, Trader, make_client_key
 from exchange.actions import VerifiedAction
-from exchange.batch import Batch, CancelRequest, Entry, Group
+from exchange.batch import Batch, CancelRequest, Entry, Group, Replacement
 from exchange.market import Market
 from exchange.operations import Cancel, CancelAll, CancelClient, Place, Replace
 from exchange.order_book import Order
@@ -235,12 +235,8 @@ def admit_replace(context: Context, op: Replace, index: int) -> int:
         touch(market, balance)
     else:
         extra = 0
-    entry = Entry(order, (context.receipt, context.state.height, index))
-    entry.replaces = True
-    entry.price = op.price
-    entry.size = op.size
-    entry.filled = order.total - order.size
-    entry.extra = extra
+    ticket = (context.receipt, context.state.height, index)
+    entry = Replacement(order, ticket, op.price, op.size, extra)
     context.receipt.orders[index] = order.id
     _queue_entry(context, market, entry)
     if context.undo is not None:
@@ -303,7 +299,7 @@ def _undo_place(context: Context, market: Market, order: Order) -> None:
     _drop_entry(context, market)
 
 
-def _undo_replace(context: Context, market: Market, entry: Entry) -> None:
+def _undo_replace(context: Context, market: Market, entry: Replacement) -> None:
     trader = entry.order.trader
     release(market, trader.base if entry.order.side else trader.quote, entry.extra)
     _drop_entry(context, market)

@@ -53,22 +53,29 @@ class CancelRequest:
 
 
 class Entry:
-    """A new order, or the replacement of one, with its funds held."""
+    """A new order with its funds held."""
 
-    __slots__ = ("extra", "filled", "order", "price", "replaces", "size", "ticket")
+    __slots__ = ("order", "ticket")
 
     def __init__(self, order: Order, ticket: Ticket) -> None:
         self.order: Order = order
-        """The new order, or the one to be replaced."""
         self.ticket: Ticket = ticket
-        self.replaces: bool = False
-        self.price: int = 0
-        self.size: int = 0
-        """Lots that a replacement should leave, as seen at its admission."""
-        self.filled: int = 0
-        """Lots that the replaced order had traded at admission."""
-        self.extra: int = 0
-        """Atoms held beyond what the replaced order holds."""
+
+
+class Replacement(Entry):
+    """A new price and size for `order`, with the funds held that it needs beyond the old ones."""
+
+    __slots__ = ("extra", "filled", "price", "size")
+
+    def __init__(self, order: Order, ticket: Ticket, price: int, size: int, extra: int) -> None:
+        super().__init__(order, ticket)
+        self.price: int = price
+        self.size: int = size
+        """Lots that should be left, as seen at admission."""
+        self.filled: int = order.total - order.size
+        """Lots that the order had traded at admission."""
+        self.extra: int = extra
+        """Atoms held beyond what the order holds."""
 
 
 class Group:

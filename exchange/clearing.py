@@ -11,7 +11,16 @@ from __future__ import annotations
 
 from exchange.accounts import make_client_key
 from exchange.auction import SealedOrder, clear_uniform
-from exchange.batch import VOID, WAITING, Batch, CancelRequest, Commitment, Entry, Ticket
+from exchange.batch import (
+    VOID,
+    WAITING,
+    Batch,
+    CancelRequest,
+    Commitment,
+    Entry,
+    Replacement,
+    Ticket,
+)
 from exchange.commits import note_forfeit
 from exchange.market import Market
 from exchange.matching import end_order, process_order, replace_order
@@ -99,7 +108,7 @@ def _process_cancel(market: Market, request: CancelRequest) -> None:
 
 
 def _process_entry(market: Market, entry: Entry, action_id: bytes, height: int) -> None:
-    if entry.replaces:
+    if isinstance(entry, Replacement):
         status = _replace(market, entry, action_id, height)
     elif entry.order.size == 0:
         status = CANCELLED
@@ -108,7 +117,7 @@ def _process_entry(market: Market, entry: Entry, action_id: bytes, height: int) 
     resolve(market, entry.ticket, status)
 
 
-def _replace(market: Market, entry: Entry, action_id: bytes, height: int) -> int:
+def _replace(market: Market, entry: Replacement, action_id: bytes, height: int) -> int:
     """Carry out a replacement; lots traded since its admission count against the new size."""
     order = entry.order
     trader = order.trader

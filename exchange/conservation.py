@@ -9,6 +9,7 @@ Deviations: none.
 
 from __future__ import annotations
 
+from exchange.batch import Replacement
 from exchange.settlement import compute_hold
 from exchange.state import State
 
@@ -51,9 +52,10 @@ def verify_holds(state: State) -> None:
         for batch in market.batches:
             for group in batch.groups:
                 for entry in group.entries:
-                    trader = entry.order.trader
-                    balance = trader.base if entry.order.side else trader.quote
-                    needed[id(balance)] = needed.get(id(balance), 0) + entry.extra
+                    if isinstance(entry, Replacement):
+                        trader = entry.order.trader
+                        balance = trader.base if entry.order.side else trader.quote
+                        needed[id(balance)] = needed.get(id(balance), 0) + entry.extra
     for account in state.accounts:
         for balance in account.entries:
             assert balance.held == needed.get(id(balance), 0), "held is what is needed, no more"

@@ -53,7 +53,8 @@ def process_order(market: Market, order: Order, action_id: bytes, batch: int) ->
         if book.is_crossing(order.side, order.price):
             end_order(market, order, POST_ONLY_CROSSES)
             return POST_ONLY_CROSSES
-        rest_order(market, order)
+        book.rest(order)
+        note_order(market, order, RESTING, OK)
         return OK
     if tif == FOK:
         reason = _check_fill_or_kill(market, order)

@@ -16,7 +16,16 @@ from typing import Final, TypeVar
 import msgspec
 
 from exchange.accounts import SessionKey, Trader
-from exchange.batch import WAITING, Batch, CancelRequest, Commitment, Entry, Group, Ticket
+from exchange.batch import (
+    WAITING,
+    Batch,
+    CancelRequest,
+    Commitment,
+    Entry,
+    Group,
+    Replacement,
+    Ticket,
+)
 from exchange.genesis import ExchangeGenesis
 from exchange.market import Market
 from exchange.order_book import Order
@@ -241,12 +250,9 @@ def _load_replace(state: State, market: Market, record: ReplaceRecord, ticket: T
     if order is None:  # it ended after the replacement was admitted
         trader = _open_trader(state, market, record.account, record.sub)
         order = Order(record.order_id, trader, record.side, record.price, 0, 0, 0, 0, 0)
-    entry = Entry(order, ticket)
-    entry.replaces = True
-    entry.price = record.price
-    entry.size = record.size
+    extra = int.from_bytes(record.extra, "big")
+    entry = Replacement(order, ticket, record.price, record.size, extra)
     entry.filled = record.filled
-    entry.extra = int.from_bytes(record.extra, "big")
     return entry
 
 

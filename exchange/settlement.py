@@ -40,7 +40,8 @@ def hold_funds(market: Market, order: Order) -> bool:
     balance.free -= need
     balance.held += need
     order.held = need
-    touch(market, balance)
+    if not balance.touched:
+        touch(market, balance)
     return True
 
 
@@ -57,11 +58,12 @@ def release(market: Market, balance: Balance, amount: int) -> None:
     assert 0 <= amount <= balance.held
     balance.held -= amount
     balance.free += amount
-    touch(market, balance)
+    if not balance.touched:
+        touch(market, balance)
 
 
 def touch(market: Market, balance: Balance) -> None:
-    """Note that a balance changed in this block."""
+    """Note that a balance changed in this block. Hot callers look at the flag first."""
     if not balance.touched:
         balance.touched = True
         market.log.touched.append(balance)

@@ -15,7 +15,7 @@ from typing import Final
 import msgspec
 
 from exchange.accounts import Account
-from exchange.batch import Batch, CancelRequest, Commitment, Entry, Ticket
+from exchange.batch import Batch, CancelRequest, Commitment, Entry, Replacement, Ticket
 from exchange.limits import SNAPSHOT_CHUNK_BYTES
 from exchange.market import Market
 from exchange.order_book import Order, Side
@@ -213,7 +213,7 @@ def _dump_cancel(request: CancelRequest) -> CancelRecord:
 
 def _dump_entry(entry: Entry) -> WaitingRecord:
     order = entry.order
-    if not entry.replaces:
+    if not isinstance(entry, Replacement):
         return WaitingRecord(entry.ticket[2], _dump_order(order), None)
     replace = ReplaceRecord(
         order.id,

@@ -264,7 +264,8 @@ def measure_clock_offset_ms(server: str) -> int | None:
         return None
     seconds, fraction = struct.unpack("!II", data[40:48])
     theirs = seconds - NTP_EPOCH_S + fraction / 2**32
-    return round((theirs - (sent + received) / 2) * 1_000)
+    offset_ms: float = (theirs - (sent + received) / 2) * 1_000
+    return round(offset_ms)
 
 
 def _check_port(name: str, data: DataDir, listen: str, key: str) -> Finding:

@@ -122,8 +122,8 @@ def render_line(line: str, stream: TextIO) -> str:
             {
                 "name": f"{ROOT_LOGGER}.{fields.pop('sub')}",
                 "levelname": fields.pop("level").upper(),
-                "msg": fields.pop("msg").replace("%", "%%"),
-                "args": ({},),
+                "msg": str(fields.pop("msg")),
+                "args": None,
                 "created": _parse_time(fields.pop("ts")),
             }
         )

@@ -28,8 +28,8 @@ $(VENV)/.dev: pyproject.toml constraints.txt
 	@$(BIN)/pip install -q --disable-pip-version-check -e '.[dev]' -c constraints.txt
 	@touch $@ $(VENV)/.runtime
 
-test: lint  ## Everything CI runs, except what needs root or recorded data that is not here
-	$(BIN)/pytest $(ARGS)
+test:  ## Everything CI runs (.ci/run): lint, types, import contracts, rebuild checks, all tests
+	@bash .ci/run
 
 # Ten times the examples and crashes of CI (50 kills of all four validators), and 10,000 networks.
 soak: $(VENV)/.dev  ## Hours of random tests (OMNIBAZAAR_SOAK=10, SEEDS=0:10000)

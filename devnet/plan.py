@@ -203,8 +203,10 @@ def _make_exchange(deployment: Deployment) -> ExchangeGenesis:
 
 
 MARKETS = (
-    # One XOM lot is 0.01 XOM; a tick of 1 atom per lot is 0.0001 USDX per XOM.
-    MarketConfig(name="XOM-USDX", base=XOM, quote=USDX, tick=1, lot=10**16, reference_price=1_000),
+    # One XOM lot is 1 XOM; a tick of 1 atom per lot is 0.000001 USDX per XOM.
+    MarketConfig(
+        name="XOM-USDX", base=XOM, quote=USDX, tick=1, lot=10**18, reference_price=100_000
+    ),
     # One WETH lot is 0.0001 WETH; a tick of 1 atom per lot is 0.01 USDX per WETH.
     MarketConfig(
         name="WETH-USDX", base=WETH, quote=USDX, tick=1, lot=10**14, reference_price=200_000

@@ -18,7 +18,7 @@ STEP_BPS = 4  # typical walk of the price between two rounds, hundredths of a pe
 SPREAD_BPS = 6  # distance of the best quote from the middle
 LEVEL_BPS = 5  # distance between two levels
 TAKE_SIZE_SHARE = 3  # a taker wants up to this many times a quote
-SIZES = (50_000, 5_000, 3_000, 5_000)  # lots of one quote, by market
+SIZES = (500, 5_000, 3_000, 5_000)  # lots of one quote, by market
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -156,10 +156,13 @@ class NodeStream:
     ) -> tuple[SubmitResult, ...]:
         """Send up to 100 signed actions, wait for the node's word on each.
 
-        Raises RequestRefused, or ConnectionLost when no answer came in time: the actions may have
-        arrived, and sending the same bytes again is harmless.
+        Raises RequestRefused, ClientError for what cannot be sent, or ConnectionLost when no answer
+        came in time: the actions may have arrived, and sending the same bytes again is harmless.
         """
-        assert 0 < len(pairs) <= ACTIONS_PER_REQUEST_MAX, "limits.ACTIONS_PER_REQUEST_MAX"
+        if not 0 < len(pairs) <= ACTIONS_PER_REQUEST_MAX:
+            raise ClientError(f"a request has 1 to {ACTIONS_PER_REQUEST_MAX} actions")
+        if any(not payload or len(signature) != 65 for payload, signature in pairs):
+            raise ClientError("an action is a payload and a signature of 65 bytes")
         answer = await self._request(
             {"op": "submit", "actions": [list(pair) for pair in pairs]}, timeout_s
         )
@@ -303,6 +306,9 @@ class NodeStream:
             self._on_frame(decode_view(message, _Frame))
 
     def _on_frame(self, frame: _Frame) -> None:
+        if frame.error is not None and frame.request is None:
+            # Nobody can tell which request the node could not read, so all are asked again.
+            raise ConnectionLost(f"the node could not read a frame: {frame.error.message}")
         if frame.channel:
             self._on_event(frame)
         if frame.request is not None:

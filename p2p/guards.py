@@ -25,6 +25,7 @@ Guards
 Speed-ups
     yamux window         one encrypted WINDOW_UPDATE per read (until: credit is given lazily)
     yamux write          a debug string per frame; part of `answer_apart` (until: lazy logging)
+    socket read          three system calls per small frame (until: buffered upstream)
     signed peer records  verified and rebuilt per RPC (until: cached upstream)
     pubsub read          three reads per small RPC (until: buffered upstream)
 
@@ -45,7 +46,8 @@ from typing import Any, Final
 import libp2p.pubsub.gossipsub as gossipsub_module
 import libp2p.pubsub.pubsub as pubsub_module
 import trio
-from libp2p.io.exceptions import MessageTooLarge
+from libp2p.io.exceptions import ConnectionClosedError, MessageTooLarge
+from libp2p.io.trio import TrioTCPStream
 from libp2p.network.connection.raw_connection import RawConnection
 from libp2p.network.stream.exceptions import StreamEOF
 from libp2p.network.swarm import Swarm
@@ -59,6 +61,7 @@ log = logging.getLogger(__name__)
 
 TESTED_VERSION: Final = "0.8.1"
 _WINDOW_BYTES: Final = 1 << 20
+_SOCKET_READ_BYTES: Final = 1 << 16
 _RECORD_TRUST_S: Final = 600.0
 _RECORD_REUSE_S: Final = 5.0
 _RECORDS_MAX: Final = 1024
@@ -80,6 +83,7 @@ def apply() -> None:
         return
     _credit_windows_lazily()
     _answer_apart()
+    _read_sockets_buffered()
     _cache_peer_records()
     _read_rpcs_buffered()
     _free_inbound_slots()
@@ -274,6 +278,30 @@ async def _write_answers(muxed: Any, answers: trio.MemoryReceiveChannel[bytes]) 
 
     _, fault = await attempt(write)  # the read loop notices the end of the connection itself
     log.debug("answering ended: %r", fault)
+
+
+def _read_sockets_buffered() -> None:
+    """Take what the kernel has in one call; most reads then wait for nothing."""
+
+    async def read(self: Any, n: int | None = None) -> bytes:
+        buffer: bytearray | None = getattr(self, "_received", None)
+        if buffer is None:
+            buffer = self._received = bytearray()
+        if not buffer and n != 0:
+            async with self.read_lock:
+                try:
+                    buffer += await self.stream.receive_some(_SOCKET_READ_BYTES)
+                except trio.BrokenResourceError as error:
+                    raise ConnectionClosedError(
+                        f"reset by peer: {error}", transport="tcp"
+                    ) from error
+                except trio.ClosedResourceError:
+                    return b""
+        data = bytes(buffer) if n is None else bytes(buffer[:n])
+        del buffer[: len(data)]
+        return data
+
+    TrioTCPStream.read = read
 
 
 def _cache_peer_records() -> None:

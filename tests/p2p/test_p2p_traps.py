@@ -146,10 +146,12 @@ async def test_an_exception_in_any_stream_handler_is_contained():
     async with attacked() as (networks, host, peer):
 
         async def broken(stream):
+            await stream.read(1)
             raise RuntimeError("ours")
 
         networks[0].host.set_stream_handler("/broken/1", broken)
         stream = await open_raw(host, peer, "/broken/1")
+        await stream.write(b"x")
         assert await closes(stream)
         assert networks[0].counters()["stream_faults"] == 1
 

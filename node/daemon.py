@@ -35,6 +35,9 @@ from primitives.secp256k1 import PrivateKey
 
 log = logging.getLogger("omnibazaar.node")
 
+GC_THRESHOLDS = (50_000, 20, 50)
+"""Full collections walk every remembered action; rare ones cost less than they free."""
+
 EXIT_OF_SIGNAL = {signal.SIGINT: 130, signal.SIGTERM: 143}
 
 
@@ -130,6 +133,7 @@ async def _serve_api(node: Node, setup: Setup, listeners: Sequence[trio.SocketLi
             log.info("API and page at %s", url)
             gc.collect()
             gc.freeze()
+            gc.set_threshold(*GC_THRESHOLDS)
             await trio.sleep_forever()
 
 

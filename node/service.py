@@ -7,6 +7,7 @@ Spec: docs/reference/api.md. Deviations: none.
 from __future__ import annotations
 
 import os
+from bisect import bisect_left
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -294,7 +295,7 @@ class Service:
             return int(Reason.DEADLINE_PASSED)
         account = state.by_address.get(action.account)
         if account is None:
-            is_validator = any(m.address == action.signer for m in self._node.committee.members)
+            is_validator = self._node.committee.index_of(action.signer) is not None
             return 0 if is_validator else int(Reason.UNKNOWN_ACCOUNT)
         if action.signer != action.account:
             key = state.keys.get(action.signer)
@@ -304,7 +305,7 @@ class Service:
                 return int(Reason.KEY_REVOKED)
             if key.expiry_ms <= now_ms:
                 return int(Reason.KEY_EXPIRED)
-        if action.nonce_ms in state.nonces.get(action.signer, ()):
+        if is_nonce_used(state.nonces.get(action.signer, []), action.nonce_ms):
             return int(Reason.NONCE_USED)
         return 0
 
@@ -571,6 +572,12 @@ REFUSALS: dict[int, str] = {
     int(Reason.DEADLINE_PASSED): "the deadline has passed",
     int(Reason.DEADLINE_TOO_FAR): "the deadline is more than a day after the nonce",
 }
+
+
+def is_nonce_used(window: list[int], nonce_ms: int) -> bool:
+    """Tell whether a key's ascending window holds a nonce."""
+    place = bisect_left(window, nonce_ms)
+    return place < len(window) and window[place] == nonce_ms
 
 
 def _trade(row: StoredFill) -> views.Trade:

@@ -55,6 +55,8 @@ class BundleExchange:
         bundle_ms: int,
         on_change: Callable[[], None],
     ) -> None:
+        self.sent_total = 0  # bundles made here
+        self.received_total = 0  # bundles of other validators
         self.pool = BundlePool()
         self.mempool = Mempool()
         self.wanted = BundleFetch()
@@ -110,6 +112,7 @@ class BundleExchange:
         bundle = self.pool.add(data, self._me, self._clock.now_ms(), is_asked_for=True)
         if bundle is None:
             return
+        self.sent_total += 1
         self._log.append(data)
         self._wire.broadcast(encode_frame(FrameKind.BUNDLE, data), bulk=True)
         self._checked(bundle, await self._verifier.verify(decode_bundle(data)))
@@ -133,6 +136,7 @@ class BundleExchange:
         bundle = self.pool.add(data, origin, now_ms, is_asked_for=is_asked_for)
         if bundle is None:
             return
+        self.received_total += 1
         self.wanted.got(bundle.digest)
         self._log.append(data)
         self._unchecked.append(bundle)

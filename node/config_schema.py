@@ -12,7 +12,7 @@ from typing import Annotated, Any, Final, Literal
 import msgspec
 from msgspec import Meta
 
-Profile = Literal["home", "server", "lowpower", "test"]
+Profile = Literal["home", "lowpower", "test"]
 ListenAddress = Annotated[str, Meta(pattern=r"^(\[[0-9a-fA-F:]+\]|[A-Za-z0-9.-]+):[0-9]{1,5}$")]
 Url = Annotated[str, Meta(pattern=r"^https?://[^\s]+$", max_length=512)]
 
@@ -41,15 +41,6 @@ class P2pSettings(Section, frozen=True, kw_only=True):
     listen: Annotated[ListenAddress, about("address and TCP port for other nodes")] = (
         "0.0.0.0:30303"
     )
-    external: Annotated[
-        str, about('how others reach us: "auto", "none" or HOST:PORT', max_length=128)
-    ] = "auto"
-    bootstrap: Annotated[
-        tuple[str, ...],
-        about("multiaddrs to dial besides those of the network file", max_length=64),
-    ] = ()
-    peers_max: Annotated[int, about("connections at the same time", ge=4, le=512)] = 64
-    upnp: Annotated[bool, about("ask the router to forward the port")] = True
 
 
 class EvmSettings(Section, frozen=True, kw_only=True):
@@ -68,7 +59,6 @@ class EvmSettings(Section, frozen=True, kw_only=True):
             "first digits of the address of the key in keys/ that pays gas; empty = validator.key"
         ),
     ] = ""
-    gas_price_gwei_max: Annotated[int, about("never pay more per gas", ge=1, le=100_000)] = 500
     poll_ms: Annotated[int, about("time between looks at the chain", ge=100, le=60_000)] = 1_000
 
 
@@ -112,33 +102,12 @@ class StorageSettings(Section, frozen=True, kw_only=True):
 
     archive: Annotated[bool, about("keep every block for ever")] = False
     chain_gb: Annotated[int, about("size at which old blocks are pruned", ge=1, le=100_000)] = 50
-    cache_mb: Annotated[int, about("SQLite page cache", ge=8, le=16_384)] = 64
     snapshots: Annotated[int, about("newest state snapshots that are kept", ge=2, le=1_000)] = 3
-
-
-class IpfsSettings(Section, frozen=True, kw_only=True):
-    """Content by CID."""
-
-    quota_gb: Annotated[int, about("size of the block store", ge=1, le=100_000)] = 50
-    gateway: Annotated[bool, about("answer /ipfs/{cid} over HTTP")] = True
-    kubo_api: Annotated[
-        str, about("multiaddr of a Kubo that pins checkpoints too; empty = none", max_length=256)
-    ] = ""
-
-
-class ChatSettings(Section, frozen=True, kw_only=True):
-    """Rooms and direct messages."""
-
-    enabled: Annotated[bool, about("store and relay messages")] = True
-    retention_days: Annotated[int, about("age at which messages are dropped", ge=1, le=3_650)] = 7
 
 
 class SafetySettings(Section, frozen=True, kw_only=True):
     """When duties wait. Absence is cheap, a double signature is not."""
 
-    doppelganger_s: Annotated[
-        int, about("listen this long for our own key before signing", ge=0, le=3_600)
-    ] = 20
     clock_offset_ms_max: Annotated[
         int, about("clock error at which duties stop", ge=50, le=60_000)
     ] = 1_000
@@ -151,7 +120,6 @@ class WorkSettings(Section, frozen=True, kw_only=True):
     """How the machine is used."""
 
     bundle_ms: Annotated[int, about("longest wait before actions go out", ge=1, le=1_000)] = 25
-    verify_threads: Annotated[int, about("threads that check signatures", ge=1, le=64)] = 2
 
 
 class Config(Section, frozen=True, kw_only=True):
@@ -168,29 +136,17 @@ class Config(Section, frozen=True, kw_only=True):
     api: ApiSettings = ApiSettings()
     log: LogSettings = LogSettings()
     storage: StorageSettings = StorageSettings()
-    ipfs: IpfsSettings = IpfsSettings()
-    chat: ChatSettings = ChatSettings()
     safety: SafetySettings = SafetySettings()
     work: WorkSettings = WorkSettings()
 
 
 PROFILES: Final[dict[Profile, dict[str, Any]]] = {
     "home": {},
-    "server": {"p2p.upnp": False, "p2p.peers_max": 128, "work.verify_threads": 4},
-    "lowpower": {
-        "p2p.peers_max": 24,
-        "storage.chain_gb": 10,
-        "storage.cache_mb": 16,
-        "ipfs.quota_gb": 5,
-        "work.verify_threads": 1,
-    },
+    "lowpower": {"storage.chain_gb": 10, "storage.snapshots": 2, "log.file_mb": 10},
     "test": {
         "p2p.listen": "127.0.0.1:0",
-        "p2p.external": "none",
-        "p2p.upnp": False,
         "api.listen": "127.0.0.1:0",
         "evm.poll_ms": 250,
-        "safety.doppelganger_s": 0,
         "safety.disk_free_mb_min": 10,
     },
 }

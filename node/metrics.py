@@ -25,7 +25,6 @@ disable_created_metrics()  # type: ignore[no-untyped-call]  # twice the size, re
 LATENCY_BUCKETS_S: Final = (
     0.01, 0.025, 0.05, 0.075, 0.1, 0.15, 0.2, 0.25, 0.35, 0.5, 0.75, 1.0, 2.0, 5.0, 10.0, 30.0,
 )  # fmt: skip
-VOTE_KINDS: Final = ("notarize", "nullify", "finalize")
 ANSWER_CLASSES: Final = ("2xx", "3xx", "4xx", "5xx")
 
 
@@ -46,17 +45,9 @@ class Metrics:
         self.view = self._gauge("view", "Current view.")
         self.epoch = self._gauge("epoch", "Current epoch.")
         self.ready = self._gauge("ready", "1 when the node can do its duties.")
-        self.sync_distance = self._gauge(
-            "sync_distance_blocks", "Heights known to be final elsewhere and not executed here."
-        )
         self.finality = self._histogram(
             "finality_seconds", "From seeing a proposal to its finalization, on this node."
         )
-        self.block_interval = self._histogram(
-            "block_interval_seconds", "Between the times of consecutive final blocks."
-        )
-        self.execution = self._histogram("execution_seconds", "Executing one final block.")
-        self.guard_write = self._histogram("guard_write_seconds", "Making one vote durable.")
 
         self.blocks = self._counter("blocks", "Blocks executed by this process.")
         self.actions = self._counter("actions", "Actions executed, valid or not.")
@@ -74,43 +65,36 @@ class Metrics:
         )
         self.bundles_sent = self._counter("bundles_sent", "Bundles made of own clients' actions.")
         self.bundles_received = self._counter("bundles_received", "Bundles from other validators.")
-        self.bundles_fetched = self._counter("bundles_fetched", "Bundles that had to be asked for.")
-        self.votes_sent = self._counter("votes_sent", "Own votes sent.", "kind", VOTE_KINDS)
+        self.votes_sent = self._counter("votes_sent", "Own votes sent.")
         self.proposals = self._counter("proposals", "Blocks this node proposed.")
-        self.nullified_views = self._counter("nullified_views", "Views that ended without a block.")
-        self.sign_refused = self._counter("sign_refused", "Votes the signing guard refused.")
-        self.evidence = self._counter("evidence", "Proofs of equivocation seen.")
-        self.peer_errors = self._counter("peer_errors", "Messages of peers that broke a rule.")
 
         self.peers = self._gauge("peers", "Connected peers.", "direction", ("in", "out"))
         self.validators_connected = self._gauge(
             "validators_connected", "Other validators with open streams."
         )
         self.mempool_actions = self._gauge("mempool_actions", "Own clients' actions not yet sent.")
-        self.pool_bundles = self._gauge("pool_bundles", "Bundles waiting to be in a block.")
         self.execution_queue = self._gauge("execution_queue_blocks", "Final, not executed blocks.")
 
-        self.checkpoint_height = self._gauge(
-            "checkpoint_height", "Height of the newest checkpoint accepted on chain."
-        )
+        self.checkpoints = self._gauge("checkpoints", "Checkpoints the contract has accepted.")
         self.checkpoints_submitted = self._counter(
             "checkpoints_submitted", "Checkpoints this node sent to the contract."
         )
         self.evm_online = self._gauge("evm_online", "1 when the EVM endpoint answers.")
-        self.evm_errors = self._counter("evm_errors", "Failed calls to the EVM endpoint.")
-        self.deposits_attested = self._counter("deposits_attested", "Deposits this node attested.")
 
         self.api_answers = self._counter("api_answers", "HTTP answers.", "class", ANSWER_CLASSES)
-        self.api_connections = self._gauge("api_connections", "Open WebSocket connections.")
         self.chat_messages = self._counter("chat_messages", "Messages stored.")
         self.store_bytes = self._gauge("store_bytes", "Size of the chain database.")
-        self.disk_free_bytes = self._gauge("disk_free_bytes", "Free space beside the data.")
 
         ProcessCollector(namespace="omnibazaar", registry=registry)
 
     def on_answer(self, status: int) -> None:
         """Count an HTTP answer by the class of its status."""
         self.api_answers.labels(f"{min(5, max(2, status // 100))}xx").inc()
+
+    def raise_to(self, counter: Counter, total: int) -> None:
+        """Bring a counter up to a total that is counted elsewhere; it never goes back."""
+        (family,) = counter.collect()
+        counter.inc(max(0, total - family.samples[0].value))
 
     def render(self) -> bytes:
         """Return the Prometheus text."""

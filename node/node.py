@@ -514,6 +514,17 @@ class Node:
         metrics.validators_connected.set(len(self.wire.connected()))
         metrics.evm_online.set(int(all(monitor.is_online for monitor in self.monitors)))
         metrics.store_bytes.set(self.store.size_bytes())
+        peers = self.network.peers()
+        metrics.peers.labels("in").set(sum(peer.receiving for peer in peers))
+        metrics.peers.labels("out").set(sum(peer.sending for peer in peers))
+        for counter, total in (
+            (metrics.verified_signatures, self.verifier.verified_total),
+            (metrics.bundles_sent, self.bundles.sent_total),
+            (metrics.bundles_received, self.bundles.received_total),
+            (metrics.votes_sent, self.driver.votes_total),
+            (metrics.proposals, self.driver.proposals_total),
+        ):
+            metrics.raise_to(counter, total)
 
 
 def _is_stored(read: ChainReader, digest: bytes) -> bool:

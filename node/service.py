@@ -159,6 +159,7 @@ class Service:
     def metrics(self) -> bytes:
         """Return the Prometheus text."""
         self._node.update_metrics()
+        self._node.metrics.checkpoints.set(self._checkpoint_count())
         return self._node.metrics.render()
 
     # Markets

@@ -81,7 +81,7 @@ def set_(context: Context, key: str, value: str, as_json: bool) -> None:
 
     \b
     Example:
-      omnibazaar config set p2p.peers_max 48
+      omnibazaar config set api.listen 127.0.0.1:8650
     """
     import tomlkit
 
@@ -132,7 +132,7 @@ def explain(context: Context, key: str | None, as_json: bool) -> None:
 
     \b
     Example:
-      omnibazaar config explain safety.doppelganger_s
+      omnibazaar config explain storage.archive
     """
     from node.config import all_keys, find_key
 

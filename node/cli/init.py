@@ -45,7 +45,7 @@ listen = "{api_listen}"           # loopback unless you change it
 )
 @click.option(
     "--profile",
-    type=click.Choice(["home", "server", "lowpower", "test"]),
+    type=click.Choice(["home", "lowpower", "test"]),
     default="home",
     show_default=True,
     help="A set of defaults.",

@@ -17,19 +17,17 @@ from node.version import VERSION
 
 @click.command()
 @click.option("--p2p-listen", help="p2p.listen: HOST:PORT for other nodes.")
-@click.option("--p2p-external", help="p2p.external: auto, none or HOST:PORT.")
 @click.option("--api-listen", help="api.listen: HOST:PORT for API and page.")
 @click.option("--evm-rpc", multiple=True, help="evm.rpc_urls: URL of an EVM chain; repeatable.")
 @click.option("--validator-key", help="validator.key: first digits of its address.")
 @click.option("--password-file", help="validator.password_file.")
-@click.option("--profile", help="profile: home, server, lowpower or test.")
+@click.option("--profile", help="profile: home, lowpower or test.")
 @click.option("--log-level", help="log.level: debug, info, warning or error.")
 @click.option("--log-format", help="log.format: auto, human or json.")
 @click.pass_obj
 def run(
     context: Context,
     p2p_listen: str | None,
-    p2p_external: str | None,
     api_listen: str | None,
     evm_rpc: tuple[str, ...],
     validator_key: str | None,
@@ -46,7 +44,6 @@ def run(
     """
     flags: dict[str, Any] = {
         "p2p.listen": p2p_listen,
-        "p2p.external": p2p_external,
         "api.listen": api_listen,
         "evm.rpc_urls": list(evm_rpc) or None,
         "validator.key": validator_key,

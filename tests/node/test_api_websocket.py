@@ -81,8 +81,9 @@ async def test_ping_tells_the_time(service: FakeService) -> None:
 
 @pytest.mark.parametrize("channel", CHANNELS)
 async def test_a_snapshot_comes_first_then_events_in_order(
-    service: FakeService, channel: str
+    service: FakeService, channel: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("node.api.ticker.TICK_S", 0.05)
     frame = {"op": "subscribe", "channel": channel}
     if channel in KEY_FIELD:
         frame[KEY_FIELD[channel]] = KEYS[KEY_FIELD[channel]]

@@ -35,12 +35,21 @@ class Adversary:
         world, rng = self.world, self.world.rng
         if not world.scenario.has_partitions or rng.random() < 0.5:
             return
+        world.cuts = self.draw_cuts() if rng.random() < 0.3 else frozenset()
         if rng.random() < 0.2:
             world.sides = None
             return
         count = rng.choice([2, 2, 3])
         world.sides = {key: rng.randrange(count) for key in world.nodes}
         world.stats.partitions += len(set(world.sides.values())) > 1
+
+    def draw_cuts(self) -> frozenset:
+        """Cut some links in one direction only."""
+        keys = list(self.world.nodes)
+        count = self.world.rng.randint(1, len(keys))
+        return frozenset(
+            (self.world.rng.choice(keys), self.world.rng.choice(keys)) for _ in range(count)
+        )
 
     def crash(self, node) -> None:
         """Take the power from one node, or from all honest ones at once."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -19,6 +20,7 @@ from tests.simulation.runner import add_up, run_seed
 from tests.simulation.scenario import draw_scenario
 
 ROOT = Path(__file__).resolve().parents[2]
+SPEC = ROOT / "docs/spec/consensus.md"
 SEEDS = 320
 MUTANT_SEEDS = 300
 KEYS = [
@@ -75,6 +77,9 @@ def test_enough_seeds_use_real_signatures_and_real_bytes():
 def test_a_missing_rule_is_noticed(mutant: str):
     totals = add_up(range(MUTANT_SEEDS), mutant)
     assert totals.failures == 1, f"{mutant} survived {totals.seeds} seeds"
+    stated = re.search(rf"^\| `{mutant}` .*\| (\d+) \|$", SPEC.read_text(), re.MULTILINE)
+    assert stated is not None
+    assert totals.seeds <= int(stated[1]), "the table in the specification is older than the code"
 
 
 def test_one_seed_is_one_trace_whatever_the_hash_seed():

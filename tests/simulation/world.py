@@ -67,6 +67,7 @@ class World:
         self.sequence = 0
         self.bundles: set[bytes] = set()
         self.sides: dict[tuple[int, int], int] | None = None
+        self.cuts: frozenset[tuple[tuple[int, int], tuple[int, int]]] = frozenset()  # one way
         self.keys, self.verifier = make_keys(
             scenario.seed, len(scenario.weights), is_real=scenario.has_real_keys
         )
@@ -138,7 +139,7 @@ class World:
 
     def calm(self) -> None:
         """End the faults; note how far the chain is."""
-        self.sides = None
+        self.sides, self.cuts = None, frozenset()
         self.goal = len(self.monitor.chain) + NEW_BLOCKS
         self.done_check_ms = self.now + CALM_MS
 
@@ -203,6 +204,8 @@ class World:
                 self.after(wait_ms, target.receive, (source.index, message))
             return
         if self.sides is not None and self.sides[source.key] != self.sides[target.key]:
+            return
+        if (source.key, target.key) in self.cuts:
             return
         for _ in range(1 + (rng.random() < scenario.duplication)):
             if rng.random() < scenario.loss:

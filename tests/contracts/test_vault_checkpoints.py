@@ -194,6 +194,13 @@ def test_signer_outside_the_committee_is_refused(world: World) -> None:
     assert world.refused_checkpoint(outside) == "MalformedCertificate"
 
 
+@pytest.mark.parametrize("bit", [4, 128, 255])
+def test_signer_bit_without_member_and_signature_is_refused(world: World, bit: int) -> None:
+    submission = world.submission()
+    outside = replace(submission, signers=submission.signers | 1 << bit)
+    assert world.refusal(_raw_checkpoint(world, outside)).reason == "MalformedCertificate"
+
+
 @pytest.mark.parametrize("cut", [65, 1])
 def test_missing_signature_bytes_are_refused(world: World, cut: int) -> None:
     submission = world.submission()

@@ -117,7 +117,10 @@ class ChainApplication:
         ids: set[bytes] = set()
         for digest in digests:
             bundle = self._pool.get(digest)
-            if bundle is None or bundle.actions is None:
+            if bundle is None:
+                self._bundles.want((digest,))
+                return None
+            if bundle.actions is None:
                 return None
             ids.update(action.id for action in bundle.actions)
         return frozenset(ids)

@@ -44,6 +44,12 @@ class InclusionWatch:
         self._recent: OrderedDict[bytes, int] = OrderedDict()  # id → height
         self._bundle_of: dict[bytes, bytes] = {}  # pending id → digest of a bundle that has it
 
+    def restore(self, ids: Iterable[bytes], height: int) -> None:
+        """Note again, after a restart, what a final block carries. Blocks come oldest first."""
+        for action_id in ids:
+            self._recent[action_id] = height
+        self._cap_recent()
+
     def saw(self, actions: Iterable[VerifiedAction], bundle: bytes, now_ms: int) -> None:
         """Note the actions of a bundle that has just been checked."""
         for action in actions:
@@ -60,8 +66,7 @@ class InclusionWatch:
             if needs_inclusion(action):
                 self._recent[action.id] = height
                 self._forget(action.id)
-        while len(self._recent) > INCLUSION_RECENT_IDS_MAX:
-            self._recent.popitem(last=False)
+        self._cap_recent()
         while self._pending:
             oldest, (_, deadline_ms) = next(iter(self._pending.items()))
             if deadline_ms >= time_ms:
@@ -100,6 +105,10 @@ class InclusionWatch:
                 continue
             missing.append(action_id)
         return tuple(missing)
+
+    def _cap_recent(self) -> None:
+        while len(self._recent) > INCLUSION_RECENT_IDS_MAX:
+            self._recent.popitem(last=False)
 
     def _forget(self, action_id: bytes) -> None:
         self._pending.pop(action_id, None)

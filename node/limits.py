@@ -29,6 +29,7 @@ VERIFY_BATCH_MAX: Final = 256  # actions checked in one call to a worker thread
 INCLUSION_IDS_MAX: Final = 32  # ids one vote may list as pending
 INCLUSION_RECENT_IDS_MAX: Final = 200_000  # ids of included actions remembered
 INCLUSION_PENDING_IDS_MAX: Final = 20_000  # ids watched for inclusion
+INCLUSION_RESTORED_HEIGHTS: Final = 256  # newest blocks whose ids are read again at a start
 
 EXECUTION_QUEUE_BLOCKS_MAX: Final = 256  # final blocks waiting to be executed
 ROOTS_KEPT_MAX: Final = 256  # executed heights whose roots are remembered

@@ -369,6 +369,7 @@ class Node:
             async with self.network, trio.open_nursery() as nursery:
                 self.nursery = nursery
                 self._build_chain(restored)
+                startup.restore_inclusion(self.store, self.watch)
                 self._build_consensus()
                 self._build_settlement()
                 read = self.store.read

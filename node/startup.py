@@ -16,8 +16,9 @@ from consensus.block import Block
 from consensus.effects import Final
 from exchange.actions import VerifiedAction, decode_bundle
 from node.checkpointer import CheckpointProofs
+from node.inclusion import InclusionWatch
 from node.ledger import Ledger
-from node.limits import ROOTS_KEPT_MAX
+from node.limits import INCLUSION_RESTORED_HEIGHTS, ROOTS_KEPT_MAX
 from node.records import (
     decode_stored_block,
     decode_stored_certificate,
@@ -100,6 +101,14 @@ def restore_snapshot(store: ChainStore, snapshots: Snapshots, ledger: Ledger) ->
         executed = store.read.executed(height)
         if executed is not None:
             ledger.remember(height, Roots(executed.state_root, executed.fees_root))
+
+
+def restore_inclusion(store: ChainStore, watch: InclusionWatch) -> None:
+    """Tell the watch what the newest blocks carry: the parent's voters may have listed any of it
+    as pending, and a block must then not be asked to carry it again."""
+    first = max(1, store.final_height - INCLUSION_RESTORED_HEIGHTS + 1)
+    for height in range(first, store.final_height + 1):
+        watch.restore((row.action_id for row in store.read.receipts(height)), height)
 
 
 async def load_actions(

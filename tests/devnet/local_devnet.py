@@ -1,0 +1,186 @@
+"""Drive a devnet of real processes from a test, through its commands and its nodes' APIs.
+
+Rule: waiting is for a fact, with a limit, never for a time; what a test reads is what a node says
+or what lies on its disk.
+Spec: docs/reference/devnet.md. Deviations: most faults are done in this process, since starting a
+command takes longer than what is tested.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import httpx
+import msgspec
+
+from consensus.journal import scan_journal
+from consensus.records import decode_record
+from consensus.vote import Vote
+from devnet import faults
+from devnet.folders import FOLDER, Folder, Record
+from devnet.plan import DevnetPlan
+from devnet.ports import PortBlock
+from devnet.start import plan_of
+from devnet.status import DevnetStatus, read_status
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+MARGIN = 3  # a machine that runs tests is slower than one that does not
+COMMAND_S = 180.0
+POLL_S = 0.1
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class LocalDevnet:
+    """The devnet of one directory."""
+
+    root: Path
+
+    @property
+    def folder(self) -> Folder:
+        return Folder(self.root / FOLDER)
+
+    @property
+    def record(self) -> Record:
+        return self.folder.load()
+
+    @property
+    def plan(self) -> DevnetPlan:
+        return plan_of(self.record)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return tuple(f"v{index}" for index in range(self.record.validators))
+
+    # Commands
+
+    def start_command(self, *arguments: str) -> subprocess.Popen[str]:
+        environment = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
+        return subprocess.Popen(
+            [sys.executable, "-m", "devnet.cli", *arguments],
+            cwd=self.root,
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def command(self, *arguments: str, code: int = 0) -> str:
+        """Run one command and return what it printed; it must end with `code`."""
+        with self.start_command(*arguments) as process:
+            output, errors = process.communicate(timeout=COMMAND_S)
+        assert process.returncode == code, f"{arguments} ended with {process.returncode}: {errors}"
+        return output
+
+    def up(self, *arguments: str) -> str:
+        return self.command("up", "--detach", *arguments)
+
+    def status(self) -> dict[str, Any]:
+        found: dict[str, Any] = json.loads(self.command("status", "--json"))
+        return found
+
+    def remove(self) -> None:
+        """Stop everything; the files stay for whoever looks into a failure."""
+        if self.folder.exists():
+            self.command("down")
+
+    # Looking
+
+    def look(self) -> DevnetStatus:
+        return read_status(self.folder, self.record)
+
+    def url(self, name: str) -> str:
+        index = self.names.index(name)
+        return f"http://127.0.0.1:{PortBlock(base=self.record.port_base).api(index)}"
+
+    def ask(self, name: str, path: str) -> Any:
+        """Return a node's JSON answer, None when it does not answer or has nothing."""
+        try:
+            response = httpx.get(self.url(name) + path, timeout=10, trust_env=False)
+        except httpx.HTTPError:
+            return None
+        return response.json() if response.status_code == 200 else None
+
+    def final(self, name: str) -> int:
+        """Return the final height a node tells, -1 when it does not answer."""
+        answer = self.ask(name, "/v1/status")
+        return -1 if answer is None else int(answer["final"])
+
+    def finals(self, names: Iterable[str] = ()) -> list[int]:
+        return [self.final(name) for name in tuple(names) or self.names]
+
+    def hashes(self, name: str, low: int, high: int) -> dict[int, str]:
+        """Return the hash of every final block of a range as a node tells it."""
+        found: dict[int, str] = {}
+        while high >= low:
+            page = self.ask(name, f"/v1/blocks?from={high}&limit=500")
+            assert page is not None, f"{name} does not answer"
+            rows = [b for b in page["blocks"] if b["height"] >= low]
+            if not rows:
+                break
+            found.update((b["height"], b["hash"]) for b in rows)
+            high = rows[-1]["height"] - 1
+        return found
+
+    # Waiting
+
+    def until(self, fact: Callable[[], T], limit_s: float, what: str) -> T:
+        """Return the first truthy answer of `fact`."""
+        deadline = time.monotonic() + limit_s
+        while True:
+            answer = fact()
+            if answer:
+                return answer
+            if time.monotonic() > deadline:
+                state = msgspec.json.encode(self.look()).decode()
+                raise AssertionError(f"not within {limit_s:.0f} s: {what}; {state}")
+            time.sleep(POLL_S)
+
+    def wait_final(self, above: int, names: Iterable[str] = (), limit_s: float = 45) -> None:
+        """Wait until nodes have finalized beyond a height."""
+        wanted = tuple(names) or self.names
+        self.until(
+            lambda: min(self.finals(wanted)) > above,
+            limit_s,
+            f"{', '.join(wanted)} finalize beyond {above}",
+        )
+
+    # Faults
+
+    def kill(self, *names: str) -> None:
+        assert faults.kill(self.folder, names) == list(names)
+
+    def start(self, *names: str) -> None:
+        assert faults.start(self.folder, self.record, names) == list(names)
+
+    def pause(self, *names: str) -> None:
+        assert faults.pause(self.folder, names) == list(names)
+
+    def resume(self, *names: str) -> None:
+        assert faults.resume(self.folder, names) == list(names)
+
+    # On disk
+
+    def journaled_votes(self, name: str) -> list[Vote]:
+        """Return the votes a validator has ever signed, as its journal holds them."""
+        votes = []
+        for path in sorted((self.folder.data(name).chain / "journal").glob("*.log")):
+            for data in scan_journal(path.read_bytes()).records:
+                record = decode_record(data)
+                if isinstance(record, Vote):
+                    votes.append(record)
+        return votes
+
+
+def digest_of_raw(data: bytes) -> bytes:
+    """Return the sha2-256 that the CID of these bytes carries."""
+    return hashlib.sha256(data).digest()

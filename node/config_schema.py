@@ -109,7 +109,7 @@ class SafetySettings(Section, frozen=True, kw_only=True):
     """When duties wait. Absence is cheap, a double signature is not."""
 
     clock_offset_ms_max: Annotated[
-        int, about("clock error at which duties stop", ge=50, le=60_000)
+        int, about("clock error at which `doctor` fails", ge=50, le=60_000)
     ] = 1_000
     disk_free_mb_min: Annotated[
         int, about("free space below which duties stop", ge=10, le=1_000_000)

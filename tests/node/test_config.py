@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from node.config import all_keys, find_key, load_config, parse_text
+from node.config import ENV_PREFIX, all_keys, find_key, load_config, parse_text
 from node.config_schema import PROFILES, Config
 from primitives.errors import ConfigError
 
@@ -33,7 +33,7 @@ def test_without_anything_everything_has_its_default(file: Path) -> None:
 def test_a_flag_beats_the_environment_beats_the_file_beats_the_profile(file: Path) -> None:
     file.write_text('profile = "lowpower"\n[storage]\nchain_gb = 30\n')
     name = "storage.chain_gb"
-    variable = {"OMNIBAZAAR_STORAGE_CHAIN_GB": "40"}
+    variable = {ENV_PREFIX + "STORAGE_CHAIN_GB": "40"}
 
     def value(environ: dict[str, str], flags: dict[str, int]) -> tuple[int, str]:
         loaded = load_config(file, environ=environ, flags=flags)
@@ -44,7 +44,7 @@ def test_a_flag_beats_the_environment_beats_the_file_beats_the_profile(file: Pat
     assert value({}, {}) == (30, "file")
     file.write_text('profile = "lowpower"\n')
     assert value({}, {}) == (10, "profile")
-    assert value({"OMNIBAZAAR_PROFILE": "home"}, {}) == (50, "default")
+    assert value({ENV_PREFIX + "PROFILE": "home"}, {}) == (50, "default")
 
 
 def test_a_misspelt_setting_names_its_line_and_the_right_one(file: Path) -> None:
@@ -80,20 +80,20 @@ def test_a_bad_value_is_explained(file: Path, text: str, hint: str) -> None:
 
 def test_an_unknown_variable_warns_and_names_the_right_one() -> None:
     loaded = load_config(
-        None, environ={"OMNIBAZAAR_STORAGE_CHAIN_GBB": "3", "OMNIBAZAAR_HOME": "/x"}
+        None, environ={ENV_PREFIX + "STORAGE_CHAIN_GBB": "3", ENV_PREFIX + "HOME": "/x"}
     )
     (warning,) = loaded.warnings
-    assert "OMNIBAZAAR_STORAGE_CHAIN_GB" in warning
+    assert ENV_PREFIX + "STORAGE_CHAIN_GB" in warning
 
 
 def test_a_variable_with_a_bad_value_is_refused() -> None:
     for variable, text in (
-        ("OMNIBAZAAR_STORAGE_CHAIN_GB", "three"),
-        ("OMNIBAZAAR_STORAGE_ARCHIVE", "perhaps"),
-        ("OMNIBAZAAR_STORAGE_CHAIN_GB", "9" * 400),
+        ("STORAGE_CHAIN_GB", "three"),
+        ("STORAGE_ARCHIVE", "perhaps"),
+        ("STORAGE_CHAIN_GB", "9" * 400),
     ):
         with pytest.raises(ConfigError):
-            load_config(None, environ={variable: text})
+            load_config(None, environ={ENV_PREFIX + variable: text})
 
 
 def test_text_becomes_the_type_of_its_setting() -> None:

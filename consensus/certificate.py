@@ -52,6 +52,10 @@ class Certificate(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_f
         word = self.bitmap_word
         return tuple(index for index in range(word.bit_length()) if word >> index & 1)
 
+    def has_signer(self, index: int) -> bool:
+        """True when a member's vote is inside."""
+        return bool(self.bitmap_word >> index & 1)
+
     @property
     def packed_signatures(self) -> bytes:
         """The signatures one after the other, 65 bytes each, in index order."""

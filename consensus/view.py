@@ -94,11 +94,20 @@ class ViewState:
         )
 
     def find_offence(self, vote: Vote) -> Evidence | None:
-        """Return the offence that a verified vote proves together with an earlier one."""
+        """Return the offence that a verified vote proves together with one I hold.
+
+        A leader that shows each half of the network another block is seen through certificates
+        only: its other vote came to me inside one.
+        """
         for votes in (self.notarize, self.nullify, self.finalize):
             earlier = votes.get(vote.signer)
             if earlier is not None and is_conflict(earlier, vote):
                 return make_evidence(earlier, vote)
+        for certificate in self.certificates():
+            if certificate.block_hash != vote.block_hash and certificate.has_signer(vote.signer):
+                for other in certificate.votes():
+                    if is_conflict(other, vote):
+                        return make_evidence(other, vote)
         return None
 
     def _add_weight(self, vote: Vote, weight: int) -> int:

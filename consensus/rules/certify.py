@@ -16,6 +16,7 @@ from consensus.limits import STRANGE_CERTIFICATES_MAX
 from consensus.records import encode_record
 from consensus.rules.accuse import accuse
 from consensus.rules.enter import enter
+from consensus.view import ViewState
 from consensus.vote import Kind
 from primitives.errors import LimitExceeded, StateDiverged
 
@@ -36,7 +37,17 @@ def consider(core: Core, certificate: Certificate) -> None:
     state = core.views.get(certificate.view)
     known = state.votes(certificate.kind) if state is not None else None
     verify_certificate(certificate, core.committee, core.config.domain, core.verifier, known)
+    if state is not None:
+        convict_signers(core, state, certificate)
     accept(core, certificate)
+
+
+def convict_signers(core: Core, state: ViewState, certificate: Certificate) -> None:
+    """Compare a peer's certificate with the votes that I hold of its view."""
+    for vote in certificate.votes():
+        offence = state.find_offence(vote)
+        if offence is not None:
+            accuse(core, offence)
 
 
 def is_settled(core: Core, certificate: Certificate) -> bool:

@@ -112,6 +112,22 @@ def test_a_block_with_true_evidence_is_valid(desk: Desk):
     assert desk.sent(Kind.NOTARIZE)
 
 
+@pytest.mark.parametrize("is_certificate_first", [True, False])
+def test_a_vote_and_a_certificate_convict_together(desk: Desk, is_certificate_first: bool):
+    """A leader shows each half of the network another block."""
+    leader = desk.leader(1)
+    shown, other = desk.block(1), desk.block(1, bundles=(A,))
+    signers = tuple(sorted({leader, *(i for i in range(4) if i != desk.me)}))
+    events = [
+        lambda: desk.receive(desk.other(), desk.notarization(other, signers)),
+        lambda: desk.receive(leader, desk.proposal(shown)),
+    ]
+    for event in events if is_certificate_first else events[::-1]:
+        event()
+    (evidence,) = accusations(desk)
+    assert evidence.offender == leader
+
+
 def test_two_certificates_of_one_view_convict_everybody_in_both(desk: Desk):
     desk.receive(desk.other(), desk.certificate(Kind.NOTARIZE, 1, A, (0, 1, 2)))
     desk.receive(desk.other(), desk.certificate(Kind.NOTARIZE, 1, B, (1, 2, 3)))

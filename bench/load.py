@@ -170,7 +170,7 @@ def make_report(
         "nodes": rows,
         "cpu_s": [round(delta["cpu_s"], 1) for delta in deltas],
         "generator_cpu_s": round(time.process_time(), 1),
-        "rss_mb": [round(now["rss_bytes"] / 2**20) for now in after],
+        "rss_mb": [round(count["rss_bytes"] / 2**20) for count in after],
         "same_fills": all(row["fills"] == first["fills"] for row in rows),
         "same_orders": all(row["orders_accepted"] == first["orders_accepted"] for row in rows),
         "all_verified": all(row["verified_signatures"] >= sent["actions"] for row in rows),

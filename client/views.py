@@ -320,4 +320,4 @@ def convert_view(plain: Any, view: type[T]) -> T:
 def _decode_hook(kind: type, value: Any) -> Any:
     if kind is Atoms and isinstance(value, int | str):
         return Atoms(value)
-    raise NotImplementedError
+    raise TypeError(f"no {kind.__name__} in an answer")

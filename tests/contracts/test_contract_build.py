@@ -15,19 +15,6 @@ from contracts.limits import CODE_SIZE_MAX_BYTES, HEADERS_MAX, MEMBERS_MAX
 SOURCES = sorted((Path(build.__file__).parent / "solidity").rglob("*.sol"))
 
 
-def test_artifacts_are_rebuilt_to_the_byte() -> None:
-    run = subprocess.run(
-        [sys.executable, "-m", "contracts.build", "--check"],
-        capture_output=True,
-        text=True,
-        timeout=600,
-        check=False,
-    )
-    if run.returncode == build.EXIT_NO_PACKAGES:
-        pytest.skip(run.stderr)
-    assert run.returncode == 0, run.stderr
-
-
 @pytest.mark.parametrize("name", sorted(build.committed()))
 def test_code_fits_and_runs_at_paris(name: str) -> None:
     code = load_artifact(name).deployed_bytecode

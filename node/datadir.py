@@ -200,6 +200,11 @@ class DataDir:
         finally:
             os.close(file)  # also releases the lock
 
+    def verify_free(self) -> None:
+        """Raise DataDirInUse while a daemon owns the directory."""
+        if self.is_locked():
+            raise self._in_use(self.lock_file.read_text(errors="replace")[:SMALL_FILE_BYTES_MAX])
+
     def is_locked(self) -> bool:
         """True while a daemon owns the directory."""
         try:

@@ -12,7 +12,12 @@ from typing import Any
 import click
 
 from node.cli.context import Context
+from node.config_schema import Config
+from node.datadir import DataDir
+from node.keystore import find_key
+from node.network_file import load_network
 from node.version import VERSION
+from primitives.errors import KeystoreError
 
 
 @click.command()
@@ -53,6 +58,23 @@ def run(
         "log.format": log_format,
     }
     config = context.load_config(flags).config
+    check_first(context.data, config)
     daemon = importlib.import_module("node.daemon")  # libp2p is loaded here and not before
     code: int = daemon.run(context.data, config, VERSION)
     return code
+
+
+def check_first(data: DataDir, config: Config) -> None:
+    """Find the usual mistakes before the slow imports. Raises OperatorError."""
+    network = load_network(data.root / config.network)
+    if data.exists():
+        data.verify_layout(network.genesis_hash)
+    data.verify_permissions()
+    data.verify_free()
+    if not config.validator.key:
+        raise KeystoreError(
+            "no validator key is configured",
+            code="KEY005",
+            fix="omnibazaar keys new; then omnibazaar config set validator.key DIGITS",
+        )
+    find_key(data.keys, config.validator.key)

@@ -62,7 +62,7 @@ async def measure_rest(devnet: Running, seconds: float) -> dict[str, float]:
     blocks = after[0]["blocks"] - before[0]["blocks"]
     return {
         "rest_cpu_percent": round(100 * statistics.median(shares), 1),
-        "rest_rss_mb": round(statistics.median(now["rss_bytes"] for now in after) / 2**20),
+        "rest_rss_mb": round(statistics.median(end["rss_bytes"] for end in after) / 2**20),
         "rest_blocks_per_s": round(blocks / elapsed, 1),
     }
 

@@ -96,7 +96,7 @@ class SegmentLog:
         framer = Framer()
         data = b"".join(framer.frame(record) for record in opening)
         temporary = self._path(number).with_suffix(".new")
-        with temporary.open("wb") as file:
+        with open(temporary, "wb", opener=_open_private) as file:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
@@ -141,3 +141,7 @@ class SegmentLog:
             os.fsync(handle)
         finally:
             os.close(handle)
+
+
+def _open_private(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)

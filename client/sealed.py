@@ -12,14 +12,31 @@ from dataclasses import dataclass
 
 import trio
 
-from client.actions import MarketTerms, SealedOrder
+from client.actions import MarketTerms, SealedOrder, Signed
 from client.desk import Desk, verify_accepted
 from client.errors import ActionRejected, ClientError, ConnectionLost, OutcomeUnknown
-from client.limits import OPENINGS_MAX, OUTCOME_TIMEOUT_S, SEAL_DEADLINE_MS
+from client.limits import OPENINGS_MAX, OUTCOME_TIMEOUT_S, RECEIPT_POLL_S, SEAL_DEADLINE_MS
 from client.node_client import now_ms
-from client.outcomes import is_ended, is_executed
+from client.outcomes import get_reason, is_ended, is_executed
 from client.views import ActionReceipt, Fill
 from exchange.actions import Place
+from exchange.reasons import Reason
+
+WITHOUT_EFFECT = frozenset(
+    (
+        Reason.NONCE_USED,
+        Reason.NONCE_TOO_OLD,
+        Reason.NONCE_OUT_OF_WINDOW,
+        Reason.DEADLINE_PASSED,
+        Reason.RATE_LIMITED,
+        Reason.OPENED_TOO_EARLY,
+    )
+)
+"""Reasons for which an opening may be signed anew: the commit is still waiting."""
+SEALED_REASONS = frozenset(
+    reason for reason in Reason if Reason.NOT_SEALED <= reason <= Reason.NOT_OPENED
+) - {Reason.OPENED_TOO_EARLY}
+"""Reasons that speak of the commit or its opening, not of what the hidden order met."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,17 +139,28 @@ class SealedOrders:
         return verify_accepted(receipt)
 
     async def _open(self, sealed: SealedOrder) -> ActionReceipt:
-        """Open a final commit and wait for its batch. Raises ActionRejected, OutcomeUnknown."""
+        """Open a final commit and wait for its batch. Raises ActionRejected, OutcomeUnknown.
+
+        The same bytes are sent again after a broken connection, so that the commit is opened once;
+        a new opening is signed only when the ledger says that the last one had no effect.
+        """
         for _ in range(OPENINGS_MAX):
             opening = self._desk.builder.sign(sealed.opening)
-            deadline = trio.current_time() + OUTCOME_TIMEOUT_S
-            try:
-                await self._desk.submit(opening, OUTCOME_TIMEOUT_S)
-            except ConnectionLost:
-                continue
-            receipt = await self._desk.wait(opening.id, is_ended, deadline)
-            if receipt is None:
-                raise OutcomeUnknown(opening.id, "the opening was not executed in time")
-            if receipt.statuses[0].code.lower() != "opened_too_early":
+            receipt = await self._bring(opening)
+            reason = get_reason(receipt.statuses[0].code)
+            if reason is None or reason in SEALED_REASONS:
+                break
+            if reason not in WITHOUT_EFFECT:
                 return receipt
-        raise ActionRejected("not_opened", "the node could not be reached to open the commit")
+        verify_accepted(receipt)
+        raise ActionRejected(receipt.statuses[0].code, action_id=opening.id)
+
+    async def _bring(self, opening: Signed) -> ActionReceipt:
+        """Send an opening until it has come to its end. Raises ActionRejected, OutcomeUnknown."""
+        deadline = trio.current_time() + OUTCOME_TIMEOUT_S
+        with suppress(ConnectionLost):  # it may have arrived; the receipt tells
+            await self._desk.submit(opening, OUTCOME_TIMEOUT_S)
+        receipt = await self._desk.wait(opening.id, is_ended, deadline + RECEIPT_POLL_S)
+        if receipt is None:
+            raise OutcomeUnknown(opening.id, "the opening was not executed in time")
+        return receipt

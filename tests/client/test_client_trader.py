@@ -16,9 +16,9 @@ from client.errors import ActionRejected, ClientError, OutcomeUnknown
 from client.keys import Credentials
 from client.node_client import open_node
 from client.trader import open_trader
-from exchange.actions import BUY, GTC, SELL, Place
+from exchange.actions import BUY, GTC, SELL, Place, SignedAction, verify
 from primitives.errors import WrongNetwork
-from tests.client.exchange_node import ExchangeNode, make_key, node
+from tests.client.exchange_node import DOMAIN, ExchangeNode, make_key, node
 
 ALICE, BOB, SESSION = make_key("alice"), make_key("bob"), make_key("session")
 OWN_ALICE, OWN_BOB = Credentials.of_wallet(ALICE), Credentials.of_wallet(BOB)
@@ -240,3 +240,52 @@ async def test_a_taker_learns_the_fill_within_a_few_blocks():
             taken = await taker.buy_sealed(0, 1_000, 1)
             assert taken.filled == 1
             assert taken.height - taken.commit_height <= 20
+
+
+async def test_a_commit_that_was_opened_too_late_is_rejected_and_says_so():
+    service = ExchangeNode(open_window_ms=0)
+    service.fund(ALICE, BOB)
+    async with node(service) as url:
+        service.url = url
+        async with trading(service, OWN_BOB) as taker:
+            submit = service.submit
+
+            async def delay(envelopes):
+                results = await submit(envelopes)
+                if len(service.known) == 2:  # the opening
+                    held, service.pool = service.pool, []
+                    height = service.world.state.height
+                    while service.world.state.height < height + 10:
+                        await trio.sleep(0.01)
+                    service.pool += held
+                return results
+
+            service.submit = delay
+            with pytest.raises(ActionRejected) as refused:
+                await taker.buy_sealed(0, 1_000, 1)
+            assert refused.value.code == "unknown_commit"
+
+
+async def test_an_opening_the_ledger_did_not_look_at_is_signed_anew():
+    async with (
+        market() as service,
+        trading(service, OWN_ALICE) as maker,
+        trading(service, OWN_BOB) as taker,
+    ):
+        await maker.place(0, SELL, 1_000, 5)
+        submit, lost = service.submit, []
+
+        async def lose(envelopes):
+            opens = any(len(payload) > 150 for payload, _ in envelopes)
+            if opens and not lost:
+                lost.append(envelopes)
+                state = service.world.state
+
+                action = verify(SignedAction(*envelopes[0]), DOMAIN)
+                state.nonces[BOB.address].append(action.nonce_ms)
+            return await submit(envelopes)
+
+        service.submit = lose
+        taken = await taker.buy_sealed(0, 1_000, 5)
+        assert taken.filled == 5
+        assert lost

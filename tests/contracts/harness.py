@@ -455,7 +455,7 @@ class World:
 
     def _deploy_all(self, evm: Evm, extra_tokens: tuple[str, ...]) -> None:
         """Deploy the plan and more tokens, or continue from an image where that was done."""
-        key = (self.committee.hash, extra_tokens)
+        key = (CHAIN_ID, self.committee.hash, extra_tokens)
         is_fresh = evm.store is not None and evm.rpc.call("eth_blockNumber") == "0x0"
         if is_fresh and key in DEPLOYED:
             known = DEPLOYED[key]

@@ -13,6 +13,7 @@ from primitives.abi import encode_words
 from primitives.address import to_checksum
 from primitives.keccak import keccak256
 from primitives.merkle import EMPTY_ROOTS, leaf_hash, root_from_proof
+from tests.contracts import harness
 from tests.contracts.harness import CHAIN_ID, STRANGER, TRADER, World
 
 
@@ -114,6 +115,19 @@ def test_withdrawals_of_other_vaults_and_chains_are_refused(rich: World) -> None
     words = rich.checkpoint()
     assert rich.refused_withdrawal(rich.ledger.claim(other, words)) == "BadProof"
     assert rich.refused_withdrawal(rich.ledger.claim(foreign, words)) == "BadProof"
+
+
+def test_vault_on_another_chain_pays_leaves_of_that_chain(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(harness, "CHAIN_ID", 2632500)
+    world = World(harness.embedded_evm())
+    world.deposit(world.usdx, 100)
+    own = world.ledger.withdraw(world.usdx, 10, TRADER.address)
+    other = world.ledger.withdraw(world.usdx, 10, TRADER.address, chain_id=31337)
+    world.fees[world.usdx] = 100
+    words = world.checkpoint()
+    assert world.client.withdraw(world.ledger.claim(own, words)) is Submission.DONE
+    assert world.refused_withdrawal(world.ledger.claim(other, words)) == "BadProof"
+    assert world.client.token_status(world.usdx).fees_settled == 100
 
 
 def test_vault_never_pays_more_of_a_token_than_it_owes(rich: World) -> None:

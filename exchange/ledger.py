@@ -65,8 +65,9 @@ def process_withdrawal(state: State, owner: bytes, sub: int, op: Withdraw, actio
     amount = decode_amount(op.amount)
     if op.asset >= len(state.assets):
         return UNKNOWN_ASSET
-    if amount == 0 or op.to == NOBODY:
-        return BAD_TRANSFER
+    asset = state.assets[op.asset]
+    if amount == 0 or op.to in (NOBODY, asset.vault, asset.token):
+        return BAD_TRANSFER  # the vault could never pay these
     account = state.by_address[owner]
     source = account.get_balance(sub, op.asset)
     if source is None or source.free < amount:

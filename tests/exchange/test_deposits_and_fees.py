@@ -264,3 +264,13 @@ def test_rest_word_changes_at_checkpoint_heights_only() -> None:
     words = [world.block(world.act("a", Place(0, 0, 900 + i, 1))).roots.rest for i in range(8)]
     assert words[0] == words[1] == bytes(32) != words[2]
     assert words[2] == words[5] != words[6]
+
+
+def test_withdrawal_that_the_vault_could_never_pay_is_refused() -> None:
+    world = World()
+    world.fund("a")
+    asset = world.state.assets[QUOTE]
+    for target in (bytes(20), asset.vault, asset.token):
+        outcome = world.block(world.act("a", Withdraw(QUOTE, encode_amount(5), target)))
+        assert outcome.receipts[0].statuses == [Reason.BAD_TRANSFER]
+    assert world.state.withdrawals.size == 0

@@ -481,10 +481,13 @@ class World:
         if evm.store is None:
             self._keep_on_anvil(key, self.deployment, self.extra, self.vault)
 
-    def _keep_on_anvil(self, key: Any, *deployed: Any) -> None:
+    def _keep_on_anvil(
+        self, key: Any, deployment: Deployment, extra: list[bytes], vault: bytes
+    ) -> None:
         """Remember this state of anvil; a snapshot can be gone back to once."""
         ON_ANVIL.clear()
-        ON_ANVIL[key] = Deployed(*deployed, self.evm.rpc.call("evm_snapshot"))
+        image = self.evm.rpc.call("evm_snapshot")
+        ON_ANVIL[key] = Deployed(deployment, extra, vault, image)
 
     def deploy_contract(self, name: str, *arguments: Any) -> bytes:
         """Deploy one more contract."""

@@ -64,10 +64,10 @@ def measure_loads(quick: bool, one: float, twenty: float) -> list[Row]:
     """Finality, commit to fill and orders per second, all nodes verifying everything."""
     rows = []
     seconds = 15 if quick else 60
-    with run_devnet("--traders", "0") as devnet:
-        devnet.wait_up()
-        for title, options in LOADS:
-            asked = options.format(one=one, twenty=twenty)
+    for title, options in LOADS:
+        asked = options.format(one=one, twenty=twenty)
+        with run_devnet("--traders", "0") as devnet:  # a new one: resting orders cost time
+            devnet.wait_up()
             command = f"bench.load {asked} --seconds {seconds}"
             code, found = run_json(f"{command} --folder {devnet.folder.root}")
             rows.append(Row(what=title, figure=describe(code, found), command=command))

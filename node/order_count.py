@@ -37,13 +37,23 @@ class OrderCount:
     def apply(self, actions: Sequence[VerifiedAction], outcome: Outcome) -> tuple[int, int]:
         """Count one block; return how many orders it has (accepted, rejected)."""
         before = self.accepted, self.rejected
+        pending, single = self._pending, _SINGLE
+        accepted = rejected = 0
         for action, receipt in zip(actions, outcome.receipts, strict=True):
-            for index, (op, status) in enumerate(zip(action.ops, receipt.statuses, strict=False)):
+            index = 0
+            for op, status in zip(action.ops, receipt.statuses, strict=False):
                 kind = type(op)
-                if kind in _SINGLE:
-                    self._count(action.id, index, 1, status)
-                elif isinstance(op, Open):
-                    self._count(action.id, index, len(op.orders), status)
+                weight = 1 if kind in single else len(op.orders) if isinstance(op, Open) else 0
+                if status == PENDING:
+                    if weight:
+                        pending[action.id, index] = weight
+                elif status < REJECTED:
+                    accepted += weight
+                else:
+                    rejected += weight
+                index += 1
+        self.accepted += accepted
+        self.rejected += rejected
         for resolution in outcome.resolutions:
             weight = self._pending.pop((resolution.action_id, resolution.op), 0)
             if weight:
@@ -51,12 +61,6 @@ class OrderCount:
         while len(self._pending) > PENDING_RECEIPTS_MAX:
             del self._pending[next(iter(self._pending))]
         return self.accepted - before[0], self.rejected - before[1]
-
-    def _count(self, action_id: bytes, index: int, weight: int, status: int) -> None:
-        if status == PENDING:
-            self._pending[action_id, index] = weight
-        else:
-            self._settle(weight, status)
 
     def _settle(self, weight: int, status: int) -> None:
         if status < REJECTED:

@@ -40,8 +40,7 @@ class OrderCount:
         pending, single = self._pending, _SINGLE
         accepted = rejected = 0
         for action, receipt in zip(actions, outcome.receipts, strict=True):
-            index = 0
-            for op, status in zip(action.ops, receipt.statuses, strict=False):
+            for index, (op, status) in enumerate(zip(action.ops, receipt.statuses, strict=False)):
                 kind = type(op)
                 weight = 1 if kind in single else len(op.orders) if isinstance(op, Open) else 0
                 if status == PENDING:
@@ -51,7 +50,6 @@ class OrderCount:
                     accepted += weight
                 else:
                     rejected += weight
-                index += 1
         self.accepted += accepted
         self.rejected += rejected
         for resolution in outcome.resolutions:

@@ -27,6 +27,11 @@ class PortBlock:
         """JSON-RPC of the EVM chain."""
         return self.base - PORTS_PER_NODE
 
+    @property
+    def claim(self) -> int:
+        """Bound while a devnet starts, so that two that start together do not meet."""
+        return self.base - 1
+
     def api(self, index: int) -> int:
         """HTTP API of validator `index`."""
         return self.base + PORTS_PER_NODE * index
@@ -37,10 +42,10 @@ class PortBlock:
 
 
 def allocate_ports(validators: int) -> PortBlock:
-    """Return the first block in which every port is free. Raises OperatorError when none is."""
+    """Take the first block in which every port is free. Raises OperatorError when none is."""
     for number in range(PORT_BLOCKS_MAX):
         block = PortBlock(base=PORT_BASE + number * PORT_BLOCK)
-        if is_block_free(block, validators):
+        if take_ports(block, validators):
             return block
     raise OperatorError(
         f"no free block of ports from {PORT_BASE} upwards",
@@ -49,12 +54,28 @@ def allocate_ports(validators: int) -> PortBlock:
     )
 
 
-def is_block_free(block: PortBlock, validators: int) -> bool:
-    """True when every port that a devnet of this size uses is free."""
+_claims: dict[int, socket.socket] = {}
+"""By port base; held until this process ends, when the devnet's processes have bound their own."""
+
+
+def take_ports(block: PortBlock, validators: int) -> bool:
+    """Claim a block; False when a port of it is taken or another devnet is just starting there."""
+    if block.base in _claims:
+        return True
+    claim = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    try:
+        claim.bind(("127.0.0.1", block.claim))
+    except OSError:
+        claim.close()
+        return False
     wanted = [block.evm]
     for index in range(validators):
         wanted += [block.api(index), block.p2p(index)]
-    return all(is_free(port) for port in wanted)
+    if not all(is_free(port) for port in wanted):
+        claim.close()
+        return False
+    _claims[block.base] = claim
+    return True
 
 
 def is_free(port: int) -> bool:

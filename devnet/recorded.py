@@ -45,7 +45,9 @@ def read_recording(folder: Path) -> Iterator[Recorded]:
         header = next(rows, None)
         if header is None or header[2:4] != ["op", "order_id"] or len(header) < 7:
             raise OperatorError(
-                f"{folder} holds no recorded orders", code="DEV010", fix="see docs/how-to/replay-order-flow.md"
+                f"{folder} holds no recorded orders",
+                code="DEV010",
+                fix="see docs/how-to/replay-order-flow.md",
             )
         per_ms = NS_PER_MS if header[1].endswith("_ns") else 1
         divisor = LOTS_DIVISOR.get(header[6], 1)

@@ -22,7 +22,7 @@ from contracts.chain.anvil import find_anvil
 from devnet.folders import Folder, Record, node_command, node_environment, write_folders
 from devnet.limits import CHAIN_S_MAX, READY_S_MAX, TRADERS_MAX, VALIDATORS_MAX, VALIDATORS_MIN
 from devnet.plan import ACCOUNTS, CHAIN_ID, EVM_BLOCK_MS, DevnetPlan, make_plan
-from devnet.ports import PortBlock, allocate_ports, is_block_free
+from devnet.ports import PortBlock, allocate_ports, take_ports
 from devnet.status import read_status
 from primitives.errors import OperatorError, TransientError
 
@@ -64,7 +64,7 @@ def prepare(folder: Folder, wishes: Wishes) -> tuple[Record, DevnetPlan]:
         record = msgspec.structs.replace(
             record, traders=wishes.traders, replay=wishes.replay, speed=wishes.speed
         )
-        if not is_block_free(PortBlock(base=record.port_base), record.validators):
+        if not take_ports(PortBlock(base=record.port_base), record.validators):
             record = _move_ports(folder, record)
         folder.save(record)
         return record, plan_of(record)

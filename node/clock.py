@@ -1,7 +1,7 @@
 """Tell the time that goes into blocks, without ever running backwards.
 
-Rule: time follows the wall clock but never steps back: when the wall clock was set back, time runs at
-half speed until both meet, so timers go on and block times stay ascending. Jumps are reported.
+Rule: time follows the wall clock but never steps back: when the wall clock was set back, time runs
+at half speed until both meet, so timers go on and block times ascend. Jumps are reported.
 Spec: docs/spec/node.md (Clock). Deviations: none.
 """
 

@@ -28,7 +28,6 @@ CODES: Final[dict[str, tuple[int, str]]] = {
     "forbidden_origin": (403, "Use the node's own page, or add the origin to api.origins."),
     "not_found": (404, "Check the path and the name; /v1/openapi.json lists what there is."),
     "method_not_allowed": (405, "Use a method listed in the header 'Allow'."),
-    "not_acceptable": (406, "Ask for application/json or application/msgpack."),
     "timeout": (408, "Send the body at once."),
     "too_large": (413, "Split the request; the limits stand in docs/reference/api.md."),
     "unsupported_media_type": (415, "Send application/json or application/msgpack."),

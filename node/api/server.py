@@ -124,6 +124,8 @@ class Connection(TCPServer):  # type: ignore[misc]
             await self.protocol.initiate()
             await self.idle_task.restart(group, self._idle_timeout)
             await self._read_data()
+            # The client is gone; what still runs for it (an application, pings) ends soon.
+            self._scope.deadline = trio.current_time() + STOP_GRACE_S
 
     async def _write(self) -> None:
         """Empty the buffer for ever; a write that does not finish in time ends the connection."""

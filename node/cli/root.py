@@ -140,4 +140,9 @@ def exit_code_of(error: NodeError) -> int:
         return exits.DOPPELGANGER
     if isinstance(error, WouldEquivocate):
         return exits.GUARD
+    sdk = sys.modules.get("client.errors")  # loaded only by the commands that use it
+    if sdk is not None and isinstance(error, sdk.OutcomeUnknown):
+        return exits.TIMED_OUT
+    if sdk is not None and isinstance(error, sdk.ConnectionLost):
+        return exits.NOT_RUNNING
     return exits.ERROR

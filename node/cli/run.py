@@ -7,17 +7,19 @@ Spec: docs/reference/cli.md. Deviations: none.
 from __future__ import annotations
 
 import importlib
+import shutil
 from typing import Any
 
 import click
 
+from node.cli import exits
 from node.cli.context import Context
 from node.config_schema import Config
 from node.datadir import DataDir
 from node.keystore import find_key
 from node.network_file import load_network
 from node.version import VERSION
-from primitives.errors import KeystoreError
+from primitives.errors import KeystoreError, OperatorError
 
 
 @click.command()
@@ -71,6 +73,7 @@ def check_first(data: DataDir, config: Config) -> None:
         data.verify_layout(network.genesis_hash)
     data.verify_permissions()
     data.verify_free()
+    verify_disk(data, config)
     if not config.validator.key:
         raise KeystoreError(
             "no validator key is configured",
@@ -78,3 +81,16 @@ def check_first(data: DataDir, config: Config) -> None:
             fix="omnibazaar keys new; then omnibazaar config set validator.key DIGITS",
         )
     find_key(data.keys, config.validator.key)
+
+
+def verify_disk(data: DataDir, config: Config) -> None:
+    """Raise OperatorError (exit 15) when the disk is nearly full: votes could not be recorded."""
+    free_mb = shutil.disk_usage(data.root).free >> 20
+    least_mb = config.safety.disk_free_mb_min
+    if free_mb < least_mb:
+        raise OperatorError(
+            f"only {free_mb} MB are free beside {data.root}, {least_mb} MB are needed",
+            code="DSK002",
+            fix="free some space, or lower safety.disk_free_mb_min",
+            exit_code=exits.UNSAFE_HOST,
+        )

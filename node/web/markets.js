@@ -40,7 +40,16 @@ export class Markets {
       tab.setAttribute("aria-selected", String(key === id));
       tab.tabIndex = key === id ? 0 : -1;
     }
+    this.reveal(this.tabs.get(id));
     this.onChoose(market);
+  }
+
+  /** Bring a tab into view without moving the page. */
+  reveal(tab) {
+    const room = this.strip.clientWidth;
+    const left = tab.offsetLeft - this.strip.offsetLeft;
+    if (left < this.strip.scrollLeft) this.strip.scrollLeft = left - 4;
+    else if (left + tab.offsetWidth > this.strip.scrollLeft + room) this.strip.scrollLeft = left + tab.offsetWidth - room + 4;
   }
 
   chooseByPlace(place) {

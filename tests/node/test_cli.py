@@ -15,12 +15,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import click
 import pytest
 import trio
 
+from client.errors import ConnectionLost, OutcomeUnknown
 from node.api.access import Access
 from node.cli import exits
 from node.cli.root import COMMANDS, call, exit_code_of, find_expected, root
@@ -215,6 +217,15 @@ def test_a_missing_key_ends_with_10(data: DataDir) -> None:
     assert "keys new" in done.err
 
 
+def test_a_nearly_full_disk_ends_with_15(
+    data: DataDir, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    usage = SimpleNamespace(free=3 << 20)
+    monkeypatch.setattr("node.cli.run.shutil.disk_usage", lambda place: usage)
+    assert call(["-d", str(data.root), "run"]) == exits.UNSAFE_HOST
+    assert "DSK002" in capsys.readouterr().err
+
+
 def test_a_held_directory_ends_with_4(data: DataDir) -> None:
     with data.lock():
         done = run("-d", str(data.root), "run")
@@ -239,6 +250,8 @@ def test_errors_of_safety_have_their_own_codes() -> None:
     assert exit_code_of(WouldEquivocate("x")) == exits.GUARD
     assert exit_code_of(TransientError("x")) == exits.ERROR
     assert exit_code_of(WrongNetwork("x")) == exits.WRONG_NETWORK
+    assert exit_code_of(OutcomeUnknown(bytes(32), "no word")) == exits.TIMED_OUT
+    assert exit_code_of(ConnectionLost("away")) == exits.NOT_RUNNING
 
 
 def test_an_expected_error_is_found_in_a_group_but_a_bug_is_not_hidden() -> None:

@@ -13,9 +13,9 @@ from types import UnionType
 from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints
 
 import msgspec
-from primitives.address import to_checksum
 
 from node.api.views import View
+from primitives.address import to_checksum
 
 _json = msgspec.json.Encoder()
 _msgpack = msgspec.msgpack.Encoder()

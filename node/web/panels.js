@@ -16,7 +16,7 @@ export function drawValidators(list, validators) {
     const share = seat.votes_possible ? seat.votes / seat.votes_possible : 0;
     bar.firstChild.style.setProperty("--share", String(share));
     bar.title = `${seat.votes} of ${seat.votes_possible} final certificates carry its vote`;
-    setText(figures.children[0], `in ${(share * 100).toFixed(0)} % of certificates`);
+    setText(figures.children[0], `${(share * 100).toFixed(0)} % of certificates`);
     setText(figures.children[1], `${count(seat.proposed)} blocks`);
     setText(figures.children[2], seat.connected ? `weight ${seat.weight}` : "away");
   });

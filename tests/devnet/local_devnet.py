@@ -8,7 +8,7 @@ command takes longer than what is tested.
 
 from __future__ import annotations
 
-import hashlib
+import http.client
 import json
 import os
 import subprocess
@@ -18,8 +18,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
+from urllib.parse import urlsplit
 
-import httpx
 import msgspec
 
 from consensus.journal import scan_journal
@@ -105,10 +105,25 @@ class LocalDevnet:
     def ask(self, name: str, path: str) -> Any:
         """Return a node's JSON answer, None when it does not answer or has nothing."""
         try:
-            response = httpx.get(self.url(name) + path, timeout=10, trust_env=False)
-        except httpx.HTTPError:
+            status, body = self.fetch(name, path)
+        except (OSError, http.client.HTTPException):
             return None
-        return response.json() if response.status_code == 200 else None
+        return json.loads(body) if status == 200 else None
+
+    def fetch(self, name: str, path: str, body: object = None) -> tuple[int, bytes]:
+        """GET, or POST a body as JSON; return status and bytes. Raises when nobody answers."""
+        url = urlsplit(self.url(name))
+        connection = http.client.HTTPConnection(url.hostname or "", url.port, timeout=10)
+        try:
+            if body is None:
+                connection.request("GET", path)
+            else:
+                headers = {"Content-Type": "application/json"}
+                connection.request("POST", path, json.dumps(body), headers)
+            response = connection.getresponse()
+            return response.status, response.read()
+        finally:
+            connection.close()
 
     def final(self, name: str) -> int:
         """Return the final height a node tells, -1 when it does not answer."""
@@ -179,8 +194,3 @@ class LocalDevnet:
                 if isinstance(record, Vote):
                     votes.append(record)
         return votes
-
-
-def digest_of_raw(data: bytes) -> bytes:
-    """Return the sha2-256 that the CID of these bytes carries."""
-    return hashlib.sha256(data).digest()

@@ -13,7 +13,6 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 
-import httpx
 import pytest
 import trio
 
@@ -135,7 +134,7 @@ def test_status_prints_the_documented_object(devnet: LocalDevnet) -> None:
         assert validator["peers"] == 3
         assert validator["executed"] <= validator["final"] <= validator["height"]
         assert len(bytes.fromhex(validator["state_root"][2:])) == 32
-        assert httpx.get(validator["api"] + "/readyz", trust_env=False).status_code == 200
+        assert devnet.fetch(validator["name"], "/readyz")[0] == 200
     assert len({v["pid"] for v in status["validators"]}) == 4
     assert status["chain"] == {"id": devnet.record.chain_id, "rpc": devnet.record.rpc}
     assert [m["id"] for m in status["markets"]] == [0, 1, 2, 3]
@@ -220,10 +219,8 @@ def test_a_block_is_fetched_by_its_cid_from_another_node(devnet: LocalDevnet) ->
     cid = Cid.parse(text)
 
     def fetched() -> bytes | None:
-        answer = httpx.get(
-            f"{devnet.url('v2')}/ipfs/{text}", params={"format": "raw"}, trust_env=False
-        )
-        return answer.content if answer.status_code == 200 else None
+        status, body = devnet.fetch("v2", f"/ipfs/{text}?format=raw")
+        return body if status == 200 else None
 
     data = devnet.until(fetched, 15, "v2 serves the block of v0's status")
     assert Cid.of(cid.codec, data) == cid

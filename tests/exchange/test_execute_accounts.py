@@ -260,8 +260,8 @@ def test_held_funds_cannot_leave(world: World) -> None:
     free = world.balance("a", QUOTE)[0]
     outcome = world.block(
         world.act("a", Place(0, 0, 1_000, 1)),
-        world.act("a", Withdraw(QUOTE, encode_amount(free - 1_001), b"\x01" * 20)),
-        world.act("a", Withdraw(QUOTE, encode_amount(free - 1_002), b"\x01" * 20)),
+        world.act("a", Withdraw(QUOTE, encode_amount(free - 1_001), b"\x07" * 20)),
+        world.act("a", Withdraw(QUOTE, encode_amount(free - 1_002), b"\x07" * 20)),
     )
     assert statuses(outcome) == [[0], [Reason.INSUFFICIENT_FUNDS], [0]]
     [withdrawal] = outcome.withdrawals

@@ -52,7 +52,7 @@ from node.peers import CommitteeWire
 from node.problems import Problems
 from node.ranges import RangeServer
 from node.segment_log import SegmentLog
-from node.signing_guard import SigningGuard
+from node.signing_guard import SigningGuard, verify_guard_present
 from node.signing_key import KeySigner, KeyVerifier
 from node.vault_monitor import VaultMonitor
 from node.verifier import Verifier
@@ -145,7 +145,9 @@ class Node:
         self.block_store = BlockStore(data.chain / "blocks.sqlite")
         self.snapshots = Snapshots(self.block_store)
         self.chat_store = ChatStore(data.chat / "chat.sqlite")
-        self.guard = SigningGuard(data.signing / "signing.sqlite", self.key.address)
+        guard_file = data.signing / "signing.sqlite"
+        verify_guard_present(guard_file, data.chain / "journal")
+        self.guard = SigningGuard(guard_file, self.key.address)
         self.blocks = FirstOf([ChainBlocks(self.readers), StoredBlocks(self.block_store)])
         self._journal = SegmentLog(data.chain / "journal")
         self._bundle_log = SegmentLog(data.chain / "bundles")

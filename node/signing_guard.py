@@ -19,6 +19,17 @@ from primitives.errors import GuardMissing, PeerError, TransientError
 SCHEMA_VERSION = 1
 
 
+def verify_guard_present(path: Path, journal: Path) -> None:
+    """Raise GuardMissing when a node that has run before has lost its guard."""
+    if not path.exists() and any(journal.glob("*")):
+        raise GuardMissing(
+            f"the signing history {path} is missing, but this node has voted before; signing "
+            "without it could contradict earlier votes; nothing was signed",
+            code="SIG001",
+            fix="restore it from a backup: docs/how-to/lost-signing-history.md",
+        )
+
+
 class SigningGuard:
     """The database of one validator key. `save` may run in a worker thread, one call at a time."""
 

@@ -138,8 +138,8 @@ def main() -> int:
     parser.add_argument("--quick", action="store_true", help="shorter, and each start once")
     parser.add_argument("--only", default="", help="start, load, pipeline, orderflow or gas")
     parser.add_argument("--data", type=Path, default=os.environ.get("OMNIBAZAAR_DATA"))
-    parser.add_argument("--one", type=float, default=2_200.0, help="orders/s at one per action")
-    parser.add_argument("--twenty", type=float, default=11_000.0, help="orders/s at twenty")
+    parser.add_argument("--one", type=float, default=2_100.0, help="orders/s at one per action")
+    parser.add_argument("--twenty", type=float, default=10_800.0, help="orders/s at twenty")
     given = parser.parse_args()
     rows: list[Row] = []
     if given.only in ("", "start"):

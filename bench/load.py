@@ -1,6 +1,6 @@
 """Load a running devnet end to end and say what it did.
 
-python -m bench.load [--folder .devnet] [--accounts 200] [--seconds 60] [--rate 2200] [--ops 1]
+python -m bench.load [--folder .devnet] [--accounts 200] [--seconds 60] [--rate 2100] [--ops 1]
 
 Rule: every action is signed before the clock starts and sent over WebSocket in requests of at most
 100 to all nodes; orders count when the ledger has accepted them. Prints one JSON line; exits 0 only
@@ -46,7 +46,7 @@ class Wishes:
 
     accounts: int = 200
     seconds: float = 60.0
-    rate: float = 2_200.0  # orders per second
+    rate: float = 2_100.0  # orders per second
     ops: int = 1  # orders per action
     seed: int = 1
 
@@ -206,7 +206,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--folder", type=Path, default=Path(".devnet"))
     parser.add_argument("--accounts", type=int, default=200)
     parser.add_argument("--seconds", type=float, default=60.0)
-    parser.add_argument("--rate", type=float, default=2_200.0, help="orders per second")
+    parser.add_argument("--rate", type=float, default=2_100.0, help="orders per second")
     parser.add_argument("--ops", type=int, default=1, help="orders per action, at most 60")
     parser.add_argument("--seed", type=int, default=1)
     given = parser.parse_args(arguments)

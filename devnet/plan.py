@@ -40,6 +40,8 @@ TIMERS = Timers(
 )
 CHECKPOINT_INTERVAL = 24  # heights; an idle devnet makes two blocks a second
 
+OPEN_WINDOW_MS = 5_000  # five times what an opening takes on a machine at its limit
+
 TOKENS = (
     TokenPlan(symbol="USDX", name="Devnet dollar", decimals=6),
     TokenPlan(symbol="XOM", name="OmniCoin", decimals=18),
@@ -199,6 +201,7 @@ def _make_exchange(deployment: Deployment) -> ExchangeGenesis:
         ),
         markets=MARKETS,
         checkpoint_interval=CHECKPOINT_INTERVAL,
+        open_window_ms=OPEN_WINDOW_MS,
     )
 
 

@@ -128,6 +128,8 @@ class BundleExchange:
             self._take(sender, body, is_asked_for=True)
 
     def _is_wanted(self, data: bytes) -> bool:
+        if self.wanted.is_idle:
+            return False  # the usual case, without hashing the bundle a second time
         return self.wanted.is_wanted(hashlib.sha256(data).digest())
 
     def _take(self, sender: int, data: bytes, *, is_asked_for: bool) -> None:

@@ -12,7 +12,6 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
-import subprocess
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -47,18 +46,21 @@ class ProcessTable:
         assert not self.is_alive(name), f"{name} runs already"
         self.folder.mkdir(parents=True, exist_ok=True)
         self.logs.mkdir(parents=True, exist_ok=True)
-        with (self.logs / f"{name}.log").open("ab") as log:
-            process = subprocess.Popen(
-                list(command),
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-                env=environment,
-            )
-        _children[process.pid] = process
-        self.adopt(name, process.pid, command)
-        return process.pid
+        log = str(self.logs / f"{name}.log")
+        pid = os.posix_spawnp(
+            command[0],
+            list(command),
+            environment,
+            file_actions=[
+                (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
+                (os.POSIX_SPAWN_OPEN, 1, log, os.O_CREAT | os.O_WRONLY | os.O_APPEND, 0o600),
+                (os.POSIX_SPAWN_DUP2, 1, 2),
+            ],
+            setsid=True,
+        )
+        _children.add(pid)
+        self.adopt(name, pid, command)
+        return pid
 
     def adopt(self, name: str, pid: int, command: Sequence[str]) -> None:
         """Record a process that was started for us."""
@@ -131,13 +133,13 @@ class ProcessTable:
         return self.folder / f"{name}.json"
 
 
-_children: dict[int, subprocess.Popen[bytes]] = {}
+_children: set[int] = set()
 """Our own children, so that a dead one is reaped and not taken for alive."""
 
 
 def _is_same(record: ProcessRecord) -> bool:
-    child = _children.get(record.pid)
-    if child is not None and child.poll() is not None:
+    if record.pid in _children and os.waitpid(record.pid, os.WNOHANG)[0]:
+        _children.discard(record.pid)
         return False
     try:
         os.kill(record.pid, 0)

@@ -21,7 +21,8 @@ SCHEMA_VERSION = 1
 
 def verify_guard_present(path: Path, journal: Path) -> None:
     """Raise GuardMissing when a node that has run before has lost its guard."""
-    if not path.exists() and any(journal.glob("*")):
+    is_missing = not path.exists() or path.stat().st_size == 0  # it is made before the journal
+    if is_missing and any(journal.glob("*")):
         raise GuardMissing(
             f"the signing history {path} is missing, but this node has voted before; signing "
             "without it could contradict earlier votes; nothing was signed",
@@ -41,7 +42,10 @@ class SigningGuard:
 
     def load(self) -> Guard:
         """Return the guard as of the last durable record. Raises GuardMissing on damage."""
-        rows = self._connection.execute("SELECT record FROM records ORDER BY id").fetchall()
+        try:
+            rows = self._connection.execute("SELECT record FROM records ORDER BY id").fetchall()
+        except sqlite3.DatabaseError as error:
+            raise self._unusable(str(error)) from error
         try:
             return Guard(bytes(row[0]) for row in rows)
         except PeerError as error:
@@ -100,6 +104,8 @@ class SigningGuard:
 
     def _create(self) -> None:
         with self._connection:
+            # Without it every CREATE would commit alone, and a crash would leave half a schema.
+            self._connection.execute("BEGIN IMMEDIATE")
             self._connection.execute("CREATE TABLE owner (address BLOB NOT NULL)")
             self._connection.execute(
                 "CREATE TABLE records (id INTEGER PRIMARY KEY, epoch INTEGER NOT NULL,"

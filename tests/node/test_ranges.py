@@ -1,0 +1,54 @@
+"""A range ends with a certified block and fits one message.
+
+Spec: docs/spec/consensus.md (Catching up). Deviations: none.
+"""
+
+from __future__ import annotations
+
+import pytest
+
+from node import ranges
+from node.ranges import make_range
+from primitives import codec
+from storage.records import StoredBlock
+from tests.consensus.desk import Desk
+
+
+def make_rows(certified: str) -> list[StoredBlock]:
+    """One row per character; `c` has a certificate of its own."""
+    desk, blocks = Desk(), []
+    for view in range(1, len(certified) + 1):
+        blocks.append(desk.block(view, *blocks[-1:]))
+    return [
+        StoredBlock(
+            summary=None,  # type: ignore[arg-type]
+            encoded=codec.encode(block.body),
+            node=b"",
+            certificate=codec.encode(desk.finalization(block)) if mark == "c" else b"",
+            bundles=(),
+        )
+        for block, mark in zip(blocks, certified, strict=True)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("certified", "length"), [("", 0), ("--", 0), ("c", 1), ("-c-", 2), ("c-c--", 3), ("-cc", 3)]
+)
+def test_it_ends_with_the_last_certified_block(certified: str, length: int) -> None:
+    rows = make_rows(certified)
+    found = make_range(rows)
+    if not length:
+        assert found is None
+        return
+    assert found is not None
+    assert [codec.encode(body) for body in found.blocks] == [r.encoded for r in rows[:length]]
+    assert codec.encode(found.finalization) == rows[length - 1].certificate
+
+
+def test_it_stays_within_the_byte_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = make_rows("cc-c")
+    limit = sum(len(row.encoded) for row in rows[:3])
+    monkeypatch.setattr(ranges, "RANGE_BYTES_MAX", limit)
+    found = make_range(rows)
+    assert found is not None
+    assert len(found.blocks) == 2

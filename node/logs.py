@@ -13,12 +13,15 @@ import logging.handlers
 import os
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final, TextIO
 
 from node.config_schema import LogSettings
 
 ROOT_LOGGER: Final = "omnibazaar"
+ROOMS: Final = ("p2p", "storage", "chat", "contracts")
+"""Rooms below this one; they know no daemon and log under their own names."""
 SUBSYSTEMS: Final = (
     "node", "head", "sync", "duty", "guard", "p2p", "evm", "api", "chat", "ipfs", "store", "key",
 )  # fmt: skip
@@ -36,25 +39,33 @@ def get_logger(subsystem: str) -> logging.Logger:
 def set_up_logs(
     settings: LogSettings, *, file: Path | None = None, stream: TextIO | None = None
 ) -> None:
-    """Attach the terminal and the file to the program's logger, replacing what was attached."""
-    root = logging.getLogger(ROOT_LOGGER)
-    root.setLevel(logging.DEBUG)
-    root.propagate = False
-    for handler in tuple(root.handlers):
-        root.removeHandler(handler)
-        handler.close()
+    """Attach the terminal and the file to the program's loggers, replacing what was attached."""
     terminal = logging.StreamHandler(stream or sys.stderr)
     terminal.setLevel(settings.level.upper())
     is_json = settings.format == "json"
     terminal.setFormatter(JsonFormatter() if is_json else HumanFormatter(terminal.stream))
-    root.addHandler(terminal)
+    handlers: list[logging.Handler] = [terminal]
     if file is not None:
         rotating = logging.handlers.RotatingFileHandler(
             file, maxBytes=settings.file_mb << 20, backupCount=settings.files, encoding="utf-8"
         )
         rotating.setFormatter(JsonFormatter())
-        root.addHandler(rotating)
+        handlers.append(rotating)
+    _attach(ROOT_LOGGER, logging.DEBUG, handlers)
+    for room in ROOMS:
+        _attach(room, logging.INFO, handlers)
     logging.raiseExceptions = False  # a full disk must not stop the node through its log
+
+
+def _attach(name: str, level: int, handlers: Sequence[logging.Handler]) -> None:
+    logger = logging.getLogger(name)
+    logger.setLevel(level)
+    logger.propagate = False
+    for handler in tuple(logger.handlers):
+        logger.removeHandler(handler)
+        handler.close()
+    for handler in handlers:
+        logger.addHandler(handler)
 
 
 class JsonFormatter(logging.Formatter):
@@ -105,8 +116,9 @@ class HumanFormatter(logging.Formatter):
 
 
 def subsystem_of(record: logging.LogRecord) -> str:
-    """Return the tag of the third column."""
-    return record.name.rpartition(".")[2]
+    """Return the tag of the third column: a subsystem of the daemon, or a room's name."""
+    first, _, rest = record.name.partition(".")
+    return first if first in ROOMS else rest.rpartition(".")[2] or first
 
 
 def fields_of(record: logging.LogRecord) -> dict[str, Any]:

@@ -110,16 +110,25 @@ class LocalDevnet:
             return None
         return json.loads(body) if status == 200 else None
 
-    def fetch(self, name: str, path: str, body: object = None) -> tuple[int, bytes]:
+    def fetch(
+        self,
+        name: str,
+        path: str,
+        body: object = None,
+        *,
+        raw: bytes | None = None,
+        token: str = "",
+    ) -> tuple[int, bytes]:
         """GET, or POST a body as JSON; return status and bytes. Raises when nobody answers."""
         url = urlsplit(self.url(name))
         connection = http.client.HTTPConnection(url.hostname or "", url.port, timeout=10)
         try:
-            if body is None:
-                connection.request("GET", path)
-            else:
-                headers = {"Content-Type": "application/json"}
-                connection.request("POST", path, json.dumps(body), headers)
+            if body is not None:
+                raw = json.dumps(body).encode()
+            headers = {"Content-Type": "application/json"} if raw is not None else {}
+            if token:
+                headers["Authorization"] = f"Bearer {token}"
+            connection.request("GET" if raw is None else "POST", path, raw, headers)
             response = connection.getresponse()
             return response.status, response.read()
         finally:

@@ -37,6 +37,7 @@ BACKOFF_NUMERATOR: Final = 1_300  # each view without finality multiplies the ti
 BACKOFF_DENOMINATOR: Final = 1_000
 BACKOFF_SLACK_VIEWS: Final = 1  # views without finality that cost nothing
 TIMEOUT_CAP_MS: Final = 60_000  # longest leader or view time-out
+TIME_STEP_MS: Final = 1  # least time between a block and its child, ms
 CLOCK_DRIFT_MAX_MS: Final = 500  # how far a block's time may lie ahead of my clock
 
 REQUESTS_PER_PEER_MAX: Final = 128  # requests of one peer answered within REQUEST_WINDOW_MS

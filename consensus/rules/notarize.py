@@ -13,6 +13,7 @@ from consensus.certificate import compute_required_ids, verify_certificate
 from consensus.core import Core
 from consensus.evidence import verify_evidence
 from consensus.header import ZERO_HASH
+from consensus.limits import TIME_STEP_MS
 from consensus.rules.count import cast_to_all, choose_pending
 from consensus.rules.fetch import ask_block, ask_certificates
 from consensus.timers import Timer
@@ -108,12 +109,22 @@ def verify_signed_body(core: Core, block: Block) -> None:
 
 
 def judge_clock(core: Core, block: Block) -> Verdict:
-    """The block's time is not ahead of my clock by more than the drift."""
+    """The block's time is not ahead of my clock by more than the drift, or as low as it can be.
+
+    A chain whose time was carried ahead by wrong clocks must not stand still until true time has
+    caught up: its blocks then ascend by the least step.
+    """
     wait_ms = block.header.time_ms - core.now - core.config.timing.drift_ms
-    if wait_ms <= 0:
+    if wait_ms <= 0 or block.header.time_ms == find_parent_time(core, block) + TIME_STEP_MS:
         return Verdict.VALID
     core.set_timer(Timer.PACE, min(wait_ms, core.config.timing.view_ms))
     return Verdict.NOT_YET
+
+
+def find_parent_time(core: Core, block: Block) -> int:
+    """Return the time of a block's parent, whose chain is held."""
+    ancestors = ancestors_of(core, block.parent_hash)
+    return ancestors[-1].header.time_ms if ancestors else core.tip.time_ms
 
 
 def judge_state(core: Core, block: Block) -> Verdict:

@@ -23,7 +23,7 @@ from consensus.certificate import Certificate, assemble_certificate, compute_req
 from consensus.core import Core
 from consensus.effects import ALL
 from consensus.header import ZERO_HASH, Header
-from consensus.limits import BUNDLES_PER_BLOCK_MAX, EXECUTED_LAG_MAX
+from consensus.limits import BUNDLES_PER_BLOCK_MAX, EXECUTED_LAG_MAX, TIME_STEP_MS
 from consensus.messages import Propose
 from consensus.rules.accuse import choose_evidence
 from consensus.rules.certify import consider
@@ -146,10 +146,13 @@ def build_block(core: Core) -> Block | None:
 
 
 def is_time(core: Core, parent: Tip) -> bool:
-    """True when the gap to the parent is over; an idle chain takes a longer one."""
+    """True when the gap to the parent is over; an idle chain takes a longer one.
+
+    A parent from the future counts from when I entered the view.
+    """
     timing = core.config.timing
     gap_ms = timing.gap_ms if core.application.has_work() else timing.idle_gap_ms
-    wait_ms = parent.time_ms + gap_ms - core.now
+    wait_ms = min(parent.time_ms, core.entered_ms) + gap_ms - core.now
     if wait_ms <= 0:
         return True
     core.set_timer(Timer.PACE, min(wait_ms, timing.leader_ms))
@@ -192,7 +195,7 @@ def fill_block(
         height=height,
         parent_view=parent.view,
         parent_hash=parent.hash,
-        time_ms=max(core.now, parent.time_ms + 1),
+        time_ms=max(core.now, parent.time_ms + TIME_STEP_MS),
         bundles_root=compute_bundles_root(bundles),
         executed_height=executed_height,
         state_root=roots.state,

@@ -7,7 +7,7 @@ import pytest
 from consensus.application import Roots, Verdict
 from consensus.certificate import Certificate
 from consensus.effects import Blame, Journal, Protect, Send, SetTimer, Sync
-from consensus.header import ZERO_HASH
+from consensus.header import ZERO_HASH, decode_header
 from consensus.messages import Blocks, GetBlock, GetCertificates, Propose
 from consensus.records import BlockKept, decode_record
 from consensus.rules.propose import choose_checkpoint_digest
@@ -288,6 +288,26 @@ def test_a_block_from_the_future_is_judged_when_its_time_has_come(desk: Desk):
     assert desk.timers()[Timer.PACE] == 300
     desk.fire(Timer.PACE)
     assert desk.sent(Kind.NOTARIZE)
+
+
+def test_a_chain_ahead_of_true_time_goes_on_by_the_least_step(desk: Desk):
+    ahead_ms = START_MS + 3_600_000
+    first = desk.block(1, time_ms=ahead_ms)
+    desk.notarize(first)  # a quorum's clocks were wrong
+    view = next(v for v in range(2, 99) if desk.leader(v) != desk.me)
+    desk.skip_to(view)
+    desk.propose(desk.block(view, first, time_ms=ahead_ms + 1))
+    assert desk.sent(Kind.NOTARIZE)
+
+
+def test_a_leader_ahead_of_true_time_waits_one_gap_only(desk: Desk):
+    first = desk.block(1, time_ms=START_MS + 3_600_000)
+    desk.notarize(first)
+    desk.skip_to(next(v for v in range(2, 99) if desk.leader(v) == desk.me))
+    desk.fire(Timer.PACE)
+    [proposal] = desk.sent(Propose)
+    header = decode_header(proposal.block.header)
+    assert header.time_ms == first.header.time_ms + 1
 
 
 def test_inclusion_duty_is_judged_by_the_parents_attendance(desk: Desk):

@@ -45,7 +45,7 @@ def allocate_ports(validators: int) -> PortBlock:
     """Take the first block in which every port is free. Raises OperatorError when none is."""
     for number in range(PORT_BLOCKS_MAX):
         block = PortBlock(base=PORT_BASE + number * PORT_BLOCK)
-        if take_ports(block, validators):
+        if block.base not in _claims and take_ports(block, validators):
             return block
     raise OperatorError(
         f"no free block of ports from {PORT_BASE} upwards",
@@ -59,7 +59,10 @@ _claims: dict[int, socket.socket] = {}
 
 
 def take_ports(block: PortBlock, validators: int) -> bool:
-    """Claim a block; False when a port of it is taken or another devnet is just starting there."""
+    """Claim a block; False when a port of it is taken or another devnet is just starting there.
+
+    A block that this process has claimed before is taken for the same devnet, started again.
+    """
     if block.base in _claims:
         return True
     claim = socket.socket(socket.AF_INET, socket.SOCK_STREAM)

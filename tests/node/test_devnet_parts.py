@@ -14,7 +14,7 @@ import msgspec
 import pytest
 
 from devnet.plan import CHAIN_ID, MARKETS, make_plan
-from devnet.ports import PortBlock
+from devnet.ports import PortBlock, allocate_ports, take_ports
 from devnet.processes import ProcessTable
 from devnet.recorded import ReplayBook, read_recording
 from devnet.synthetic import SyntheticFlow
@@ -107,3 +107,9 @@ def test_only_the_process_that_was_started_is_signalled(tmp_path: Path) -> None:
     assert table.names() == ["v0"]
     table.finish("v0")
     assert table.names() == []
+
+
+def test_two_devnets_of_one_process_get_different_ports():
+    first, second = allocate_ports(4), allocate_ports(4)
+    assert first.base != second.base
+    assert take_ports(first, 4)  # the same devnet, started again

@@ -194,8 +194,9 @@ class DataDir:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 raise self._in_use(os.pread(file, SMALL_FILE_BYTES_MAX, 0).decode()) from None
-            os.ftruncate(file, 0)
-            os.pwrite(file, f"pid = {os.getpid()}\n".encode(), 0)
+            with _readable_errors(self.root):
+                os.ftruncate(file, 0)
+                os.pwrite(file, f"pid = {os.getpid()}\n".encode(), 0)
             yield
         finally:
             os.close(file)  # also releases the lock

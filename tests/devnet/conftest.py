@@ -6,12 +6,50 @@ Spec: docs/reference/devnet.md. Deviations: none.
 
 from __future__ import annotations
 
+import subprocess
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.devnet.fake_clock import find_library
 from tests.devnet.local_devnet import LocalDevnet
+
+_left_out_key = pytest.StashKey[list[str]]()
+
+
+def can_mount() -> bool:
+    """Return whether this user may mount a small disk on this machine."""
+    with tempfile.TemporaryDirectory() as place:
+        command = ["mount", "-t", "tmpfs", "-o", "size=1m", "none", place]
+        try:
+            if subprocess.run(command, capture_output=True, check=False).returncode:
+                return False
+        except OSError:
+            return False
+        subprocess.run(["umount", "-l", place], check=True)
+    return True
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what this machine cannot do to a daemon."""
+    conditions: dict[str, Callable[[], object]] = {
+        "small_disk": can_mount,
+        "fake_clock": find_library,
+    }
+    words = config.stash.setdefault(_left_out_key, [])
+    for marker, is_given in conditions.items():
+        wanting = [item for item in items if item.get_closest_marker(marker)]
+        if wanting and not is_given():
+            words.append(f"{len(wanting)} tests left out: this machine lacks `{marker}`")
+            config.hook.pytest_deselected(items=wanting)
+            items[:] = [item for item in items if item not in set(wanting)]
+
+
+def pytest_report_collectionfinish(config: pytest.Config) -> list[str]:
+    """Say what was left out."""
+    return config.stash.get(_left_out_key, [])
 
 
 @pytest.fixture(scope="module")

@@ -38,7 +38,14 @@ SIGNATURE = b"\x11" * 64 + b"\x1b"
 
 
 def damage(data: bytes, dice: random.Random) -> bytes:
-    """Return the bytes cut, flipped, doubled, or with something put in."""
+    """Return the bytes cut, flipped, doubled, or with something put in; never as they were."""
+    while True:
+        damaged = _damage_once(data, dice)
+        if damaged != data:
+            return damaged
+
+
+def _damage_once(data: bytes, dice: random.Random) -> bytes:
     place = dice.randrange(len(data) + 1)
     kind = dice.randrange(5)
     if kind == 0:

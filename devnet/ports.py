@@ -7,6 +7,7 @@ Spec: docs/reference/devnet.md (Ports). Deviations: none.
 
 from __future__ import annotations
 
+import atexit
 import socket
 from dataclasses import dataclass
 
@@ -78,6 +79,7 @@ def take_ports(block: PortBlock, validators: int) -> bool:
         claim.close()
         return False
     _claims[block.base] = claim
+    atexit.register(claim.close)
     return True
 
 

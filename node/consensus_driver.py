@@ -91,7 +91,7 @@ class ConsensusDriver:
         self._wait_stored = wait_stored
         self._timers: dict[Timer, int] = {}
         self._put, self._take = trio.open_memory_channel[tuple[int, bytes] | None](PEER_FRAMES_MAX)
-        self.is_started = False
+        self.started = trio.Event()
         self._is_poked = False
         self._connected: set[int] = set()
         self.dropped_total = 0
@@ -127,7 +127,7 @@ class ConsensusDriver:
         """
         now_ms = self._clock.now_ms()
         await self._perform(self.replica.start(now_ms, records, final, silent=silent))
-        self.is_started = True
+        self.started.set()
         while True:
             deadline_ms = min(self._timers.values(), default=None)
             wait_s = 60.0

@@ -82,6 +82,16 @@ class DataDir:
         return self.root / "signing"
 
     @property
+    def guard_file(self) -> Path:
+        """The signing guard's database."""
+        return self.signing / "signing.sqlite"
+
+    @property
+    def distrust_file(self) -> Path:
+        """Stands while the history may be older than what the key has signed."""
+        return self.signing / "DISTRUSTED"
+
+    @property
     def chat(self) -> Path:
         """Precious: messages cannot be fetched again."""
         return self.root / "chat"

@@ -145,9 +145,8 @@ class Node:
         self.block_store = BlockStore(data.chain / "blocks.sqlite")
         self.snapshots = Snapshots(self.block_store)
         self.chat_store = ChatStore(data.chat / "chat.sqlite")
-        guard_file = data.signing / "signing.sqlite"
-        verify_guard_present(guard_file, data.chain / "journal")
-        self.guard = SigningGuard(guard_file, self.key.address)
+        verify_guard_present(data.guard_file, data.chain / "journal")
+        self.guard = SigningGuard(data.guard_file, self.key.address)
         self.blocks = FirstOf([ChainBlocks(self.readers), StoredBlocks(self.block_store)])
         self._journal = SegmentLog(data.chain / "journal")
         self._bundle_log = SegmentLog(data.chain / "bundles")
@@ -377,11 +376,11 @@ class Node:
                 read = self.store.read
                 await self.bundles.reload(bundles.records, lambda d: _is_stored(read, d))
                 self._start_tasks(nursery)
+                silent = journal.is_damaged or self._setup.data.distrust_file.exists()
                 nursery.start_soon(
-                    partial(
-                        self.driver.run, journal.records, restored.final, silent=journal.is_damaged
-                    )
+                    partial(self.driver.run, journal.records, restored.final, silent=silent)
                 )
+                nursery.start_soon(self._forget_distrust)
                 task_status.started()
                 await self._stop.wait()
                 nursery.cancel_scope.cancel()
@@ -416,6 +415,11 @@ class Node:
         nursery.start_soon(self._watch_host)
         for task in self._settlement_tasks:
             nursery.start_soon(task)
+
+    async def _forget_distrust(self) -> None:
+        """Remove the operator's mark once the journal holds the silence durably."""
+        await self.driver.started.wait()
+        self._setup.data.distrust_file.unlink(missing_ok=True)
 
     def _oldest_snapshot(self) -> int:
         """Return the height from which restart needs every block."""
@@ -489,7 +493,7 @@ class Node:
     @property
     def is_ready(self) -> bool:
         """True when this node votes and a quorum can be reached."""
-        if not self.driver.is_started or self.replica.is_silent or self.problems.stops_duties:
+        if not self.driver.started.is_set() or self.replica.is_silent or self.problems.stops_duties:
             return False
         reachable = {self.me, *self.wire.connected()}
         if self.committee.weight(reachable) < self.committee.quorum:

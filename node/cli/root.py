@@ -26,6 +26,7 @@ COMMANDS: Final[dict[str, tuple[str, str, str]]] = {
     "doctor": ("node.cli.doctor", "doctor", "Check machine, files and surroundings."),
     "logs": ("node.cli.logs", "logs", "Show the log in readable form."),
     "keys": ("node.cli.keys", "keys", "Make, import, list and export keys."),
+    "signing": ("node.cli.signing", "signing", "Show, export, import the signing history."),
     "config": ("node.cli.config", "config", "Show, change and explain settings."),
     "peers": ("node.cli.peers", "peers", "List, add and ban peers."),
     "trade": ("node.cli.trade", "trade", "Buy, sell, cancel; books and orders."),

@@ -52,4 +52,10 @@ AUCTION_ROUNDS_MAX: Final = 8
 """Rounds in which a uniform auction may drop orders (fill-or-kill, self-trade) and start again."""
 
 BALANCE_TREE_DEPTH: Final = 16
+ORDERS_PER_GROUP: Final = 16
+"""Places of a book whose resting orders are hashed together."""
+BOOK_TREE_DEPTH: Final = 44
+"""Room for 2**48 orders that ever rest in one market."""
+GROUPS_PER_PAGE: Final = 256
+"""A snapshot chunk of orders ends where a page of so many groups does."""
 SNAPSHOT_CHUNK_BYTES: Final = 256 * 1024

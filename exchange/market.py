@@ -12,6 +12,7 @@ from typing import Final
 from exchange import limits
 from exchange.accounts import Balance
 from exchange.batch import Batch, Commitment
+from exchange.book_tree import BookTree
 from exchange.genesis import MarketConfig
 from exchange.order_book import Book
 from exchange.outcome import (
@@ -84,6 +85,7 @@ class Market:
         "sealed",
         "taker_bps",
         "tick",
+        "tree",
         "uniform",
     )
 
@@ -106,6 +108,8 @@ class Market:
         self.fees: Final[list[int]] = fees
         """Cumulative fees per asset, shared by all markets."""
         self.book: Final[Book] = Book()
+        self.tree: Final[BookTree] = BookTree()
+        """Commitment to the resting orders, brought up to date when the rest word is."""
         self.last_price: int = config.reference_price
         self.batches: list[Batch] = []
         """Batches that wait to clear, oldest first; the last one may be the current block's."""

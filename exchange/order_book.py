@@ -33,6 +33,7 @@ class Order:
         "id",
         "level",
         "next",
+        "place",
         "prev",
         "price",
         "side",
@@ -75,6 +76,8 @@ class Order:
             self.client_key = make_client_key(trader.sub, trader.market, client_id)
         self.grant: int = grant
         """Number of the session key that placed it, 0 for the wallet."""
+        self.place: int = 0
+        """Its number in the order in which orders came to rest on this book."""
         self.level: Level | None = None
         self.prev: Order | None = None
         self.next: Order | None = None
@@ -122,13 +125,16 @@ class Side:
 class Book:
     """Both sides of one market and its resting orders by id."""
 
-    __slots__ = ("asks", "bids", "orders")
+    __slots__ = ("asks", "bids", "changed", "next_place", "orders")
 
     def __init__(self) -> None:
         self.bids: Final = Side()
         self.asks: Final = Side()
         self.orders: Final[dict[int, Order]] = {}
         """Live orders by id, resting and pending."""
+        self.next_place: int = 0
+        self.changed: Final[dict[int, Order]] = {}
+        """Orders by place that came, changed or left since the book's root was computed."""
 
     def get_opposite(self, side: int) -> Side:
         """Return the side against which an order of `side` trades."""
@@ -182,6 +188,10 @@ class Book:
         level.size += size
         order.level = level
         own.touched[key] = None
+        place = self.next_place
+        order.place = place
+        self.next_place = place + 1
+        self.changed[place] = order
 
     def reduce(self, order: Order, size: int) -> None:
         """Take lots off a resting order, which keeps its place; at zero it leaves the book."""
@@ -190,6 +200,7 @@ class Book:
         assert 0 < size <= order.size
         order.size -= size
         level.size -= size
+        self.changed[order.place] = order
         trader = order.trader
         if order.side:
             trader.selling -= size

@@ -32,7 +32,7 @@ from exchange.order_book import Order
 from exchange.outcome import Receipt
 from exchange.roots import compute_account_leaf, compute_entry_leaf
 from exchange.settlement import compute_hold, enlist
-from exchange.snapshot import ACCOUNTS, HEAD, REST, WITHDRAWALS
+from exchange.snapshot import ACCOUNTS, HEAD, ORDERS, REST, WITHDRAWALS
 from exchange.snapshot_records import (
     VERSION,
     AccountRecord,
@@ -69,18 +69,25 @@ def _restore(genesis: ExchangeGenesis, chunks: Sequence[bytes]) -> State:
         raise InvalidMessage("a snapshot has at least a head")
     pairs = [_decode(chunk, tuple[int, msgspec.Raw]) for chunk in chunks]
     kinds = [kind for kind, _ in pairs]
-    if kinds != sorted(kinds) or kinds.count(HEAD) != 1 or kinds[-1] > REST:
+    if kinds != sorted(kinds) or kinds.count(HEAD) != 1 or kinds[-1] > ORDERS:
         raise InvalidMessage("snapshot chunks are out of order")
     head = _decode(bytes(pairs[0][1]), HeadRecord)
     accounts: list[AccountRecord] = []
+    orders: list[list[OrderRecord]] = [[] for _ in genesis.markets]
     leaves = rest = b""
     for kind, content in pairs[1:]:
         if kind == ACCOUNTS:
             accounts += _decode(bytes(content), list[AccountRecord])
         elif kind == WITHDRAWALS:
             leaves += _decode(bytes(content), bytes)
-        else:
+        elif kind == REST:
             rest += _decode(bytes(content), bytes)
+        else:
+            market, groups = _decode(bytes(content), tuple[int, list[list[OrderRecord]]])
+            if market < 0:
+                raise InvalidMessage("orders of an unknown market")
+            for group in groups:
+                orders[market] += group
     sizes = (len(accounts), len(leaves), len(rest))
     if head.version != VERSION or sizes != (head.accounts, 32 * head.withdrawals, head.rest_bytes):
         raise InvalidMessage("the snapshot's parts contradict its head")
@@ -92,7 +99,7 @@ def _restore(genesis: ExchangeGenesis, chunks: Sequence[bytes]) -> State:
     state.rest_word = head.rest_word
     _load_accounts(state, accounts)
     state.withdrawals.extend([leaves[i : i + 32] for i in range(0, len(leaves), 32)])
-    _load_rest(state, _decode(rest, RestRecord))
+    _load_rest(state, _decode(rest, RestRecord), orders)
     if state.height != head.height:
         raise InvalidMessage("head and rest name different heights")
     state.log.clear()
@@ -127,7 +134,7 @@ def _load_accounts(state: State, records: list[AccountRecord]) -> None:
     state.accounts_tree.update(leaves)
 
 
-def _load_rest(state: State, rest: RestRecord) -> None:
+def _load_rest(state: State, rest: RestRecord, orders: list[list[OrderRecord]]) -> None:
     state.height = rest.height
     state.time_ms = rest.time_ms
     state.next_order = rest.next_order
@@ -166,15 +173,29 @@ def _load_rest(state: State, rest: RestRecord) -> None:
         state.accounts[account_number].forfeit_count = count
         state.accounts[account_number].forfeit_ms = time_ms
     for market, stored_market in zip(state.markets, rest.markets, strict=True):
+        _load_book(state, market, orders[market.id], stored_market)
         _load_market(state, market, stored_market)
+
+
+def _load_book(
+    state: State, market: Market, orders: list[OrderRecord], record: MarketRecord
+) -> None:
+    """Rest the orders, each at its own place, and compare the root."""
+    book = market.book
+    for stored in orders:
+        if not book.next_place <= stored.place < record.next_place or stored.size < 1:
+            raise InvalidMessage("resting orders out of place")
+        book.next_place = stored.place
+        book.rest(_load_order(state, market, stored))
+    book.next_place = record.next_place
+    book.bids.touched.clear()
+    book.asks.touched.clear()
+    if market.tree.update(book) != record.book_root:
+        raise InvalidMessage("the resting orders do not match their root")
 
 
 def _load_market(state: State, market: Market, record: MarketRecord) -> None:
     market.last_price = record.last_price
-    for stored in (*record.bids, *record.asks):
-        market.book.rest(_load_order(state, market, stored))
-    market.book.bids.touched.clear()
-    market.book.asks.touched.clear()
     for batch in record.batches:
         market.batches.append(_load_batch(state, market, batch))
 

@@ -16,9 +16,9 @@ import msgspec
 
 from exchange.accounts import Account
 from exchange.batch import Batch, CancelRequest, Commitment, Entry, Replacement, Ticket
-from exchange.limits import SNAPSHOT_CHUNK_BYTES
+from exchange.book_tree import make_order_record
+from exchange.limits import GROUPS_PER_PAGE, SNAPSHOT_CHUNK_BYTES
 from exchange.market import Market
-from exchange.order_book import Order, Side
 from exchange.snapshot_records import (
     VERSION,
     AccountRecord,
@@ -30,7 +30,6 @@ from exchange.snapshot_records import (
     HeadRecord,
     KeyRecord,
     MarketRecord,
-    OrderRecord,
     ReplaceRecord,
     RestRecord,
     TicketRecord,
@@ -44,6 +43,7 @@ HEAD: Final = 0
 ACCOUNTS: Final = 1
 WITHDRAWALS: Final = 2
 REST: Final = 3
+ORDERS: Final = 4
 
 _encoder: Final = msgspec.msgpack.Encoder()
 
@@ -52,7 +52,7 @@ def snapshot(state: State) -> tuple[bytes, ...]:
     """Encode the state; chunks are at most a little over `SNAPSHOT_CHUNK_BYTES`.
 
     Each chunk is a MessagePack pair [kind, content]: one head, then accounts, withdrawal leaves,
-    rest.
+    rest, resting orders.
     """
     rest = state.rest_dump[1] if state.rest_dump[0] == state.height else dump_rest(state)
     head = HeadRecord(
@@ -70,6 +70,8 @@ def snapshot(state: State) -> tuple[bytes, ...]:
     leaves = b"".join([state.withdrawals.leaf(i) for i in range(state.withdrawals.size)])
     chunks += [_encoder.encode((WITHDRAWALS, part)) for part in _cut(leaves)]
     chunks += [_encoder.encode((REST, part)) for part in _cut(rest)]
+    for market in state.markets:
+        chunks += [_encoder.encode((ORDERS, part)) for part in _pack_orders(market)]
     return tuple(chunks)
 
 
@@ -132,6 +134,27 @@ def _pack_accounts(accounts: list[Account]) -> Iterator[list[msgspec.Raw]]:
         yield part
 
 
+def _pack_orders(market: Market) -> Iterator[tuple[int, list[msgspec.Raw]]]:
+    """Group the records of resting orders into chunks that end where a page does.
+
+    So the chunks of old orders stay the same from one snapshot to the next.
+    """
+    part: list[msgspec.Raw] = []
+    size = 0
+    page = 0
+    for number, data in market.tree.iterate_groups():
+        if number // GROUPS_PER_PAGE != page:
+            page = number // GROUPS_PER_PAGE
+            if 2 * size >= SNAPSHOT_CHUNK_BYTES:
+                yield market.id, part
+                part = []
+                size = 0
+        part.append(msgspec.Raw(data))
+        size += len(data)
+    if part:
+        yield market.id, part
+
+
 def _dump_key(state: State, address: bytes) -> KeyRecord:
     key = state.keys[address]
     return KeyRecord(
@@ -149,35 +172,9 @@ def _dump_key(state: State, address: bytes) -> KeyRecord:
 def _dump_market(market: Market) -> MarketRecord:
     return MarketRecord(
         market.last_price,
-        _dump_side(market.book.bids),
-        _dump_side(market.book.asks),
+        market.book.next_place,
+        market.tree.update(market.book),
         tuple(_dump_batch(batch) for batch in market.batches),
-    )
-
-
-def _dump_side(side: Side) -> tuple[OrderRecord, ...]:
-    records: list[OrderRecord] = []
-    for key in reversed(side.keys):
-        order = side.levels[key].head
-        while order is not None:
-            records.append(_dump_order(order))
-            order = order.next
-    return tuple(records)
-
-
-def _dump_order(order: Order) -> OrderRecord:
-    return OrderRecord(
-        order.id,
-        order.account,
-        order.trader.sub,
-        order.side,
-        order.price,
-        order.size,
-        order.total,
-        order.tif,
-        order.stp,
-        order.client_id,
-        order.grant,
     )
 
 
@@ -214,7 +211,7 @@ def _dump_cancel(request: CancelRequest) -> CancelRecord:
 def _dump_entry(entry: Entry) -> WaitingRecord:
     order = entry.order
     if not isinstance(entry, Replacement):
-        return WaitingRecord(entry.ticket[2], _dump_order(order), None)
+        return WaitingRecord(entry.ticket[2], make_order_record(order), None)
     replace = ReplaceRecord(
         order.id,
         order.account,

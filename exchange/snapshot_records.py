@@ -15,7 +15,7 @@ from msgspec import Meta, Struct
 from exchange.operations import Address, Hash32, Place
 
 Atoms = Annotated[bytes, Meta(min_length=32, max_length=32)]
-VERSION = 1
+VERSION = 2
 
 
 class Record(Struct, frozen=True, array_like=True, forbid_unknown_fields=True, gc=False):
@@ -74,6 +74,8 @@ class OrderRecord(Record, frozen=True):
     stp: int
     client_id: int
     grant: int
+    place: int
+    """Its place in the queue of its book; of no meaning for an order that only waits."""
 
 
 class TicketRecord(Record, frozen=True):
@@ -160,11 +162,11 @@ class BatchRecord(Record, frozen=True):
 
 
 class MarketRecord(Record, frozen=True):
-    """One market: bids and asks from the best level, each level by time, then what waits."""
+    """One market. Its resting orders follow in chunks of their own; their root stands here."""
 
     last_price: int
-    bids: tuple[OrderRecord, ...]
-    asks: tuple[OrderRecord, ...]
+    next_place: int
+    book_root: Hash32
     batches: tuple[BatchRecord, ...]
 
 

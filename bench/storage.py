@@ -18,13 +18,14 @@ import json
 import random
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
 from primitives.cid import Cid
 from storage.block_store import CACHE, BlockStore
 from storage.chain_store import ChainStore
-from storage.records import AccountEventRecord, ExecutedRecord, FillRecord, ReceiptRecord
+from storage.records import AccountEventsRecord, ExecutedRecord, FillRecord, ReceiptRecord
 from storage.unixfs import import_file
 
 FILLS_PER_HEIGHT = 500
@@ -38,16 +39,19 @@ def make_height(height: int, r: random.Random) -> ExecutedRecord:
         ReceiptRecord(action_id=r.randbytes(32), index=i, statuses=b"\0")
         for i in range(FILLS_PER_HEIGHT)
     )
+    owners = Counter(owner for fill in fills for owner in (fill.maker, fill.taker))
     events = tuple(
-        AccountEventRecord(address=owner, kind=1, body=bytes(40))
-        for fill in fills
-        for owner in (fill.maker, fill.taker)
+        AccountEventsRecord(
+            address=owner, first=height * 1_000 + 1, count=count, body=bytes(40 * count)
+        )
+        for owner, count in sorted(owners.items())
     )
     return ExecutedRecord(
         height=height,
         time_ms=1_700_000_000_000 + 100 * height,
         state_root=bytes(32),
         fees_root=bytes(32),
+        first_fill=(height - 1) * FILLS_PER_HEIGHT + 1,
         receipts=receipts,
         fills=fills,
         events=events,

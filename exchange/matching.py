@@ -14,7 +14,7 @@ from typing import Final
 
 from exchange.market import Market
 from exchange.order_book import Order, Side
-from exchange.outcome import CLOSED, RESTING, Fill, OrderEvent
+from exchange.outcome import CHANGED, CLOSED, RESTING, Fill, OrderEvent
 from exchange.reasons import Reason
 from exchange.settlement import (
     compute_hold,
@@ -164,6 +164,7 @@ def note_order(market: Market, order: Order, kind: int, reason: int) -> None:
             order.size,
             reason,
             order.client_id,
+            len(market.log.fills),
         )
     )
 
@@ -188,7 +189,7 @@ def reduce_order(market: Market, order: Order, size: int) -> None:
     market.book.reduce(order, size)
     order.total -= size
     shrink_hold(market, order)
-    note_order(market, order, RESTING, OK)
+    note_order(market, order, CHANGED, OK)
 
 
 def replace_order(
@@ -216,7 +217,7 @@ def replace_order(
     if keeps_place:
         if size < order.size:
             book.reduce(order, order.size - size)
-        note_order(market, order, RESTING, OK)
+        note_order(market, order, CHANGED, OK)
         return OK
     book.reduce(order, order.size)
     order.price = price

@@ -14,9 +14,11 @@ from typing import Final
 from msgspec import Struct
 
 RESTING: Final = 0
-"""Order event: the order rests with `size` lots; it is new, replaced or reduced."""
+"""Order event: the order has come to the tail of its level with `size` lots; it is new or moved."""
 CLOSED: Final = 1
 """Order event: the order ended without being filled; `size` lots were left. See its reason."""
+CHANGED: Final = 2
+"""Order event: a resting order has `size` lots now and has kept its place."""
 
 COMMITTED: Final = 0
 OPENED: Final = 1
@@ -86,6 +88,8 @@ class OrderEvent(Struct, array_like=True, gc=False, frozen=True):
     size: int
     reason: int
     client_id: int
+    fills_before: int
+    """Fills of the block that came before this event: it merges both lists into one order."""
 
 
 class CommitEvent(Struct, array_like=True, gc=False, frozen=True):

@@ -23,6 +23,7 @@ from exchange.outcome import Outcome
 from node.bundle_pool import Bundle
 from node.ledger import Ledger
 from node.limits import EXECUTION_QUEUE_BLOCKS_MAX
+from node.tape import BlockTape
 
 log = logging.getLogger("omnibazaar.execution")
 
@@ -46,6 +47,7 @@ class Execution:
     bundles: tuple[Bundle, ...]
     actions: tuple[VerifiedAction, ...]
     outcome: Outcome
+    tape: BlockTape  # its numbers
     chunks: tuple[bytes, ...]  # the snapshot at a checkpoint height, else empty
 
 
@@ -95,7 +97,14 @@ class Executor:
         outcome = self._ledger.execute(final.block, actions)
         chunks = self._ledger.snapshot() if outcome.is_checkpoint else ()
         await self._on_executed(
-            Execution(final=final, bundles=bundles, actions=actions, outcome=outcome, chunks=chunks)
+            Execution(
+                final=final,
+                bundles=bundles,
+                actions=actions,
+                outcome=outcome,
+                tape=self._ledger.tape.block,
+                chunks=chunks,
+            )
         )
 
     def _refill(self) -> None:

@@ -17,7 +17,6 @@ from node.api.limits import BOOK_PUSH_LEVELS
 from node.executor import Execution
 from node.ledger import Ledger
 from node.ledger_views import make_account_updates, make_book, make_trades
-from node.market_stats import MarketStats
 from node.metrics import Metrics
 from node.order_count import OrderCount
 from node.receipts import PendingReceipts, make_receipt
@@ -37,8 +36,6 @@ class Feed:
         genesis: ExchangeGenesis,
         metrics: Metrics,
         *,
-        stats: list[MarketStats],
-        trades: int,
         actions: int,
     ) -> None:
         self._hub = hub
@@ -47,8 +44,6 @@ class Feed:
         self._metrics = metrics
         self._receipts = PendingReceipts()
         self._orders = OrderCount()
-        self.stats = stats
-        self.trades = trades
         self.actions = actions
         self.proposed: dict[int, tuple[int, int]] = {}  # proposer → (blocks, last height)
         self.voted: dict[int, int] = {}  # member → votes seen in certificates
@@ -58,7 +53,7 @@ class Feed:
     def on_executed(self, execution: Execution, record: FinalRecord) -> None:
         """Count and publish one executed block."""
         outcome = execution.outcome
-        first_trade = self.trades + 1
+        first_trade = execution.tape.first_fill
         self._count(execution, record)
         self._publish_markets(outcome, first_trade)
         self._publish_accounts(outcome, first_trade)
@@ -78,10 +73,7 @@ class Feed:
     def _count(self, execution: Execution, record: FinalRecord) -> None:
         outcome = execution.outcome
         self.last = record
-        self.trades += len(outcome.fills)
         self.actions += len(outcome.receipts)
-        for fill in outcome.fills:
-            self.stats[fill.market].add(fill.price, fill.size, outcome.time_ms)
         blocks, _ = self.proposed.get(record.proposer, (0, 0))
         self.proposed[record.proposer] = (blocks + 1, record.height)
         if execution.final.certificate is not None:

@@ -114,7 +114,7 @@ class FinalBlocks:
         if execution.chunks:
             manifest = make_manifest(outcome.height, outcome.state_root, execution.chunks)
             self._ledger.set_checkpoint_digest(outcome.height, manifest.cid.digest)
-        executed_record = make_executed_record(outcome, self._ledger.state)
+        executed_record = make_executed_record(outcome, self._ledger.state, execution.tape)
         self._tell(execution, final_record)
         await self._to_store.send((final_record, executed_record, execution.chunks, manifest))
 

@@ -1,4 +1,4 @@
-"""Keep the exchange's state, execute final blocks on it, and remember the roots.
+"""Keep the exchange's state and its tape, execute final blocks on them, and remember the roots.
 
 Rule: the state changes only in `execute`, only by the next final block in height order.
 Spec: design law "one writer"; docs/spec/node.md (Execution). Deviations: none.
@@ -20,6 +20,9 @@ from exchange.roots import compute_fees_root, compute_roots, compute_state_root
 from exchange.snapshot import snapshot
 from exchange.state import State
 from node.limits import ROOTS_KEPT_MAX
+from node.tape import Tape
+from node.tape_snapshot import unwrap_chunks, wrap_chunks
+from primitives.errors import InvalidMessage
 
 Committee = tuple[tuple[bytes, int, bytes], ...]
 """(address, weight, payout) per seat, as the exchange wants it."""
@@ -34,11 +37,16 @@ class Ledger:
         self._roots: OrderedDict[int, Roots] = OrderedDict()
         self._digests: OrderedDict[int, bytes] = OrderedDict()
         self.state = State(genesis)
+        self.tape = Tape()
         self._remember_state()
 
     def restore(self, chunks: Sequence[bytes]) -> None:
         """Replace the state by a snapshot. Raises PeerError when the chunks are no snapshot."""
-        self.state = restore(self._genesis, chunks)
+        parts, tape = unwrap_chunks(chunks)
+        state = restore(self._genesis, parts)
+        if tape.height != state.height or len(tape.events) > len(state.accounts):
+            raise InvalidMessage("the snapshot's tape is not of its state")
+        self.state, self.tape = state, tape
         self._roots.clear()
         self._remember_state()
 
@@ -88,12 +96,13 @@ class Ledger:
                 actions=actions,
             ),
         )
+        self.tape.apply(outcome, self.state.accounts)
         self.remember(outcome.height, Roots(outcome.state_root, outcome.fees_root))
         return outcome
 
     def snapshot(self) -> tuple[bytes, ...]:
-        """Return the chunks of the state as it is now."""
-        return snapshot(self.state)
+        """Return the chunks of the state and the tape as they are now."""
+        return wrap_chunks(snapshot(self.state), self.tape)
 
     def _remember_state(self) -> None:
         state_root = compute_state_root(compute_roots(self.state))

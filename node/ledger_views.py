@@ -13,7 +13,7 @@ from typing import Literal
 from exchange.genesis import ExchangeGenesis
 from exchange.limits import NONCES_KEPT
 from exchange.order_book import Level
-from exchange.outcome import RESTING, Fill, OrderEvent, Outcome
+from exchange.outcome import CLOSED, Fill, OrderEvent, Outcome
 from exchange.queries import (
     OpenOrder,
     count_orders,
@@ -54,12 +54,12 @@ def make_asset(state: State, genesis: ExchangeGenesis, asset: int) -> views.Asse
 
 
 def make_market(
-    state: State, genesis: ExchangeGenesis, market: int, stats: MarketStats, now_ms: int
+    state: State, genesis: ExchangeGenesis, market: int, stats: MarketStats
 ) -> views.Market:
-    """Show one market with its figures."""
+    """Show one market with its figures as of the newest block."""
     live = state.markets[market]
     bid, ask = get_best(state, market)
-    day = stats.day(now_ms)
+    day = stats.day(state.time_ms)
     return views.Market(
         id=market,
         name=live.name,
@@ -77,10 +77,10 @@ def make_market(
         best_ask=ask or None,
         last_price=stats.last_price,
         last_trade_ms=stats.last_trade_ms,
-        open_24h=day[0] if day else None,
-        high_24h=day[1] if day else None,
-        low_24h=day[2] if day else None,
-        volume_24h=day[3] if day else 0,
+        open_24h=day.open if day else None,
+        high_24h=day.high if day else None,
+        low_24h=day.low if day else None,
+        volume_24h=day.volume if day else 0,
         sealed_pending=len(live.commits),
     )
 
@@ -221,7 +221,7 @@ def make_account_updates(
 
 
 def _order_event(event: OrderEvent, outcome: Outcome) -> views.Order:
-    is_open = event.kind == RESTING
+    is_open = event.kind != CLOSED
     return views.Order(
         id=event.order_id,
         market=event.market,

@@ -1,17 +1,16 @@
-"""Follow last price, count and the last 24 hours of every market.
+"""Follow last price, count and the last 24 hours of one market.
 
-Rule: a view of the fills, the same on every node for the same height; minutes without trades cost
-nothing.
-Spec: docs/reference/api.md (Markets). Deviations: none.
+Rule: a function of the fills and the time of the newest block, the same on every node for the same
+height; minutes without trades cost nothing. The day is the minutes that began less than 24 hours
+before that time.
+Spec: docs/spec/market-data.md#ticker
+Deviations: none.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable
 from dataclasses import dataclass, field
-
-from storage.candles import Candle
 
 MINUTE_MS = 60_000
 DAY_MS = 86_400_000
@@ -19,13 +18,27 @@ DAY_MS = 86_400_000
 
 @dataclass(slots=True)
 class Minute:
-    """Prices and volume of one minute."""
+    """Prices and volumes of one minute."""
 
     start_ms: int
     open: int
     high: int
     low: int
-    volume: int
+    volume: int  # lots
+    quote_volume: int  # ticks x lots
+    trades: int
+
+
+@dataclass(frozen=True, slots=True)
+class Day:
+    """Prices and volumes of the last 24 hours."""
+
+    open: int
+    high: int
+    low: int
+    volume: int  # lots
+    quote_volume: int  # ticks x lots
+    trades: int
 
 
 @dataclass(slots=True)
@@ -37,16 +50,6 @@ class MarketStats:
     last_trade_ms: int = 0
     minutes: deque[Minute] = field(default_factory=deque)  # oldest first, at most a day
 
-    def load(self, trades: int, candles: Iterable[Candle]) -> None:
-        """Start from the store: the number of fills and the day's minute candles, oldest first."""
-        self.trades = trades
-        for candle in candles:
-            self.minutes.append(
-                Minute(candle.start_ms, candle.open, candle.high, candle.low, candle.volume)
-            )
-            self.last_price = candle.close
-            self.last_trade_ms = candle.start_ms
-
     def add(self, price: int, size: int, time_ms: int) -> None:
         """Count one fill."""
         self.trades += 1
@@ -54,26 +57,26 @@ class MarketStats:
         self.last_trade_ms = time_ms
         start_ms = time_ms - time_ms % MINUTE_MS
         if not self.minutes or self.minutes[-1].start_ms != start_ms:
-            self.minutes.append(Minute(start_ms, price, price, price, 0))
-            self.forget(time_ms)
+            self.minutes.append(Minute(start_ms, price, price, price, 0, 0, 0))
+            while self.minutes[0].start_ms <= time_ms - DAY_MS:
+                self.minutes.popleft()
         minute = self.minutes[-1]
         minute.high = max(minute.high, price)
         minute.low = min(minute.low, price)
         minute.volume += size
+        minute.quote_volume += price * size
+        minute.trades += 1
 
-    def forget(self, now_ms: int) -> None:
-        """Drop the minutes that are more than a day old."""
-        while self.minutes and self.minutes[0].start_ms <= now_ms - DAY_MS:
-            self.minutes.popleft()
-
-    def day(self, now_ms: int) -> tuple[int, int, int, int] | None:
-        """Return open, high, low and volume of the last 24 hours; None without trades."""
-        self.forget(now_ms)
-        if not self.minutes:
+    def day(self, time_ms: int) -> Day | None:
+        """Return the last 24 hours before a block's time; None without trades."""
+        minutes = [m for m in self.minutes if m.start_ms > time_ms - DAY_MS]
+        if not minutes:
             return None
-        return (
-            self.minutes[0].open,
-            max(minute.high for minute in self.minutes),
-            min(minute.low for minute in self.minutes),
-            sum(minute.volume for minute in self.minutes),
+        return Day(
+            open=minutes[0].open,
+            high=max(m.high for m in minutes),
+            low=min(m.low for m in minutes),
+            volume=sum(m.volume for m in minutes),
+            quote_volume=sum(m.quote_volume for m in minutes),
+            trades=sum(m.trades for m in minutes),
         )

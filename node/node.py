@@ -45,7 +45,6 @@ from node.final_blocks import FinalBlocks
 from node.inclusion import InclusionWatch
 from node.ledger import Ledger
 from node.limits import BITSWAP_FETCH_S_MAX
-from node.market_stats import DAY_MS, MINUTE_MS, MarketStats
 from node.metrics import Metrics
 from node.network_file import Chain, NetworkFile
 from node.peers import CommitteeWire
@@ -200,8 +199,6 @@ class Node:
             self.ledger,
             self.file.exchange,
             self.metrics,
-            stats=self._load_stats(),
-            trades=self.store.read.last_fill_id(),
             actions=self.store.read.total_actions(),
         )
         self.final_blocks = FinalBlocks(
@@ -341,21 +338,6 @@ class Node:
             on_submitted=self._on_submitted,
         )
         self._settlement_tasks.append(checkpointer.run)
-
-    def _load_stats(self) -> list[MarketStats]:
-        read, found = self.store.read, []
-        now_ms = self.clock.now_ms()
-        for market in range(len(self.file.exchange.markets)):
-            stats = MarketStats()
-            candles = [
-                c
-                for c in read.candles(market, MINUTE_MS, limit=DAY_MS // MINUTE_MS)
-                if c.start_ms > now_ms - DAY_MS
-            ]
-            candles.sort(key=lambda candle: candle.start_ms)
-            stats.load(read.count_fills(market), candles)
-            found.append(stats)
-        return found
 
     # Running
 

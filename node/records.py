@@ -17,11 +17,14 @@ from consensus.certificate import Certificate
 from exchange.accounts import Account
 from exchange.outcome import Fill, Outcome, StateRoots
 from exchange.state import State
+from node.account_events import encode_events
 from node.executor import Execution
+from node.tape import BlockTape
 from primitives import codec
 from primitives.cid import DAG_CBOR, Cid
 from storage.records import (
     NO_SIDE,
+    AccountEventsRecord,
     BundleRecord,
     ExecutedRecord,
     FillRecord,
@@ -91,8 +94,9 @@ def make_final_record(execution: Execution, parent: Cid | None) -> FinalRecord:
     )
 
 
-def make_executed_record(outcome: Outcome, state: State) -> ExecutedRecord:
-    """Lay out what a block did; the store numbers its fills."""
+def make_executed_record(outcome: Outcome, state: State, tape: BlockTape) -> ExecutedRecord:
+    """Lay out what a block did, with the numbers the tape gave it."""
+    assert tape.height == outcome.height, "numbers and outcome are of one block"
     accounts = state.accounts
     return ExecutedRecord(
         height=outcome.height,
@@ -100,6 +104,7 @@ def make_executed_record(outcome: Outcome, state: State) -> ExecutedRecord:
         state_root=outcome.state_root,
         fees_root=outcome.fees_root,
         roots=codec.encode(StoredRoots(outcome.roots, outcome.withdrawal_count)),
+        first_fill=tape.first_fill,
         actions=len(outcome.receipts),
         receipts=_receipts(outcome),
         fills=tuple(_fill(fill, outcome.height, accounts) for fill in outcome.fills),
@@ -115,6 +120,16 @@ def make_executed_record(outcome: Outcome, state: State) -> ExecutedRecord:
                 leaf=state.withdrawals.leaf(w.index),
             )
             for w in outcome.withdrawals
+        ),
+        candles=tape.candles,
+        events=tuple(
+            AccountEventsRecord(
+                address=batch.owner,
+                first=batch.first,
+                count=len(batch.events),
+                body=encode_events(batch.events),
+            )
+            for batch in tape.accounts
         ),
     )
 

@@ -94,7 +94,7 @@ class Service:
             validator=self._validator_self(),
             mempool_actions=len(node.bundles.mempool),
             actions=node.feed.actions,
-            trades=node.feed.trades,
+            trades=node.ledger.tape.fills,
             verified_signatures=node.verifier.verified_total,
             chat_messages=node.chat.messages,
             checkpoints=self._checkpoint_count(),
@@ -168,9 +168,8 @@ class Service:
         """Return all markets with their figures."""
         node = self._node
         state, genesis = node.ledger.state, node.file.exchange
-        now_ms = node.clock.now_ms()
         return tuple(
-            make_market(state, genesis, market, node.feed.stats[market], now_ms)
+            make_market(state, genesis, market, node.ledger.tape.get_stats(market))
             for market in range(len(state.markets))
         )
 

@@ -61,7 +61,7 @@ async def restore(
         actions = await load_actions(store, block, verifier)
         outcome = ledger.execute(block, actions)
         _check_root(store, height, outcome.state_root)
-        store.write_executed(make_executed_record(outcome, ledger.state))
+        store.write_executed(make_executed_record(outcome, ledger.state, ledger.tape.block))
         if outcome.is_checkpoint:
             manifest = snapshots.write(height, outcome.state_root, ledger.snapshot())
             ledger.set_checkpoint_digest(height, manifest.cid.digest)

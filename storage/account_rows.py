@@ -1,4 +1,4 @@
-"""Give each address a small row number, and each of its events the next number without a gap.
+"""Give each address a small row number, and remember the number of its newest event.
 
 Rule: numbers handed out inside a transaction count only once it is committed; after a rollback they
 are forgotten, as the database forgets them.
@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from sqlite_utils import Database
 
+from primitives.errors import StateDiverged
 from storage import limits
 
 
@@ -18,18 +19,22 @@ class AccountRows:
 
     def __init__(self, database: Database) -> None:
         self._connection = database.conn
-        self._known: dict[bytes, tuple[int, int]] = {}  # address -> (row, events so far)
+        self._known: dict[bytes, tuple[int, int]] = {}  # address -> (row, newest event)
         self._changed: dict[bytes, tuple[int, int]] = {}
 
     def get_row(self, address: bytes) -> int:
         """Return the row number of an address; a new one is inserted."""
         return self._find(address)[0]
 
-    def take_seq(self, address: bytes) -> tuple[int, int]:
-        """Return (row, number of the account's next event) and count it."""
+    def add_events(self, address: bytes, first: int, count: int) -> int:
+        """Note events numbered from `first`; return the row. Raises StateDiverged if known."""
         row, events = self._find(address)
-        self._changed[address] = (row, events + 1)
-        return row, events + 1
+        if first <= events:
+            raise StateDiverged(
+                f"event {first} of 0x{address.hex()} comes again after event {events}"
+            )
+        self._changed[address] = (row, first + count - 1)
+        return row
 
     def _find(self, address: bytes) -> tuple[int, int]:
         found = self._changed.get(address) or self._known.get(address)

@@ -1,6 +1,6 @@
-"""Keep candles in their table: load the open ones, write the changed ones.
+"""Keep candles in their table.
 
-Rule: the newest row of each (market, interval) is the open candle; a write replaces whole rows.
+Rule: they come folded; a write replaces whole rows.
 Spec: docs/spec/storage.md#candles
 Deviations: none.
 """
@@ -11,7 +11,7 @@ import sqlite3
 from collections.abc import Iterable
 from typing import Any, Final
 
-from storage.candles import INTERVALS_MS, Candle, CandleKey
+from storage.candles import Candle
 from storage.integers import decode_integer, encode_integer
 
 COLUMNS: Final = (
@@ -33,22 +33,6 @@ def decode_candle(row: tuple[Any, ...]) -> Candle:
         quote_volume=decode_integer(row[8]),
         trades=row[9],
     )
-
-
-def load_current(
-    connection: sqlite3.Connection, market: int, current: dict[CandleKey, Candle]
-) -> None:
-    """Add the market's open candles to `current`, unless they are there."""
-    if (market, INTERVALS_MS[0]) in current:
-        return
-    for interval_ms in INTERVALS_MS:
-        row = connection.execute(
-            f"SELECT {COLUMNS} FROM candles WHERE market = ? AND interval_ms = ?"
-            " ORDER BY start_ms DESC LIMIT 1",
-            (market, interval_ms),
-        ).fetchone()
-        if row is not None:
-            current[market, interval_ms] = decode_candle(row)
 
 
 def upsert(connection: sqlite3.Connection, candles: Iterable[Candle]) -> None:

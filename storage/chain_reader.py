@@ -39,7 +39,7 @@ from storage.records import (
     BlockSummary,
     CheckpointRecord,
     Executed,
-    StoredAccountEvent,
+    StoredAccountEvents,
     StoredBlock,
     StoredBundle,
     StoredFill,
@@ -239,12 +239,26 @@ class ChainReader:
         )
         return [decode_fill(row) for row in rows]
 
-    def count_fills(self, market: int) -> int:
-        """Return the number of a market's fills since genesis, pruned ones included."""
-        row = self._one(
-            "SELECT sum(trades) FROM candles WHERE market = ? AND interval_ms = 86400000", market
+    def market_fills_after(
+        self, market: int, after: int, *, limit: int = limits.PAGE_ROWS_MAX
+    ) -> list[StoredFill]:
+        """Return a market's fills with an id above `after`, oldest first."""
+        rows = self._all(
+            f"SELECT {FILLS} FROM {FILL_TABLES} WHERE f.market = ? AND f.id > ?"
+            " ORDER BY f.id LIMIT ?",
+            market,
+            after,
+            bound(limit),
         )
-        return 0 if row is None or row[0] is None else int(row[0])
+        return [decode_fill(row) for row in rows]
+
+    def first_fill_id(self) -> int:
+        """Return the id from which on all fills are on record; 1 = since genesis."""
+        row = self._one(
+            "SELECT last_fill - fills FROM executed WHERE height >= ? ORDER BY height LIMIT 1",
+            self._executed_base(),
+        )
+        return 1 if row is None else int(row[0]) + 1
 
     def candles(
         self,
@@ -267,27 +281,56 @@ class ChainReader:
 
     def account_events(
         self, address: bytes, *, after: int = 0, limit: int = limits.PAGE_ROWS_MAX
-    ) -> list[StoredAccountEvent]:
-        """Return an account's events numbered above `after`, oldest first."""
+    ) -> list[StoredAccountEvents]:
+        """Return an account's batches that reach above event `after`, oldest first.
+
+        They follow each other without a gap, and the first holds event `after` + 1; the list is
+        empty if that one is not on record here.
+        """
         rows = self._all(
-            "SELECT v.seq, v.height, v.time_ms, v.kind, v.body FROM account_events v"
-            " JOIN accounts a ON a.id = v.account WHERE a.address = ? AND v.seq > ?"
-            " ORDER BY v.seq LIMIT ?",
+            "SELECT v.last - v.count + 1, v.count, v.height, v.time_ms, v.body"
+            " FROM account_events v JOIN accounts a ON a.id = v.account"
+            " WHERE a.address = ? AND v.last > ? ORDER BY v.last LIMIT ?",
             address,
             after,
             bound(limit),
         )
-        return [
-            StoredAccountEvent(
-                address=address, seq=row[0], height=row[1], time_ms=row[2], kind=row[3], body=row[4]
+        found, next_event = [], after + 1
+        for first, count, height, time_ms, body in rows:
+            if first > next_event:
+                break
+            next_event = first + count
+            found.append(
+                StoredAccountEvents(
+                    first=first, count=count, height=height, time_ms=time_ms, body=body
+                )
             )
-            for row in rows
-        ]
+        return found
+
+    def oldest_event(self, address: bytes) -> int:
+        """Return the number of an account's oldest event on record; 0 = none."""
+        rows = self._all(
+            "SELECT v.last, v.count FROM account_events v JOIN accounts a ON a.id = v.account"
+            " WHERE a.address = ? ORDER BY v.last LIMIT 1",
+            address,
+        )
+        return rows[0][0] - rows[0][1] + 1 if rows else 0
 
     def account_seq(self, address: bytes) -> int:
-        """Return the number of the account's newest event; 0 = none yet."""
+        """Return the number of the account's newest event on record; 0 = none yet."""
         row = self._one("SELECT events FROM accounts WHERE address = ?", address)
         return 0 if row is None else int(row[0])
+
+    def oldest_executed(self) -> int:
+        """Return the oldest height whose trades and events are on record; 1 = all are."""
+        base = self._executed_base()
+        row = self._one("SELECT min(height) FROM executed WHERE height > ?", base)
+        return base + 1 if row is None or row[0] is None else int(row[0])
+
+    def _executed_base(self) -> int:
+        """Return the height of the state this store went on from; 0 = genesis."""
+        base = self.meta("executed_base")
+        return 0 if base is None else int.from_bytes(base, "big")
 
     # Settlement
 

@@ -11,13 +11,13 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from primitives.errors import StateDiverged, WrongNetwork
 from storage import candle_rows
 from storage.account_rows import AccountRows
-from storage.candles import Candle, CandleKey, Trade, advance
+from storage.candles import Candle
 from storage.chain_reader import ChainReader
 from storage.database import (
     failures_named,
@@ -27,12 +27,14 @@ from storage.database import (
     transaction,
 )
 from storage.integers import compute_prefix, encode_integer, encode_numbers
-from storage.records import CheckpointRecord, ExecutedRecord, FinalRecord, Numbered
+from storage.records import CheckpointRecord, ExecutedRecord, FinalRecord
 from storage.schema import CHAIN_MIGRATIONS
 
 NETWORK_KEY = "network_id"
 BASE_KEY = "base_height"
 """Height of the snapshot this store was started from; 0 = genesis."""
+EXECUTED_BASE_KEY = "executed_base"
+"""Height of the state that was adopted last: what was executed before may be missing."""
 
 
 class ChainStore:
@@ -45,7 +47,6 @@ class ChainStore:
         try:
             self.read = ChainReader(self.database, self.path)
             self._accounts = AccountRows(self.database)
-            self._candles: dict[CandleKey, Candle] = {}
             self._bind_network(network_id)
             self._load_heights()
         except BaseException:
@@ -138,29 +139,32 @@ class ChainStore:
             ],
         )
 
-    def write_executed(self, record: ExecutedRecord) -> Numbered | None:
-        """Record what one height brought; return the numbers given to its fills and events.
+    def write_executed(self, record: ExecutedRecord) -> bool:
+        """Record what one height brought; tell whether that was news.
 
-        A height written before returns None and changes nothing. Raises StateDiverged when its
-        state root differs from the one on record, else as `write_final`.
+        A height written before changes nothing. Raises StateDiverged when its state root differs
+        from the one on record or its numbers do not go on from there, else as `write_final`.
         """
         if record.height <= self._executed_height:
             self._check_same_state(record)
-            return None
+            return False
         assert record.height == self._executed_height + 1, "executed heights have no gap"
+        if record.first_fill != self._last_fill + 1:
+            raise StateDiverged(
+                f"the fills of height {record.height} begin with {record.first_fill}, "
+                f"the last one on record is {self._last_fill}"
+            )
         last_fill = self._last_fill + len(record.fills)
         with self._account_transaction():
             self._insert_receipts(record)
             self._resolve_receipts(record)
             self._insert_fills(record)
-            candles = self._insert_candles(record)
-            seqs = self._insert_events(record)
+            candle_rows.upsert(self.database.conn, record.candles)
+            self._insert_events(record)
             self._insert_withdrawals(record)
             self._insert_executed(record, last_fill)
-        self._candles.update(candles)
-        first_fill = self._last_fill + 1
         self._executed_height, self._last_fill = record.height, last_fill
-        return Numbered(first_fill=first_fill, event_seqs=seqs)
+        return True
 
     def _check_same_state(self, record: ExecutedRecord) -> None:
         stored = self.read.executed(record.height)
@@ -261,25 +265,14 @@ class ChainStore:
             ],
         )
 
-    def _insert_candles(self, record: ExecutedRecord) -> dict[CandleKey, Candle]:
-        trades = [
-            Trade(market=fill.market, time_ms=record.time_ms, price=fill.price, size=fill.size)
-            for fill in record.fills
-        ]
-        connection = self.database.conn
-        for market in {trade.market for trade in trades}:
-            candle_rows.load_current(connection, market, self._candles)
-        changed = advance(self._candles, trades)
-        candle_rows.upsert(connection, changed)
-        return {(candle.market, candle.interval_ms): candle for candle in changed}
-
-    def _insert_events(self, record: ExecutedRecord) -> tuple[int, ...]:
+    def _insert_events(self, record: ExecutedRecord) -> None:
         rows = []
-        for event in record.events:
-            row, seq = self._accounts.take_seq(event.address)
-            rows.append((row, seq, record.height, record.time_ms, event.kind, event.body))
+        for batch in record.events:
+            assert batch.count > 0, "a batch has events"
+            row = self._accounts.add_events(batch.address, batch.first, batch.count)
+            last = batch.first + batch.count - 1
+            rows.append((row, last, batch.count, record.height, record.time_ms, batch.body))
         self.database.conn.executemany("INSERT INTO account_events VALUES (?,?,?,?,?,?)", rows)
-        return tuple(row[1] for row in rows)
 
     def _insert_withdrawals(self, record: ExecutedRecord) -> None:
         self.database.conn.executemany(
@@ -307,10 +300,12 @@ class ChainStore:
         time_ms: int,
         state_root: bytes,
         fees_root: bytes,
+        last_fill: int,
+        candles: Iterable[Candle],
         roots: bytes = b"",
         withdrawal_count: int = 0,
     ) -> None:
-        """Go on from a state that was fetched, not executed.
+        """Go on from a state that was fetched, not executed, with its numbers and open candles.
 
         The next executed height is `height + 1`, and the next final one too, unless newer final
         blocks are on record already.
@@ -325,11 +320,13 @@ class ChainStore:
                     state_root,
                     fees_root,
                     roots,
-                    self._last_fill,
+                    last_fill,
                     withdrawal_count,
                     encode_numbers(()),
                 ),
             )
+            candle_rows.upsert(self.database.conn, candles)
+            self._put_meta(EXECUTED_BASE_KEY, height.to_bytes(8, "big"))
             if height > self._final_height:
                 self._put_meta(BASE_KEY, height.to_bytes(8, "big"))
         self._load_heights()

@@ -22,6 +22,7 @@ ACCOUNT_CACHE_MAX: Final = 100_000  # addresses whose row number the writer reme
 # Reading
 PAGE_ROWS_MAX: Final = 1_000  # rows one range query returns
 BLOCKS_PER_READ_MAX: Final = 256
+ACCOUNT_BATCH_BYTES_MAX: Final = 256 << 20  # one account's events of one block
 
 # Pruning
 PRUNE_HEIGHTS_PER_STEP: Final = 256  # heights deleted in one transaction

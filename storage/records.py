@@ -10,6 +10,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from storage.candles import Candle
+
 BUY = 0
 SELL = 1
 NO_SIDE = 2
@@ -90,11 +92,12 @@ class FillRecord:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class AccountEventRecord:
-    """Something an account's owner wants to know; the store numbers them without a gap."""
+class AccountEventsRecord:
+    """What one height brought to one account: `count` events, numbered from `first`."""
 
     address: bytes  # 20 bytes
-    kind: int
+    first: int
+    count: int
     body: bytes  # encoded by `node/`
 
 
@@ -114,12 +117,16 @@ class WithdrawalRecord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExecutedRecord:
-    """The outcome of one executed height; written in one transaction."""
+    """The outcome of one executed height; written in one transaction.
+
+    All numbers come with it: they are the same on every node.
+    """
 
     height: int
     time_ms: int  # of the block
     state_root: bytes
     fees_root: bytes
+    first_fill: int  # id of the first fill, the others follow; used up only if there is one
     roots: bytes = b""  # the words under the state root, concatenated
     actions: int = 0
     withdrawal_count: int = 0  # leaves in the withdrawals tree under this state root
@@ -127,16 +134,9 @@ class ExecutedRecord:
     receipts: tuple[ReceiptRecord, ...] = ()
     resolutions: tuple[ResolutionRecord, ...] = ()
     fills: tuple[FillRecord, ...] = ()
-    events: tuple[AccountEventRecord, ...] = ()
+    candles: tuple[Candle, ...] = ()  # those the fills changed, oldest first per interval
+    events: tuple[AccountEventsRecord, ...] = ()
     withdrawals: tuple[WithdrawalRecord, ...] = ()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Numbered:
-    """The numbers the store gave when it wrote an executed height."""
-
-    first_fill: int  # id of the first fill; the others follow
-    event_seqs: tuple[int, ...]  # per event, in order
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -210,20 +210,26 @@ class StoredReceipt:
 class StoredFill:
     """A fill with its number and the block it happened in."""
 
-    id: int  # from 1, over all markets, without gaps since this store began
+    id: int  # from 1 at genesis, over all markets, without gaps
     fill: FillRecord
     height: int
     time_ms: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class StoredAccountEvent:
-    address: bytes
-    seq: int  # from 1, without gaps
+class StoredAccountEvents:
+    """One account's events of one height, numbered from `first`."""
+
+    first: int
+    count: int
     height: int
     time_ms: int
-    kind: int
     body: bytes
+
+    @property
+    def last(self) -> int:
+        """The number of the newest one."""
+        return self.first + self.count - 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,7 +11,8 @@ from typing import Final
 
 from sqlite_utils import Database
 
-from storage.database import Migration
+from primitives.errors import OperatorError
+from storage.database import SCHEMA_EXIT_CODE, Migration
 
 CHAIN_TABLES: Final = """
 CREATE TABLE meta (key TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID, STRICT;
@@ -118,12 +119,12 @@ CREATE TABLE candles (
 
 CREATE TABLE account_events (
     account INTEGER NOT NULL,
-    seq INTEGER NOT NULL,
+    last INTEGER NOT NULL,
+    count INTEGER NOT NULL,
     height INTEGER NOT NULL,
     time_ms INTEGER NOT NULL,
-    kind INTEGER NOT NULL,
     body BLOB NOT NULL,
-    PRIMARY KEY (account, seq)
+    PRIMARY KEY (account, last)
 ) WITHOUT ROWID, STRICT;
 CREATE INDEX account_events_by_height ON account_events (height);
 
@@ -154,9 +155,25 @@ CREATE TABLE checkpoints (
 """
 
 
+def refuse_unnumbered(database: Database) -> None:
+    """Let nothing but a new file pass: schema 1 lacks numbers that are the same on every node."""
+    if database.execute("SELECT 1 FROM sqlite_master WHERE name = 'blocks'").fetchone() is not None:
+        raise OperatorError(
+            "the chain store was made by a development version that numbered trades by itself",
+            code="DSK006",
+            fix="stop the node, move the file away and start again: it is rebuilt from the network",
+            exit_code=SCHEMA_EXIT_CODE,
+        )
+
+
 def create_chain_tables(database: Database) -> None:
-    """Create schema 1 of the chain store."""
+    """Create schema 2 of the chain store."""
+    refuse_unnumbered(database)
     database.executescript(CHAIN_TABLES)
 
 
-CHAIN_MIGRATIONS: Final[tuple[Migration, ...]] = (create_chain_tables,)
+def begin(database: Database) -> None:
+    """Schema 1 has never been released: a new file passes it by."""
+
+
+CHAIN_MIGRATIONS: Final[tuple[Migration, ...]] = (begin, create_chain_tables)

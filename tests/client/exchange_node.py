@@ -25,9 +25,9 @@ from node.ledger_views import (
     make_orders,
     make_trades,
 )
-from node.market_stats import MarketStats
 from node.order_count import OrderCount
 from node.receipts import PendingReceipts, make_receipt
+from node.tape import Tape
 from primitives.secp256k1 import PrivateKey
 from tests.exchange.world import DOMAIN, NETWORK_ID, World, make_genesis, make_key
 from tests.node.fake_server import serving
@@ -50,7 +50,7 @@ class ExchangeNode(FakeService):
         self.hold = False
         self.refuse: dict[int, str] = {}  # nth submission from now → code
         self._pending = PendingReceipts()
-        self._stats = [MarketStats() for _ in range(markets)]
+        self.tape = Tape()
         self._all_trades: list[views.Trade] = []
         self._orders = OrderCount()
         self.verified = 0
@@ -68,7 +68,7 @@ class ExchangeNode(FakeService):
         actions, self.pool = self.pool, []
         now = time.time_ns() // 1_000_000
         gap = max(1, now - self.world.time_ms)
-        outcome = self.world.block(*actions, gap_ms=gap, executed=self.world.state.height)
+        outcome = self._execute(*actions, gap_ms=gap)
         accepted, rejected = self._orders.apply(
             tuple(verify(action, DOMAIN) for action in actions), outcome
         )
@@ -81,7 +81,12 @@ class ExchangeNode(FakeService):
     def fund(self, *keys: PrivateKey, quote: int = 10**12, base: int = 10**12) -> None:
         """Credit both assets of market 0 to some wallets."""
         deposits = [(key.address, asset, n) for key in keys for asset, n in ((0, quote), (1, base))]
-        self.world.block(*self.world.attest(*deposits))
+        self._execute(*self.world.attest(*deposits))
+
+    def _execute(self, *actions: SignedAction, gap_ms: int = 100) -> Outcome:
+        outcome = self.world.block(*actions, gap_ms=gap_ms, executed=self.world.state.height)
+        self.tape.apply(outcome, self.world.state.accounts)
+        return outcome
 
     def _publish(self, outcome: Outcome) -> None:
         state, genesis = self.world.state, self.world.genesis
@@ -89,7 +94,6 @@ class ExchangeNode(FakeService):
         trades = make_trades(outcome.fills, first, outcome)
         self._all_trades += trades
         for trade in trades:
-            self._stats[trade.market].add(trade.price, trade.size, outcome.time_ms)
             self._hub.publish("trades", (trade,), trade.market)
         for market in outcome.levels:
             self._hub.publish("book", make_book(state, market, 20), market)
@@ -139,7 +143,7 @@ class ExchangeNode(FakeService):
     def markets(self) -> tuple[views.Market, ...]:
         state, genesis = self.world.state, self.world.genesis
         return tuple(
-            make_market(state, genesis, number, self._stats[number], state.time_ms)
+            make_market(state, genesis, number, self.tape.get_stats(number))
             for number in range(len(state.markets))
         )
 

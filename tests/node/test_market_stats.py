@@ -8,7 +8,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from node.market_stats import DAY_MS, MINUTE_MS, MarketStats
+from node.market_stats import DAY_MS, MINUTE_MS, Day, MarketStats
 
 START = 100 * DAY_MS
 trades = st.tuples(st.integers(0, DAY_MS // 3), st.integers(1, 100), st.integers(1, 100))
@@ -25,7 +25,10 @@ def test_a_day_is_what_counting_the_fills_gives(steps) -> None:
     recent = [f for f in fills if f[0] - f[0] % MINUTE_MS > now - DAY_MS]
     prices = [price for _, price, _ in recent]
     volume = sum(size for _, _, size in recent)
-    expected = (prices[0], max(prices), min(prices), volume) if recent else None
+    quote = sum(price * size for _, price, size in recent)
+    expected = (
+        Day(prices[0], max(prices), min(prices), volume, quote, len(recent)) if recent else None
+    )
     assert stats.day(now) == expected
     assert stats.trades == len(fills)
     assert stats.last_price == (fills[-1][1] if fills else None)

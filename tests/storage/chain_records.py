@@ -7,9 +7,10 @@ import random
 
 from primitives import dag_cbor
 from primitives.cid import DAG_CBOR, Cid
+from storage.candles import Candle, CandleKey, Trade, advance
 from storage.records import (
     BUY,
-    AccountEventRecord,
+    AccountEventsRecord,
     BundleRecord,
     ExecutedRecord,
     FillRecord,
@@ -76,7 +77,49 @@ def make_fill(height: int, number: int, markets: int = 2) -> FillRecord:
     )
 
 
+class History:
+    """Numbers and candles of heights 1, 2, … with so many fills each, as a node's tape gives."""
+
+    def __init__(self, fills: int) -> None:
+        self.fills = fills
+        self.events: list[tuple[AccountEventsRecord, ...]] = []
+        self.candles: list[tuple[Candle, ...]] = []
+        self._counts: dict[bytes, int] = {}
+        self._open: dict[CandleKey, Candle] = {}
+
+    def reach(self, height: int) -> None:
+        while len(self.events) < height:
+            number = len(self.events) + 1
+            made = [make_fill(number, i) for i in range(self.fills)]
+            self.events.append(self._number(made))
+            trades = [
+                Trade(market=f.market, time_ms=time_of(number), price=f.price, size=f.size)
+                for f in made
+            ]
+            candles = advance(self._open, trades)
+            self._open.update({(c.market, c.interval_ms): c for c in candles})
+            self.candles.append(tuple(candles))
+
+    def _number(self, fills: list[FillRecord]) -> tuple[AccountEventsRecord, ...]:
+        owners = [owner for fill in fills for owner in (fill.maker, fill.taker)]
+        rows = []
+        for owner in sorted(set(owners)):
+            first, count = self._counts.get(owner, 0) + 1, owners.count(owner)
+            self._counts[owner] = first + count - 1
+            rows.append(AccountEventsRecord(address=owner, first=first, count=count, body=b"fill"))
+        return tuple(rows)
+
+
+_histories: dict[int, History] = {}
+
+
+def time_of(height: int) -> int:
+    return START_MS + height * BLOCK_MS
+
+
 def make_executed(height: int, fills: int = 4, **changes: object) -> ExecutedRecord:
+    history = _histories.setdefault(fills, History(fills))
+    history.reach(height)
     made = tuple(make_fill(height, number) for number in range(fills))
     values: dict[str, object] = {
         "height": height,
@@ -96,12 +139,10 @@ def make_executed(height: int, fills: int = 4, **changes: object) -> ExecutedRec
             )
             for i in range(3)
         ),
+        "first_fill": (height - 1) * fills + 1,
         "fills": made,
-        "events": tuple(
-            AccountEventRecord(address=owner, kind=1, body=b"fill")
-            for fill in made
-            for owner in (fill.maker, fill.taker)
-        ),
+        "candles": history.candles[height - 1],
+        "events": history.events[height - 1],
         "withdrawals": (
             WithdrawalRecord(
                 index=height - 1,

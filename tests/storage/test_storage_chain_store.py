@@ -13,7 +13,7 @@ from storage.chain_reader import ChainReader
 from storage.chain_store import ChainStore
 from storage.integers import decode_integer, decode_numbers, encode_integer, encode_numbers
 from storage.records import (
-    AccountEventRecord,
+    AccountEventsRecord,
     CheckpointRecord,
     ReceiptRecord,
     ResolutionRecord,
@@ -104,7 +104,7 @@ def test_restart_finds_the_latest_heights(path):
 
 def test_writing_a_height_again_changes_nothing(store):
     fill_up(store, 3)
-    assert store.write_executed(make_executed(2)) is None
+    assert not store.write_executed(make_executed(2))
     store.write_final(make_final(2, bundles=2))
     assert len(store.read.fills_after(0)) == 12
     assert store.last_fill_id == 12
@@ -126,8 +126,7 @@ def test_a_gap_is_our_bug(store):
 
 
 def test_fills_are_numbered_without_gaps_and_keep_every_field(store):
-    numbered = [store.write_executed(make_executed(height)) for height in (1, 2)]
-    assert [n.first_fill for n in numbered] == [1, 5]
+    assert all(store.write_executed(make_executed(height)) for height in (1, 2))
     stored = store.read.fills_after(0)
     assert [fill.id for fill in stored] == list(range(1, 9))
     expected = [make_fill(height, number) for height in (1, 2) for number in range(4)]
@@ -140,19 +139,39 @@ def test_account_events_are_numbered_per_account_without_gaps_across_restarts(pa
     for height in range(1, 7):
         store = ChainStore(path, NETWORK)
         record = make_executed(height)
-        numbered = store.write_executed(record)
-        for event, seq in zip(record.events, numbered.event_seqs, strict=True):
-            seen[event.address] = seen.get(event.address, 0) + 1
-            assert seq == seen[event.address]
+        store.write_executed(record)
+        for batch in record.events:
+            seen[batch.address] = seen.get(batch.address, 0) + batch.count
         store.close()
     reader = ChainReader.open(path)
     for owner, count in seen.items():
-        events = reader.account_events(owner)
-        assert [event.seq for event in events] == list(range(1, count + 1))
-        assert [e.seq for e in reader.account_events(owner, after=count - 1)] == [count]
-        assert reader.account_seq(owner) == count
+        batches = reader.account_events(owner)
+        numbers = [n for batch in batches for n in range(batch.first, batch.last + 1)]
+        assert numbers == list(range(1, count + 1))
+        assert [batch.last for batch in reader.account_events(owner, after=count - 1)] == [count]
+        assert reader.account_events(owner, after=count) == []
+        assert (reader.oldest_event(owner), reader.account_seq(owner)) == (1, count)
     assert reader.account_events(b"?" * 20) == []
     reader.close()
+
+
+def test_numbers_that_do_not_go_on_are_divergence(store):
+    store.write_executed(make_executed(1))
+    with pytest.raises(StateDiverged, match="begin with 7"):
+        store.write_executed(make_executed(2, first_fill=7))
+    with pytest.raises(StateDiverged, match="comes again"):
+        store.write_executed(make_executed(2, events=make_executed(1).events))
+    assert store.write_executed(make_executed(2))
+
+
+def test_events_behind_a_gap_are_not_passed_off_as_the_next_ones(store):
+    owner = address(1)
+    for height, first in ((1, 1), (2, 9)):
+        batch = AccountEventsRecord(address=owner, first=first, count=2, body=b"")
+        store.write_executed(make_executed(height, events=(batch,)))
+    assert [batch.first for batch in store.read.account_events(owner)] == [1]
+    assert store.read.account_events(owner, after=2) == []
+    assert [batch.first for batch in store.read.account_events(owner, after=9)] == [9]
 
 
 def test_a_failed_write_gives_no_numbers_away(store):
@@ -162,11 +181,10 @@ def test_a_failed_write_gives_no_numbers_away(store):
         store.write_executed(bad)
     assert store.executed_height == 1
     before = {address(i): store.read.account_seq(address(i)) for i in range(6)}
-    numbered = store.write_executed(make_executed(2))
-    assert numbered.first_fill == 5
-    for event, seq in zip(make_executed(2).events, numbered.event_seqs, strict=True):
-        before[event.address] += 1
-        assert seq == before[event.address]
+    store.write_executed(make_executed(2))
+    for batch in make_executed(2).events:
+        assert batch.first == before[batch.address] + 1
+        assert store.read.account_seq(batch.address) == before[batch.address] + batch.count
     assert store.read.executed(2) is not None
 
 
@@ -267,9 +285,21 @@ def test_checkpoint_is_updated_in_place(store):
     assert [c.height for c in store.read.checkpoints()] == [100, 50]
 
 
+def adopt(store, height):
+    history = make_executed(height)
+    store.adopt_snapshot(
+        height=height,
+        time_ms=5,
+        state_root=b"s" * 32,
+        fees_root=b"f" * 32,
+        last_fill=4 * height,
+        candles=history.candles,
+    )
+
+
 def test_snapshot_is_a_new_beginning(path):
     store = ChainStore(path, NETWORK)
-    store.adopt_snapshot(height=900, time_ms=5, state_root=b"s" * 32, fees_root=b"f" * 32)
+    adopt(store, 900)
     assert (store.final_height, store.executed_height) == (900, 900)
     store.close()
     store = ChainStore(path, NETWORK)
@@ -277,13 +307,18 @@ def test_snapshot_is_a_new_beginning(path):
     store.write_final(make_final(901))
     store.write_executed(make_executed(901))
     assert store.read.oldest_height() == 901
+    assert (store.read.oldest_executed(), store.read.first_fill_id()) == (901, 3_601)
+    assert [fill.id for fill in store.read.fills_after(0)] == [3_601, 3_602, 3_603, 3_604]
+    owner = make_executed(901).events[0].address
+    assert store.read.account_events(owner) == []
+    assert store.read.oldest_event(owner) == make_executed(901).events[0].first
     store.close()
 
 
 def test_snapshot_behind_the_final_blocks_keeps_them(store):
     for height in range(1, 11):
         store.write_final(make_final(height))
-    store.adopt_snapshot(height=7, time_ms=5, state_root=b"s" * 32, fees_root=b"f" * 32)
+    adopt(store, 7)
     assert (store.final_height, store.executed_height) == (10, 7)
     store.write_executed(make_executed(8))
     store.write_final(make_final(11))
@@ -304,7 +339,6 @@ def test_candles_survive_a_restart_in_the_middle_of_an_interval(tmp_path):
             fills = [f for f in whole.read.fills_after(0) if f.fill.market == market]
             assert sum(c.trades for c in candles) == len(fills)
             assert sum(c.volume for c in candles) == sum(f.fill.size for f in fills)
-    assert reader.count_fills(0) + reader.count_fills(1) == 120
     reader.close()
     whole.close()
 
@@ -395,7 +429,7 @@ def test_page_size_is_always_bounded(limit):
 
 
 def test_event_of_an_account_that_never_traded_is_kept(store):
-    event = AccountEventRecord(address=b"z" * 20, kind=7, body=b"deposit")
-    store.write_executed(make_executed(1, events=(event,)))
+    batch = AccountEventsRecord(address=b"z" * 20, first=1, count=1, body=b"deposit")
+    store.write_executed(make_executed(1, events=(batch,)))
     (stored,) = store.read.account_events(b"z" * 20)
-    assert (stored.kind, stored.body, stored.height) == (7, b"deposit", 1)
+    assert (stored.first, stored.last, stored.body, stored.height) == (1, 1, b"deposit", 1)

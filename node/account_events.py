@@ -1,0 +1,192 @@
+"""List what a block did to each account, in the order in which it happened.
+
+Rule: a pure function of the outcome: order events and fills as they took turns, then deposits and
+withdrawals, then every balance that changed, as it is after the block. Each of them counts as one
+event of its account.
+Spec: docs/spec/market-data.md#account-events
+Deviations: none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import TypeAlias
+
+from msgspec import Struct
+
+from exchange.outcome import Fill, OrderEvent, Outcome
+from primitives import codec
+from storage.integers import decode_integer, encode_integer
+from storage.limits import ACCOUNT_BATCH_BYTES_MAX
+
+Big: TypeAlias = int | bytes
+"""An amount: an integer, or beyond 63 bits its signed big-endian bytes."""
+
+
+class Event(Struct, frozen=True, array_like=True, gc=False):
+    """Root of all events; the tag is the kind."""
+
+
+class OrderNews(Event, frozen=True, tag=1):
+    """An order came to rest, changed or ended; `kind` as in `exchange.outcome`."""
+
+    kind: int
+    market: int
+    order: int
+    sub: int
+    side: int
+    price: int
+    size: int
+    reason: int
+    client_id: int
+
+
+class FillNews(Event, frozen=True, tag=2):
+    """One side of a trade."""
+
+    trade: int
+    market: int
+    order: int
+    sub: int
+    side: int
+    price: int
+    size: int
+    fee: Big
+    is_maker: bool
+    left: int
+
+
+class BalanceNews(Event, frozen=True, tag=3):
+    """A balance after the block."""
+
+    sub: int
+    asset: int
+    free: Big
+    held: Big
+
+
+class DepositNews(Event, frozen=True, tag=4):
+    """A vault's deposit became ledger credit."""
+
+    chain_id: Big
+    vault: bytes
+    deposit: int
+    asset: int
+    amount: Big
+
+
+class WithdrawalNews(Event, frozen=True, tag=5):
+    """A withdrawal entered the tree."""
+
+    index: int
+    sub: int
+    asset: int
+    amount: Big
+    to: bytes
+
+
+AnyEvent: TypeAlias = OrderNews | FillNews | BalanceNews | DepositNews | WithdrawalNews
+
+
+def collect_events(outcome: Outcome, first_fill: int) -> dict[int, list[AnyEvent]]:
+    """Return every account's events by account number; `first_fill` numbers the block's fills."""
+    found: dict[int, list[AnyEvent]] = {}
+    for item in merge_orders(outcome.orders, enumerate(outcome.fills, first_fill)):
+        if isinstance(item, OrderEvent):
+            found.setdefault(item.account, []).append(_order(item))
+        else:
+            number, fill = item
+            found.setdefault(fill.maker_account, []).append(_maker(number, fill))
+            found.setdefault(fill.taker_account, []).append(_taker(number, fill))
+    for deposit in outcome.deposits:
+        if deposit.asset >= 0:
+            news = DepositNews(
+                encode_integer(deposit.chain_id),
+                deposit.vault,
+                deposit.id,
+                deposit.asset,
+                encode_integer(deposit.amount),
+            )
+            found.setdefault(deposit.account, []).append(news)
+    for out in outcome.withdrawals:
+        amount = encode_integer(out.amount)
+        left = WithdrawalNews(out.index, out.sub, out.asset, amount, out.to)
+        found.setdefault(out.account, []).append(left)
+    for balance in outcome.balances:
+        free, held = encode_integer(balance.free), encode_integer(balance.held)
+        now = BalanceNews(balance.sub, balance.asset, free, held)
+        found.setdefault(balance.account, []).append(now)
+    return found
+
+
+def merge_orders(
+    orders: Iterable[OrderEvent], fills: Iterable[tuple[int, Fill]]
+) -> Iterator[OrderEvent | tuple[int, Fill]]:
+    """Merge a block's order events and numbered fills into the order in which they happened."""
+    waiting, taken = iter(fills), 0
+    for event in orders:
+        while taken < event.fills_before:
+            taken += 1
+            yield next(waiting)
+        yield event
+    yield from waiting
+
+
+def _order(event: OrderEvent) -> OrderNews:
+    return OrderNews(
+        event.kind,
+        event.market,
+        event.order_id,
+        event.sub,
+        event.side,
+        event.price,
+        event.size,
+        event.reason,
+        event.client_id,
+    )
+
+
+def _maker(number: int, fill: Fill) -> FillNews:
+    return FillNews(
+        number,
+        fill.market,
+        fill.maker_order,
+        fill.maker_sub,
+        1 - fill.taker_side,
+        fill.price,
+        fill.size,
+        encode_integer(fill.maker_fee),
+        True,
+        fill.maker_left,
+    )
+
+
+def _taker(number: int, fill: Fill) -> FillNews:
+    return FillNews(
+        number,
+        fill.market,
+        fill.taker_order,
+        fill.taker_sub,
+        fill.taker_side,
+        fill.price,
+        fill.size,
+        encode_integer(fill.taker_fee),
+        False,
+        fill.taker_left,
+    )
+
+
+def encode_events(events: list[AnyEvent]) -> bytes:
+    """Encode one account's events of one block for the store."""
+    return codec.encode(events)
+
+
+def decode_events(body: bytes) -> list[AnyEvent]:
+    """Read what `encode_events` wrote. Raises PeerError when the store is damaged."""
+    events: list[AnyEvent] = codec.decode(body, list[AnyEvent], max_bytes=ACCOUNT_BATCH_BYTES_MAX)
+    return events
+
+
+def amount(stored: Big) -> int:
+    """Return an event's amount."""
+    return decode_integer(stored)

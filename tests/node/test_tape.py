@@ -1,0 +1,151 @@
+"""Numbers, candles, day's figures and account events are the same wherever a node began.
+
+Spec: docs/spec/market-data.md. Deviations: none.
+"""
+
+from __future__ import annotations
+
+import pytest
+
+from exchange.outcome import CLOSED
+from node.account_events import BalanceNews, FillNews, OrderNews, decode_events
+from node.tape_snapshot import unwrap_chunks, wrap_chunks
+from primitives.errors import PeerError
+from storage.chain_store import ChainStore
+from tests.node.tape_world import NETWORK, Flow, adopt, record
+
+HEIGHTS = 60
+
+
+def run_two(seed, tmp_path, mode="fair"):
+    """Feed the same blocks to two ledgers and stores; the second begins at height 25."""
+    flow = Flow(seed, mode=mode)
+    first, second = flow.ledger(), flow.ledger()
+    stores = [ChainStore(tmp_path / f"{name}.sqlite", NETWORK) for name in "ab"]
+    joined = False
+    for _ in range(HEIGHTS):
+        block, actions = flow.make(first)
+        outcome = first.execute(block, actions)
+        assert stores[0].write_executed(record(first, outcome))
+        if joined:
+            other = second.execute(block, actions)
+            assert record(second, other) == record(first, outcome)
+            assert stores[1].write_executed(record(second, other))
+        if outcome.height == 25:
+            second.restore(first.snapshot())
+            adopt(stores[1], second)
+            joined = True
+    return flow, (first, second), stores
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_node_that_joined_by_snapshot_has_the_same_numbers(seed, tmp_path):
+    _flow, (a, b), (whole, late) = run_two(seed, tmp_path)
+    assert a.tape.fills > 50
+    assert a.snapshot() == b.snapshot()
+    for market in range(2):
+        assert a.tape.get_update(market) == b.tape.get_update(market) > 20
+        assert a.tape.get_stats(market) == b.tape.get_stats(market)
+        assert a.tape.get_stats(market).day(a.state.time_ms) is not None
+        ids = [fill.id for fill in late.read.fills(market)]
+        assert ids == [f.id for f in whole.read.fills(market) if f.id >= late.read.first_fill_id()]
+        for interval_ms in (1_000, 60_000, 86_400_000):
+            rows = late.read.candles(market, interval_ms)
+            assert rows
+            assert rows == whole.read.candles(market, interval_ms)[-len(rows) :]
+    for account in a.state.accounts:
+        newest = whole.read.account_seq(account.owner)
+        assert newest == a.tape.get_events(account.number)
+        oldest = late.read.oldest_event(account.owner)
+        if oldest:
+            assert late.read.account_seq(account.owner) == newest
+            batches = late.read.account_events(account.owner, after=oldest - 1)
+            assert batches == whole.read.account_events(account.owner, after=oldest - 1)
+    for store in (whole, late):
+        store.close()
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_an_accounts_events_lead_to_its_balances_and_orders(seed, tmp_path):
+    _, (ledger, _), (store, other) = run_two(seed, tmp_path)
+    for account in ledger.state.accounts:
+        balances, orders, expected = {}, {}, 1
+        for batch in store.read.account_events(account.owner):
+            assert batch.first == expected
+            for event in decode_events(batch.body):
+                expected += 1
+                follow(event, balances, orders)
+            assert expected == batch.last + 1
+        assert expected == ledger.tape.get_events(account.number) + 1
+        assert balances == {(b.sub, b.asset): (b.free, b.held) for b in account.entries}
+        live = {
+            order.id: (order.price, order.size)
+            for market in ledger.state.markets
+            for order in market.book.orders.values()
+            if order.account == account.number and order.level is not None
+        }
+        assert {number: order for number, order in orders.items() if order[1]} == live
+    store.close()
+    other.close()
+
+
+def follow(event, balances, orders):
+    if isinstance(event, BalanceNews):
+        balances[event.sub, event.asset] = (event.free, event.held)
+    elif isinstance(event, OrderNews):
+        orders[event.order] = (event.price, 0 if event.kind == CLOSED else event.size)
+    elif isinstance(event, FillNews):
+        price = orders[event.order][0] if event.order in orders else event.price
+        orders[event.order] = (price, event.left if event.order in orders else 0)
+
+
+def test_the_store_goes_on_where_a_crash_cut_it_off(tmp_path):
+    flow = Flow(7)
+    ledger = flow.ledger()
+    whole = ChainStore(tmp_path / "whole.sqlite", NETWORK)
+    broken = ChainStore(tmp_path / "broken.sqlite", NETWORK)
+    lost = []
+    for height in range(1, HEIGHTS + 1):
+        block, actions = flow.make(ledger)
+        made = record(ledger, ledger.execute(block, actions))
+        whole.write_executed(made)
+        lost.append(made)
+        if height % 7 == 0:  # the process ended somewhere in between; replay makes them again
+            broken.close()
+            broken = ChainStore(tmp_path / "broken.sqlite", NETWORK)
+            for again in lost:
+                broken.write_executed(again)
+            lost = lost[-3:]  # some of them a second time
+    for again in lost:
+        broken.write_executed(again)
+    for account in ledger.state.accounts:
+        rows = whole.read.account_events(account.owner)
+        assert broken.read.account_events(account.owner) == rows
+    assert broken.read.fills_after(0) == whole.read.fills_after(0)
+    for interval_ms in (1_000, 300_000):
+        assert broken.read.candles(0, interval_ms) == whole.read.candles(0, interval_ms)
+    whole.close()
+    broken.close()
+
+
+def test_sealed_batches_are_taped_alike(tmp_path):
+    _, (a, b), stores = run_two(3, tmp_path, mode="sealed")
+    assert a.snapshot() == b.snapshot()
+    for store in stores:
+        store.close()
+
+
+def test_a_snapshot_of_another_shape_is_refused():
+    flow = Flow(1)
+    ledger = flow.ledger()
+    for _ in range(5):
+        ledger.execute(*flow.make(ledger))
+    chunks = ledger.snapshot()
+    state, tape = unwrap_chunks(chunks)
+    assert wrap_chunks(state, tape) == chunks
+    for damaged in ((), chunks[:-1], chunks[1:], (*chunks, b"\xc0"), (chunks[0], *chunks[:0:-1])):
+        with pytest.raises(PeerError):
+            flow.ledger().restore(damaged)
+    tape.height += 1
+    with pytest.raises(PeerError, match="not of its state"):
+        flow.ledger().restore(wrap_chunks(state, tape))

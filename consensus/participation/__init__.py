@@ -1,0 +1,1 @@
+"""Proof of Participation: who earned which score, seat and share of the fees."""

@@ -1,0 +1,221 @@
+"""Add final blocks up to scores, jail terms, the next committee and the pay table.
+
+Rule: a pure function of genesis and the facts of every block in order; replicas that executed the
+same blocks hold the same bytes and the same digest.
+Spec: docs/spec/participation.md. Deviations: votes count only in the parent's certificate, there is
+no place for later ones in a block (ADR 0170).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from consensus.participation.dump import (
+    Parts,
+    dump_parts,
+    load_parts,
+)
+from consensus.participation.facts import BlockFacts, Registration, hash_facts
+from consensus.participation.jail import check_jail, note_vote, process_heartbeat
+from consensus.participation.parameters import (
+    CREDIT_ONE,
+    GENESIS_SCORE,
+    PRODUCTION,
+    PRODUCTION_BASE,
+    UPTIME,
+    Rules,
+)
+from consensus.participation.period import close_period
+from consensus.participation.register import Register, Validator
+from consensus.participation.selection import Seat, select_next_committee
+from primitives.keccak import keccak256
+
+ZERO32 = bytes(32)
+PayRow = tuple[bytes, int, bytes]
+"""(hot address, weight × period score, payout address)."""
+
+
+class Participation:
+    """The participation state after block `height`; height 0 is genesis."""
+
+    def __init__(
+        self, rules: Rules, members: Iterable[tuple[Registration, int]], *, height: int = 0
+    ) -> None:
+        """Begin with the genesis members and their weights, in committee order."""
+        self.rules = rules
+        self.height = height
+        self.register = Register()
+        seats = []
+        for registration, weight in members:
+            self.register.add(_genesis_validator(registration))
+            seats.append(
+                Seat(owner=registration.owner, hot_key=registration.hot_key, weight=weight)
+            )
+        self.seats: tuple[Seat, ...] = tuple(seats)
+        self.next_seats: tuple[Seat, ...] | None = None
+        self.facts_word = ZERO32
+        self.state_word = keccak256(self.dump())
+
+    @property
+    def digest(self) -> bytes:
+        """The 32 bytes that the state root of the block commits to."""
+        return keccak256(self.facts_word + self.state_word)
+
+    def on_block(self, facts: BlockFacts) -> None:
+        """Add the facts of the next final block."""
+        assert facts.height == self.height + 1, "blocks are added in order, once"
+        assert facts.proposer < len(self.seats), "the proposer sits in the committee"
+        self.height = facts.height
+        self._note_slots(facts)
+        self._note_votes(facts)
+        for index in facts.convicted:
+            self._convict(index)
+        self._note_services(facts)
+        for event in facts.registry:
+            self.register.apply(event)
+        for hot_key in facts.heartbeats:
+            validator = self._find(hot_key)
+            if validator is not None:
+                slot = self.rules.compute_heartbeat_slot(facts.height)
+                process_heartbeat(validator, slot, facts.time_ms)
+        self._pass_height()
+        self.facts_word = hash_facts(self.facts_word, facts)
+        if self.height % self.rules.checkpoint_interval == 0:
+            self.state_word = keccak256(self.dump())
+
+    def pay_table(self) -> tuple[PayRow, ...]:
+        """Return what everyone in office earns by: weight × score of the last closed period."""
+        rows = []
+        for seat in self.seats:
+            holder = self.register.by_owner.get(seat.owner)
+            if holder is not None:
+                rows.append((seat.hot_key, seat.weight * holder.period_score, holder.payout))
+        return tuple(rows)
+
+    def committee_table(self) -> tuple[PayRow, ...]:
+        """Return the committee in office with payout addresses, weights as they vote."""
+        by_owner = self.register.by_owner
+        return tuple(
+            (seat.hot_key, seat.weight, by_owner[seat.owner].payout)
+            for seat in self.seats
+            if seat.owner in by_owner
+        )
+
+    def dump(self) -> bytes:
+        """Return the whole state as canonical bytes. `load` restores it."""
+        return dump_parts(
+            Parts(
+                height=self.height,
+                facts_word=self.facts_word,
+                seats=self.seats,
+                next_seats=self.next_seats,
+                validators=tuple(self.register.by_owner.values()),
+            )
+        )
+
+    @classmethod
+    def load(cls, rules: Rules, data: bytes, digest: bytes) -> Participation:
+        """Restore a dump made at a checkpoint height whose digest a final state root commits to.
+
+        Raises InvalidMessage for bytes that are no dump or not the one of the digest.
+        """
+        parts = load_parts(data, digest)
+        state = cls(rules, ())
+        state.height = parts.height
+        state.seats = parts.seats
+        state.next_seats = parts.next_seats
+        state.facts_word = parts.facts_word
+        for validator in parts.validators:
+            state.register.add(validator)
+        state.state_word = keccak256(data)
+        return state
+
+    def _note_slots(self, facts: BlockFacts) -> None:
+        for index in facts.missed:
+            holder = self._holder(index)
+            if holder is not None:
+                holder.opportunities[PRODUCTION] += 1
+                holder.missed_in_row += 1
+                check_jail(holder, facts.time_ms)
+        proposer = self._holder(facts.proposer)
+        if proposer is not None:
+            proposer.opportunities[PRODUCTION] += 1
+            proposer.credits[PRODUCTION] += self._compute_production_credit(facts)
+            proposer.missed_in_row = 0
+
+    def _compute_production_credit(self, facts: BlockFacts) -> int:
+        """A quarter for the final block, the rest by the weight of the votes brought along."""
+        if facts.attendance is None:
+            return CREDIT_ONE
+        brought = sum(self.seats[index].weight for index in facts.attendance)
+        total = sum(seat.weight for seat in self.seats)
+        return PRODUCTION_BASE + (CREDIT_ONE - PRODUCTION_BASE) * brought // total
+
+    def _note_votes(self, facts: BlockFacts) -> None:
+        if facts.attendance is None:
+            return
+        voted = frozenset(facts.attendance)
+        for index in range(len(self.seats)):
+            holder = self._holder(index)
+            if holder is None:
+                continue
+            holder.was_seated = True
+            holder.opportunities[UPTIME] += 1
+            note_vote(holder, index in voted)
+            if index in voted:
+                holder.credits[UPTIME] += CREDIT_ONE
+            else:
+                check_jail(holder, facts.time_ms)
+
+    def _convict(self, index: int) -> None:
+        holder = self._holder(index)
+        if holder is not None:
+            holder.is_convicted = True
+            holder.score = holder.period_score = 0
+
+    def _note_services(self, facts: BlockFacts) -> None:
+        for fact in facts.services:
+            validator = self._find(fact.hot_key)
+            if validator is not None and validator.offers(fact.part):
+                validator.opportunities[fact.part] += 1
+                validator.credits[fact.part] += fact.credit
+
+    def _pass_height(self) -> None:
+        """Do what the height is for: close the period and choose, or hand over."""
+        if self.rules.is_selection(self.height):
+            close_period(tuple(self.register.by_owner.values()))
+            self.next_seats = select_next_committee(self.register.by_owner, self.seats, self.rules)
+        if self.rules.is_border(self.height) and self.next_seats is not None:
+            remaining = {seat.owner for seat in self.next_seats}
+            for seat in self.seats:
+                holder = self.register.by_owner.get(seat.owner)
+                if holder is not None and seat.owner not in remaining:
+                    holder.forget_votes()
+            self.seats, self.next_seats = self.next_seats, None
+
+    def _holder(self, index: int) -> Validator | None:
+        return self.register.by_owner.get(self.seats[index].owner)
+
+    def _find(self, hot_key: bytes) -> Validator | None:
+        """Return who signs with a key, be it the one of a seat that was rotated since."""
+        found = self.register.find_by_key(hot_key)
+        if found is not None:
+            return found
+        for seat in self.seats:
+            if seat.hot_key == hot_key:
+                return self.register.by_owner.get(seat.owner)
+        return None
+
+
+def _genesis_validator(registration: Registration) -> Validator:
+    return Validator(
+        owner=registration.owner,
+        hot_key=registration.hot_key,
+        payout=registration.payout,
+        network_key=registration.network_key,
+        services=registration.services,
+        stake=registration.stake,
+        exit_at_s=registration.exit_at_s,
+        score=GENESIS_SCORE,
+        period_score=GENESIS_SCORE,
+    )

@@ -1,0 +1,78 @@
+"""Name every number of the score, the jail and the committee selection, with its unit.
+
+Rule: a constant that moves a score, a seat or a share stands here and in the explanation page, and
+nowhere else.
+Spec: docs/explanation/participation.md. Deviations: none.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+SCORE_ONE: Final = 1_000_000  # a full score: 100 points are a million, 50 points half of it
+SEAT_SCORE: Final = 500_000  # what a seat requires: 50 points
+GENESIS_SCORE: Final = 500_000  # members of the genesis committee begin here
+NEWCOMER_SCORE: Final = 250_000  # everybody else begins here
+JAILED_SCORE: Final = 400_000  # the most a jailed validator keeps
+
+CREDIT_ONE: Final = 1_000  # full credit for one opportunity
+PRODUCTION_BASE: Final = 250  # of it: for the final block; the rest by the weight of votes in it
+OPPORTUNITIES_MIN: Final = 8  # fewer in one period prove nothing
+KEPT_PERIODS_MAX: Final = 3  # periods in which an unproven part keeps its last ratio
+
+PRODUCTION: Final = 0
+UPTIME: Final = 1
+TRADING: Final = 2
+CHAT: Final = 3
+STORAGE: Final = 4
+POINTS: Final = (30, 25, 20, 15, 10)  # of the parts above, 100 together
+PART_NAMES: Final = ("production", "uptime", "trading", "chat", "storage")
+SERVICE_BITS: Final = (0, 0, 1, 2, 4)  # what a validator must offer to have a part; 0 for none
+
+DOWN_DIVISOR: Final = 4  # a worse period moves the score this part of the way
+UP_DIVISOR: Final = 16  # a better one this part
+
+VOTE_WINDOW_HEIGHTS: Final = 1_200  # newest heights that decide about jail
+JAIL_VOTES_PERCENT: Final = 50  # fewer votes in a full window: jail
+JAIL_SLOT_VOTES_PERCENT: Final = 80  # fewer votes after missed slots in a row: jail
+JAIL_SLOTS: Final = 3  # missed leader slots in a row
+JAIL_FIRST_MS: Final = 600_000  # first term, doubled with every further one
+JAIL_MS_MAX: Final = 86_400_000  # longest term
+
+SEATS_MIN: Final = 4  # members that jail and low scores leave in office
+SHARE_CAP_PERCENT: Final = 2  # of the weight, or an equal share if that is more
+MOVE_PERCENT_MAX: Final = 10  # of the weight that may change hands at a border, or one seat
+TOTAL_WEIGHT: Final = 1_000_000_000  # weights of a selected committee add up to at most this
+VALIDATORS_MAX: Final = 10_000  # registrations kept; further ones wait for removals
+HEARTBEAT_SLOTS: Final = 16  # equal parts of a scoring period, one heartbeat counted in each
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rules:
+    """What a network fixes at genesis."""
+
+    epoch_blocks: int  # heights of an epoch
+    selection_lead: int = 64  # heights before the border at which scores close
+    checkpoint_interval: int = 1_000  # heights after which the whole state is hashed again
+    bond_min: int = 1_000 * 10**18  # atoms that a seat requires
+    bond_cap: int = 100_000 * 10**18  # atoms beyond which a bond gives no more weight
+
+    def __post_init__(self) -> None:
+        if not 0 < self.selection_lead < self.epoch_blocks:
+            raise ValueError("scores close within the epoch, before its border")
+        if self.checkpoint_interval < 1 or not 0 < self.bond_min <= self.bond_cap:
+            raise ValueError("the interval and the bond are positive, the cap not below the bond")
+
+    def is_border(self, height: int) -> bool:
+        """True for the last height of an epoch."""
+        return height % self.epoch_blocks == 0
+
+    def is_selection(self, height: int) -> bool:
+        """True for the height at which scores close and the next committee is chosen."""
+        return (height + self.selection_lead) % self.epoch_blocks == 0
+
+    def compute_heartbeat_slot(self, height: int) -> int:
+        """Return which part of the scoring period a height belongs to."""
+        into = (height + self.selection_lead - 1) % self.epoch_blocks
+        return into * HEARTBEAT_SLOTS // self.epoch_blocks

@@ -1,0 +1,84 @@
+"""Close a scoring period: from counters to ratios, period scores and scores.
+
+Rule: validators are compared with those of the same standing: seat holders with seat holders,
+observers with observers; a part that nobody of a standing could earn is left out there.
+Spec: docs/spec/participation.md (Scores). Deviations: ADR 0171.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from consensus.participation.parameters import (
+    CREDIT_ONE,
+    HEARTBEAT_SLOTS,
+    OPPORTUNITIES_MIN,
+    PRODUCTION,
+    UPTIME,
+)
+from consensus.participation.register import PARTS, Validator
+from consensus.participation.score import (
+    compute_next_score,
+    compute_period_score,
+    compute_ratio,
+)
+
+
+def close_period(validators: Sequence[Validator]) -> None:
+    """Give everyone the period's score, move the scores and begin the next period."""
+    for validator in validators:
+        if not validator.was_seated:
+            _count_heartbeats(validator)
+    for standing in (True, False):
+        group = [one for one in validators if one.was_seated is standing]
+        mask = compute_measured_parts(group)
+        for validator in group:
+            _score(validator, mask)
+    for validator in validators:
+        _begin(validator)
+
+
+def compute_measured_parts(group: Sequence[Validator]) -> int:
+    """Return the bit mask of parts in which somebody had enough opportunities."""
+    return sum(
+        1 << part
+        for part in range(PARTS)
+        if any(one.opportunities[part] >= OPPORTUNITIES_MIN for one in group)
+    )
+
+
+def _count_heartbeats(observer: Validator) -> None:
+    """Observers have no votes: their uptime is a heartbeat in each part of the period."""
+    observer.opportunities[PRODUCTION] = observer.credits[PRODUCTION] = 0
+    observer.opportunities[UPTIME] = HEARTBEAT_SLOTS
+    observer.credits[UPTIME] = observer.heartbeat_slots.bit_count() * CREDIT_ONE
+
+
+def _score(validator: Validator, mask: int) -> None:
+    measured: list[int | None] = [None] * PARTS
+    for part in range(PARTS):
+        if not mask >> part & 1:
+            continue
+        ratio = 0
+        if validator.offers(part):
+            ratio, validator.kept_periods[part] = compute_ratio(
+                validator.opportunities[part],
+                validator.credits[part],
+                validator.ratios[part],
+                validator.kept_periods[part],
+            )
+        validator.ratios[part] = measured[part] = ratio
+    validator.measured = mask
+    period = compute_period_score(measured)
+    if period is not None and not validator.is_convicted:
+        validator.period_score = period
+        validator.score = compute_next_score(validator.score, period)
+
+
+def _begin(validator: Validator) -> None:
+    if validator.was_seated and not validator.jailed_until_ms and validator.jail_count:
+        validator.jail_count -= 1  # a period served without fault is forgotten time
+    validator.opportunities = [0] * PARTS
+    validator.credits = [0] * PARTS
+    validator.heartbeat_slots = 0
+    validator.was_seated = False

@@ -1,0 +1,131 @@
+"""Keep what is known of every registered validator, by its owner.
+
+Rule: a registration changes only what the registry contract decides; scores, votes and jail change
+only through final blocks.
+Spec: docs/spec/participation.md. Deviations: none.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from consensus.participation.facts import Registration
+from consensus.participation.parameters import (
+    NEWCOMER_SCORE,
+    POINTS,
+    SERVICE_BITS,
+    VALIDATORS_MAX,
+    Rules,
+)
+
+PARTS = len(POINTS)
+
+
+def _zeros() -> list[int]:
+    return [0] * PARTS
+
+
+@dataclass(slots=True, kw_only=True)
+class Validator:
+    """One registration and its record."""
+
+    owner: bytes
+    hot_key: bytes
+    payout: bytes
+    network_key: bytes
+    services: int
+    stake: int
+    exit_at_s: int
+    score: int = NEWCOMER_SCORE  # with memory
+    period_score: int = 0  # of the last closed period; rewards go by it
+    is_convicted: bool = False
+    jailed_until_ms: int = 0  # end of the term; 0 when free
+    jail_count: int = 0
+    opportunities: list[int] = field(default_factory=_zeros)  # per part in the open period
+    credits: list[int] = field(default_factory=_zeros)
+    ratios: list[int] = field(default_factory=_zeros)  # per part, of the last closed period
+    kept_periods: list[int] = field(default_factory=_zeros)
+    measured: int = 0  # bit mask of the parts that the last closed period counted
+    was_seated: bool = False  # held a seat in the open period
+    heartbeat_slots: int = 0  # bit mask: heartbeats of the open period
+    votes: int = 0  # bit per height, the newest lowest: voted or not
+    vote_heights: int = 0  # heights in `votes`
+    missed_in_row: int = 0  # leader slots since the last block
+
+    def offers(self, part: int) -> bool:
+        """True when the validator has taken on what a part measures."""
+        bit = SERVICE_BITS[part]
+        return bit == 0 or bool(self.services & bit)
+
+    def is_bonded(self, rules: Rules) -> bool:
+        """True while it serves with enough stake."""
+        return self.exit_at_s == 0 and self.stake >= rules.bond_min
+
+    def forget_votes(self) -> None:
+        """Begin a new vote record, for a validator without a seat has none."""
+        self.votes = self.vote_heights = self.missed_in_row = 0
+
+
+class Register:
+    """The validators by owner, and who signs with which key."""
+
+    def __init__(self) -> None:
+        self.by_owner: dict[bytes, Validator] = {}
+        self._owner_of: dict[bytes, bytes] = {}
+
+    def find_by_key(self, hot_key: bytes) -> Validator | None:
+        """Return the validator that signs with a key now."""
+        owner = self._owner_of.get(hot_key)
+        return None if owner is None else self.by_owner[owner]
+
+    def add(self, validator: Validator) -> None:
+        """Take in a validator that is not known yet."""
+        assert validator.owner not in self.by_owner, "an owner is registered once"
+        self.by_owner[validator.owner] = validator
+        self._owner_of[validator.hot_key] = validator.owner
+
+    def apply(self, event: Registration) -> None:
+        """Take over what the contract says; a new key after a conviction begins as a newcomer."""
+        known = self.by_owner.get(event.owner)
+        if event.stake == 0 and event.exit_at_s != 0:
+            if known is not None:
+                self._remove(known)
+            return
+        holder = self._owner_of.get(event.hot_key)
+        if holder is not None and holder != event.owner:
+            return  # the contract gives a key to one owner only, so this is no event of it
+        if known is None:
+            if len(self.by_owner) < VALIDATORS_MAX:
+                self.add(_newcomer(event))
+            return
+        if known.hot_key != event.hot_key:
+            self._change_key(known, event.hot_key)
+        known.payout = event.payout
+        known.network_key = event.network_key
+        known.services = event.services
+        known.stake = event.stake
+        known.exit_at_s = event.exit_at_s
+
+    def _change_key(self, validator: Validator, hot_key: bytes) -> None:
+        del self._owner_of[validator.hot_key]
+        self._owner_of[hot_key] = validator.owner
+        validator.hot_key = hot_key
+        if validator.is_convicted:
+            validator.is_convicted = False
+            validator.score = min(validator.score, NEWCOMER_SCORE)
+
+    def _remove(self, validator: Validator) -> None:
+        del self.by_owner[validator.owner]
+        del self._owner_of[validator.hot_key]
+
+
+def _newcomer(event: Registration) -> Validator:
+    return Validator(
+        owner=event.owner,
+        hot_key=event.hot_key,
+        payout=event.payout,
+        network_key=event.network_key,
+        services=event.services,
+        stake=event.stake,
+        exit_at_s=event.exit_at_s,
+    )

@@ -55,6 +55,11 @@ RPC_TIMEOUT_SECONDS = 15
 RPC_ANSWER_MAX_BYTES = 16 * 1024 * 1024
 RPC_ATTEMPTS_MAX = 2
 """A kept-alive connection may have been closed meanwhile: one more try on a fresh one."""
+RPC_HEAD_SECONDS = 0.5
+"""Time for which a pool of endpoints remembers their newest common block."""
+RPC_REST_SECONDS = 1.0
+RPC_REST_MAX_SECONDS = 60.0
+"""An endpoint that failed is asked last for so long, doubled with every failure in a row."""
 RECEIPT_POLL_SECONDS = 0.5
 RESUBMIT_SECONDS = 30
 """Time without a receipt after which the same transaction is sent with a higher fee."""

@@ -48,8 +48,17 @@ class EvmSettings(Section, frozen=True, kw_only=True):
 
     rpc_urls: Annotated[
         tuple[Url, ...],
-        about("one JSON-RPC endpoint per EVM chain; asked for its chain id", max_length=16),
+        about(
+            "JSON-RPC endpoints, several per EVM chain if you like; each is asked for its chain id",
+            max_length=16,
+        ),
     ] = ("http://127.0.0.1:8545",)
+    rpc_quorum: Annotated[
+        int,
+        about(
+            "endpoints of a chain that must give the same answer; 1 believes the first", ge=1, le=16
+        ),
+    ] = 1
     submit: Annotated[bool, about("send checkpoints to the contract in turn with the others")] = (
         True
     )

@@ -235,6 +235,11 @@ def check_evm(data: DataDir, config: Config) -> Finding:
             name="EVM", outcome="warn", text=f"no endpoint answers for chain {missing}",
             fix="set evm.rpc_urls; trading goes on without it, settlement waits",
         )  # fmt: skip
+    if len(config.evm.rpc_urls) >= 3 * len(wanted) and config.evm.rpc_quorum == 1:
+        return Finding(
+            name="EVM", outcome="warn", text="the first endpoint that answers is believed alone",
+            fix="omnibazaar config set evm.rpc_quorum 2",
+        )  # fmt: skip
     return Finding(name="EVM", outcome="ok", text=f"chains {sorted(wanted)} answer")
 
 

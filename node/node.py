@@ -13,6 +13,7 @@ import shutil
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from functools import partial
+from urllib.parse import urlsplit
 
 import trio
 
@@ -23,6 +24,7 @@ from consensus.config import Config as ConsensusConfig
 from consensus.config import Timing
 from consensus.replica import Replica
 from contracts.rpc import HttpRpc
+from contracts.rpc_pool import Endpoint, RpcPool
 from contracts.settlement_client import SettlementClient
 from contracts.settlement_types import Submission
 from contracts.transactor import Transactor
@@ -292,11 +294,19 @@ class Node:
     def _build_settlement(self) -> None:
         self.monitors: list[VaultMonitor] = []
         self._settlement_tasks: list[Callable[[], Awaitable[None]]] = []
-        for chain, url in zip(self.file.chains, self.config.evm.rpc_urls, strict=False):
-            self._add_chain(chain, url)
+        for chain in self.file.chains if self.config.evm.rpc_urls else ():
+            self._add_chain(chain)
 
-    def _add_chain(self, chain: Chain, url: str) -> None:
-        rpc = HttpRpc(url)
+    def _open_rpc(self, chain: Chain) -> RpcPool:
+        """Return endpoints of a chain with connections of their own, for one thread at a time."""
+        evm = self.config.evm
+        return RpcPool(
+            [Endpoint(name=urlsplit(url).netloc, rpc=HttpRpc(url)) for url in evm.rpc_urls],
+            chain_id=chain.chain_id,
+            quorum=evm.rpc_quorum,
+        )
+
+    def _add_chain(self, chain: Chain) -> None:
         client = partial(
             SettlementClient,
             chain_id=chain.chain_id,
@@ -306,10 +316,13 @@ class Node:
             window_blocks=chain.window_blocks,
         )
         poll_ms = self.config.evm.poll_ms
-        monitor = VaultMonitor(chain, client(rpc), trio.CapacityLimiter(1), poll_ms)
+        rpc = self._open_rpc(chain)
+        monitor = VaultMonitor(
+            chain, client(rpc), trio.CapacityLimiter(1), poll_ms, rpc, self.problems
+        )
         attester = Attester(
             chain,
-            client(HttpRpc(url)),
+            client(self._open_rpc(chain)),
             trio.CapacityLimiter(1),
             ledger=self.ledger,
             key=self.key,
@@ -323,7 +336,7 @@ class Node:
         self._settlement_tasks += [monitor.run, attester.run]
         if not self.config.evm.submit:
             return
-        sender_rpc = HttpRpc(url)
+        sender_rpc = self._open_rpc(chain)
         transactor = Transactor(sender_rpc, self._setup.gas_key, chain_id=chain.chain_id)
         checkpointer = Checkpointer(
             self.proofs,

@@ -14,10 +14,12 @@ from typing import TypeVar
 
 import trio
 
+from contracts.rpc_pool import RpcPool
 from contracts.settlement_client import SettlementClient
 from contracts.settlement_types import AcceptedCheckpoint, VaultStatus
 from node.limits import EVM_SCAN_BLOCKS_MAX, SETTLED_KEPT_MAX
 from node.network_file import Chain
+from node.problems import Problems
 from primitives.errors import NodeError
 
 log = logging.getLogger("omnibazaar.settlement")
@@ -42,6 +44,8 @@ class VaultMonitor:
     client: SettlementClient
     limiter: trio.CapacityLimiter
     poll_ms: int
+    rpc: RpcPool
+    problems: Problems
     status: VaultStatus | None = None
     fees: dict[bytes, SettledFees] = field(default_factory=dict)  # by token
     accepted: deque[AcceptedCheckpoint] = field(
@@ -61,7 +65,22 @@ class VaultMonitor:
             except NodeError as error:
                 self.is_online = False
                 log.debug("vault %d: %s", self.chain.chain_id, error)
+            self._report_endpoints()
             await trio.sleep(self.poll_ms / 1_000)
+
+    def _report_endpoints(self) -> None:
+        """Name the endpoints that are not to be relied on."""
+        code = f"EVM005-{self.chain.chain_id}"
+        doubtful = self.rpc.find_doubtful()
+        if not doubtful:
+            self.problems.clear(code)
+            return
+        words = "; ".join(f"{one.name}: {one.last_problem}" for one in doubtful)
+        self.problems.set(
+            code,
+            f"RPC endpoints of the EVM chain {self.chain.chain_id} cannot be relied on: {words}",
+            fix="replace them in evm.rpc_urls; the others are used meanwhile",
+        )
 
     async def _look(self) -> None:
         head, _ = await self._call(self.client.head)

@@ -28,7 +28,7 @@ key = ""                             # first digits of a key in keys/; empty = n
 listen = "{p2p_listen}"
 
 [evm]
-rpc_urls = ["http://127.0.0.1:8545"]   # one per EVM chain of the network
+rpc_urls = ["http://127.0.0.1:8545"]   # one or more per EVM chain of the network
 
 [api]
 listen = "{api_listen}"           # loopback unless you change it

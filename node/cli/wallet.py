@@ -207,7 +207,7 @@ def claim(
     url = context.find_url()
     proof = http.get(url, f"/v1/settlement/withdrawals/{index}/proof")
     secret = context.load_key(key, password_file)
-    outcome = _claim(_rpc_url(context, rpc), url, proof, secret)
+    outcome = _claim(_rpc_url(context, rpc, proof["chain_id"]), url, proof, secret)
     result = {"index": index, "to": proof["to"], "amount": proof["amount"], "state": outcome}
     if as_json:
         show_json(result)
@@ -275,16 +275,28 @@ def _open_wallet(context: Context, key: PrivateKey, asset: dict[str, Any], rpc: 
     from contracts.wallet import Wallet
 
     chain_id = asset["chain_id"]
-    return Wallet(connect(_rpc_url(context, rpc), chain_id), key, chain_id=chain_id)
+    return Wallet(connect(_rpc_url(context, rpc, chain_id), chain_id), key, chain_id=chain_id)
 
 
-def _rpc_url(context: Context, given: str | None) -> str:
+def _rpc_url(context: Context, given: str | None, chain_id: int) -> str:
+    """Return an endpoint that serves the chain. Raises ConfigError."""
+    from contracts.rpc import HttpRpc
+    from contracts.rpc_values import parse_quantity
+    from primitives.errors import NodeError
+
     if given:
         return given
     urls = context.load_config().config.evm.rpc_urls
-    if not urls:
-        raise ConfigError("no EVM endpoint is set", fix="give --rpc URL, or set evm.rpc_urls")
-    return urls[0]
+    for url in urls:
+        try:
+            if parse_quantity(HttpRpc(url).call("eth_chainId")) == chain_id:
+                return url
+        except NodeError:
+            continue
+    raise ConfigError(
+        f"none of the {len(urls)} endpoints in evm.rpc_urls answers for chain {chain_id}",
+        fix="give --rpc URL, or set evm.rpc_urls",
+    )
 
 
 def _assets(url: str) -> list[dict[str, Any]]:

@@ -16,7 +16,10 @@ from contracts.evm_web3 import verify_chain
 from contracts.rpc import HttpRpc
 from tests.contracts.harness import ACCOUNTS, CHAIN_ID, Evm, World, embedded_evm
 
-REBUILD_TEST = "test_artifacts_are_rebuilt_to_the_byte"
+COMPILING_TESTS = {
+    "test_artifacts_are_rebuilt_to_the_byte",
+    "test_the_tests_execute_the_contracts",
+}
 HAS_COMPILER = shutil.which("node") is not None and (
     os.environ.get(MODULES_VARIABLE) is not None or shutil.which("npm") is not None
 )
@@ -53,7 +56,8 @@ def pytest_report_header() -> list[str]:
     missing = "" if find_anvil() else " (anvil is not installed: OMNIBAZAAR_ANVIL or PATH)"
     lines = [f"contract tests run on {', '.join(BACKENDS)}{missing}"]
     if not HAS_COMPILER:
-        lines.append(f"deselected: {REBUILD_TEST} (needs node, and npm or {MODULES_VARIABLE})")
+        names = ", ".join(sorted(COMPILING_TESTS))
+        lines.append(f"deselected: {names} (need node, and npm or {MODULES_VARIABLE})")
     return lines
 
 
@@ -61,6 +65,6 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     """Deselect what needs a compiler where there is none."""
     if HAS_COMPILER:
         return
-    rebuilt = [item for item in items if item.name == REBUILD_TEST]
-    config.hook.pytest_deselected(items=rebuilt)
-    items[:] = [item for item in items if item.name != REBUILD_TEST]
+    compiling = [item for item in items if item.name in COMPILING_TESTS]
+    config.hook.pytest_deselected(items=compiling)
+    items[:] = [item for item in items if item.name not in COMPILING_TESTS]

@@ -7,9 +7,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from contracts.artifact import load_artifact
-from contracts.settlement_types import Submission
+from contracts.settlement_types import FeeTotal, Submission
 from primitives.address import to_checksum
 from tests.contracts.harness import (
+    CHAIN_ID,
     COMPANY,
     DEPLOYER,
     DEVELOPMENT,
@@ -211,3 +212,22 @@ def _own_distributor(world: World) -> bytes:
     return world.deploy_contract(
         "FeeDistributor", to_checksum(TRADER.address), to_checksum(TRADER.address)
     )
+
+
+@pytest.mark.parametrize("foreign", ["another chain's", "another vault's", "unlisted"])
+def test_totals_of_other_assets_are_not_charged(
+    world: World, monkeypatch: pytest.MonkeyPatch, foreign: str
+) -> None:
+    """All assets of the network are in the fees root; a vault looks at its own only."""
+    world.deposit(world.usdx, 1_000_000)
+    own = world.fee_totals()
+    other = FeeTotal(
+        chain_id=CHAIN_ID + (foreign == "another chain's"),
+        vault=b"\x99" * 20 if foreign == "another vault's" else world.vault,
+        token=b"\x77" * 20 if foreign == "unlisted" else world.usdx,
+        total=1_000,
+    )
+    monkeypatch.setattr(world, "fee_totals", lambda: (other, *own))
+    world.checkpoint()
+    assert world.client.fee_splits(0, world.client.head()[0]) == ()
+    assert world.client.token_status(world.usdx).fees_certified == 0

@@ -130,31 +130,29 @@ class Flow:
         return Commit(market, HOLD_BASE if side else HOLD_QUOTE, 2 if side else 8, sealed)
 
 
-def make_state() -> State:
-    """Make four sealed, uniform markets and fund every account."""
+def make_genesis(*, checkpoint_interval: int = 1_000, markets: int = MARKETS) -> ExchangeGenesis:
+    """Describe sealed, uniform markets that share one quote asset."""
     assets = tuple(
         AssetConfig(
             name=f"A{i}", decimals=6, chain_id=1, vault="0x" + "11" * 20, token=f"0x{i:040x}"
         )
-        for i in range(MARKETS + 1)
+        for i in range(markets + 1)
     )
-    markets = tuple(
+    configs = tuple(
         MarketConfig(name=f"M{i}", base=i + 1, quote=0, tick=1, lot=1, reference_price=MID)
-        for i in range(MARKETS)
+        for i in range(markets)
     )
-    return State(
-        ExchangeGenesis(
-            assets=assets,
-            markets=markets,
-            checkpoint_interval=1_000,
-            orders_per_account_market=100_000,
-        )
+    return ExchangeGenesis(
+        assets=assets,
+        markets=configs,
+        checkpoint_interval=checkpoint_interval,
+        orders_per_account_market=100_000,
     )
 
 
 def measure(per_action: int, blocks: int, orders: int, profile: bool) -> Timing:
     """Run the flow and time its parts."""
-    state = make_state()
+    state = State(make_genesis())
     flow = Flow(7, per_action)
     for key in flow.keys:
         for asset in range(MARKETS + 1):

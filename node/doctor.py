@@ -20,6 +20,7 @@ from typing import Final, Literal
 
 from node.config_schema import Config
 from node.datadir import DataDir
+from node.version import describe_engine
 from primitives.errors import OperatorError
 
 Outcome = Literal["ok", "warn", "fail"]
@@ -75,7 +76,7 @@ def check_python(data: DataDir, config: Config) -> Finding:
         return Finding(
             name="python", outcome="fail", text="assertions are switched off", fix="run without -O"
         )
-    return Finding(name="python", outcome="ok", text=version)
+    return Finding(name="python", outcome="ok", text=f"{version}, exchange {describe_engine()}")
 
 
 def check_data_dir(data: DataDir, config: Config) -> Finding:

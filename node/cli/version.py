@@ -13,13 +13,13 @@ import click
 from node.cli.context import json_option
 from node.cli.show import show_json
 from node.datadir import LAYOUT_VERSION
-from node.version import PROTOCOL, VERSION
+from node.version import PROTOCOL, VERSION, describe_engine
 
 
 @click.command()
 @json_option
 def version(as_json: bool) -> None:
-    """Show version, protocol and Python.
+    """Show version, protocol, Python and whether the exchange runs compiled.
 
     \b
     Example:
@@ -30,6 +30,7 @@ def version(as_json: bool) -> None:
         "protocol": PROTOCOL,
         "layout": LAYOUT_VERSION,
         "python": platform.python_version(),
+        "exchange": describe_engine(),
     }
     if as_json:
         show_json(facts)

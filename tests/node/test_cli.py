@@ -171,6 +171,7 @@ def test_the_version_is_that_of_the_package() -> None:
     assert f'version = "{VERSION}"' in text
     done = run("version", "--json")
     assert json.loads(done.out)["version"] == VERSION
+    assert json.loads(done.out)["exchange"] in ("interpreted", "compiled")
 
 
 def test_every_exit_code_is_documented() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +11,7 @@ import pytest
 
 from contracts import build
 from contracts.artifact import error_names, load_artifact, selectors, topics
+from contracts.chain.anvil import find_anvil
 from contracts.limits import CODE_SIZE_MAX_BYTES, HEADERS_MAX, MEMBERS_MAX
 
 SOURCES = sorted((Path(build.__file__).parent / "solidity").rglob("*.sol"))
@@ -121,3 +123,14 @@ def test_every_revert_reason_has_a_test(name: str) -> None:
     tests += (Path(__file__).parent / "test_contract_deployment.py").read_text()
     for reason in set(error_names(name).values()) - REVERTS_OF_LIBRARIES:
         assert f'"{reason}"' in tests or reason in ("DuplicateToken", "ZeroAddress"), reason
+
+
+def test_ci_installs_the_pinned_packages() -> None:
+    """The one other place that names versions, for CI's cache, names the same."""
+    script = (Path(build.__file__).parents[1] / ".ci" / "run").read_text()
+    assert f"solc@{build.SOLC_VERSION} " in script
+    assert f"@openzeppelin/contracts@{build.OPENZEPPELIN_VERSION} " in script
+
+
+def test_ci_runs_the_contracts_on_both_chains() -> None:
+    assert find_anvil() is not None or os.environ.get("CI") != "true"

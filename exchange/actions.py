@@ -42,9 +42,11 @@ from exchange.operations import (
     Commit,
     Deposit,
     Grant,
+    Heartbeat,
     Op,
     Open,
     Place,
+    RegistryEvent,
     Replace,
     Revoke,
     Transfer,
@@ -72,6 +74,7 @@ __all__ = [
     "FOK",
     "GTC",
     "Grant",
+    "Heartbeat",
     "HOLD_BASE",
     "HOLD_BOTH",
     "HOLD_QUOTE",
@@ -80,6 +83,7 @@ __all__ = [
     "Open",
     "POST_ONLY",
     "Place",
+    "RegistryEvent",
     "Replace",
     "Revoke",
     "SELL",
@@ -273,12 +277,12 @@ def _check_kind(action: Action, signer: bytes) -> Reason:
             return Reason.NEEDS_WALLET
         if isinstance(op, Grant | Revoke) and action.sub != 0:
             return Reason.MALFORMED
-        if isinstance(op, Attest) and signer != action.account:
+        if isinstance(op, Attest | Heartbeat) and signer != action.account:
             return Reason.NOT_VALIDATOR
         return Reason.OK
     attests = 0
     for op in ops:
-        if isinstance(op, WALLET_OPS):
+        if isinstance(op, (*WALLET_OPS, Heartbeat)):
             return Reason.MIXED_OPERATIONS
         if isinstance(op, Attest):
             attests += 1

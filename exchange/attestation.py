@@ -1,7 +1,8 @@
 """Credit deposits that more than two thirds of the committee's weight attests.
 
 Rule: a vault's windows are applied in a chain of content hashes, its deposits by consecutive ids:
-nothing is credited twice, skipped or out of order, whatever validators send.
+nothing is credited twice, skipped or out of order, whatever validators send. Registry events are
+handed on in the order of their positions, each once.
 Spec: docs/spec/exchange.md#deposits
 Deviations: only non-empty windows are attested (ADR 0021).
 """
@@ -11,11 +12,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from exchange.ledger import credit
+from exchange.limits import ATTESTATION_GRACE_BLOCKS
 from exchange.operations import Attest, decode_amount
-from exchange.outcome import DepositCredited
+from exchange.outcome import DepositCredited, WindowClosed
 from exchange.reasons import Reason
 from exchange.state import State
-from exchange.vaults import Vault, compute_window_hash
+from exchange.vaults import OpenWindow, Vault, compute_window_hash
 
 OK = int(Reason.OK)
 COUNTED = int(Reason.COUNTED)
@@ -40,6 +42,10 @@ def process_attestation(
     if validator not in weights:
         return NOT_VALIDATOR
     content = compute_window_hash(op)
+    late = vault.open_windows.get(content)
+    if late is not None:
+        late.attesters.add(validator)
+        return ATTESTED_ALREADY
     if op.previous != vault.last_hash:
         applied = content == vault.last_hash or op.window <= vault.window
         return ATTESTED_ALREADY if applied else ATTESTATION_NOT_NEXT
@@ -50,6 +56,11 @@ def process_attestation(
     for offset, deposit in enumerate(op.deposits):
         if deposit.id != vault.credited + offset:
             return BAD_DEPOSITS
+    position = vault.registry_position
+    for event in op.events:
+        if event.position <= position:
+            return BAD_DEPOSITS
+        position = event.position
     vault.votes[validator] = content
     agreeing = sum(weights.get(v, 0) for v, vote in vault.votes.items() if vote == content)
     if agreeing * 3 <= sum(weights.values()) * 2:
@@ -71,9 +82,28 @@ def _apply_window(state: State, vault: Vault, op: Attest, content: bytes) -> Non
             DepositCredited(op.chain_id, op.vault, deposit.id, number, asset, amount)
         )
         vault.credited += 1
+    for event in op.events:
+        vault.registry_position = event.position
+        state.log.registry.append(event)
+    attesters = {validator for validator, vote in vault.votes.items() if vote == content}
+    vault.open_windows[content] = OpenWindow(op.window, state.height, attesters)
     vault.window = op.window
     vault.last_hash = content
     vault.votes.clear()
+
+
+def close_windows(state: State) -> None:
+    """Hand out who attested the windows whose time for late attestations is over."""
+    for (chain_id, address), vault in state.vaults.items():
+        due = [
+            content
+            for content, one in vault.open_windows.items()
+            if state.height - one.height >= ATTESTATION_GRACE_BLOCKS
+        ]
+        for content in due:
+            closed = vault.open_windows.pop(content)
+            attesters = tuple(sorted(closed.attesters))
+            state.log.windows.append(WindowClosed(chain_id, address, closed.window, attesters))
 
 
 def _find_asset(state: State, chain_id: int, vault: bytes, token: bytes) -> int:

@@ -11,7 +11,7 @@ Deviations: none.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from typing import Any, Final
 
 from exchange.accounts import Account
@@ -24,7 +24,7 @@ from exchange.admission import (
     admit_place,
     admit_replace,
 )
-from exchange.attestation import process_attestation
+from exchange.attestation import close_windows, process_attestation
 from exchange.authority import check_key, check_time, count_action, prune_nonces, spend_nonce
 from exchange.clearing import clear_market
 from exchange.conservation import verify_conservation
@@ -36,6 +36,7 @@ from exchange.operations import (
     CancelClient,
     Commit,
     Grant,
+    Heartbeat,
     Open,
     Place,
     Replace,
@@ -43,7 +44,7 @@ from exchange.operations import (
     Transfer,
     Withdraw,
 )
-from exchange.outcome import BalanceChange, LevelChange, Outcome, Receipt
+from exchange.outcome import BalanceChange, LevelChange, Notes, Outcome, Receipt
 from exchange.reasons import REJECTED, Reason
 from exchange.roots import (
     compute_fees_root,
@@ -55,7 +56,7 @@ from exchange.roots import (
 from exchange.sealing import admit_commit, admit_open
 from exchange.session_keys import process_grant, process_revoke
 from exchange.snapshot import renew_rest_word
-from exchange.state import State
+from exchange.state import ZERO32, State
 
 OK = int(Reason.OK)
 UNKNOWN_ACCOUNT = int(Reason.UNKNOWN_ACCOUNT)
@@ -78,7 +79,10 @@ class BlockInput:
         "executed_height",
         "height",
         "is_seal",
+        "participation_digest",
+        "pay",
         "proposer",
+        "registered",
         "time_ms",
     )
 
@@ -93,6 +97,9 @@ class BlockInput:
         is_seal: bool,
         committee: tuple[Member, ...],
         actions: tuple[VerifiedAction, ...],
+        pay: tuple[Member, ...] | None = None,
+        participation_digest: bytes = ZERO32,
+        registered: Container[bytes] = (),
     ) -> None:
         self.height: int = height
         self.time_ms: int = time_ms
@@ -105,6 +112,12 @@ class BlockInput:
         self.committee: tuple[Member, ...] = committee
         self.actions: tuple[VerifiedAction, ...] = actions
         """In block order, bad ones included."""
+        self.pay: tuple[Member, ...] = committee if pay is None else pay
+        """Who shares the fees, by weight × score; the committee where scores are not kept."""
+        self.participation_digest: bytes = participation_digest
+        """Of the participation state that this block's facts lead to; zero where there is none."""
+        self.registered: Container[bytes] = registered
+        """Hot keys of all registered validators: those who may send a heartbeat."""
 
 
 def execute(state: State, block: BlockInput) -> Outcome:
@@ -112,10 +125,12 @@ def execute(state: State, block: BlockInput) -> Outcome:
     assert block.height == state.height + 1, "blocks are executed in order, once"
     assert block.time_ms >= state.time_ms, "block time never goes back"
     assert len(block.block_hash) == 32
+    assert len(block.participation_digest) == 32
     log = state.log
     log.clear()
     log.height = state.height = block.height
     state.time_ms = block.time_ms
+    state.participation = block.participation_digest
     _note_block(state, block)
     for action in block.actions:
         log.receipts.append(_process_action(state, block, action))
@@ -124,9 +139,11 @@ def execute(state: State, block: BlockInput) -> Outcome:
             clear_market(state, market)
     is_checkpoint = state.is_checkpoint(block.height)
     if is_checkpoint:
-        share_fees(state, block.committee)
+        share_fees(state, block.pay)
         prune_nonces(state)
         verify_conservation(state)
+    close_windows(state)
+    state.notes = Notes(tuple(log.registry), tuple(log.windows), tuple(log.heartbeats))
     changes = _collect_balances(state)
     update_accounts(state)
     update_running_words(state)
@@ -153,6 +170,8 @@ def _process_action(state: State, block: BlockInput, action: VerifiedAction) -> 
         return _refuse(action, NO_ACCOUNT, action.error)
     if isinstance(ops[0], Attest):
         return _process_attestations(state, block, action)
+    if isinstance(ops[0], Heartbeat):
+        return _process_heartbeat(state, block, action)
     account = state.by_address.get(action.account)
     if account is None:
         return _refuse(action, NO_ACCOUNT, UNKNOWN_ACCOUNT)
@@ -220,6 +239,20 @@ def _process_attestations(state: State, block: BlockInput, action: VerifiedActio
         if isinstance(op, Attest)
     ]
     return Receipt(action.id, number, statuses, [0] * len(statuses))
+
+
+def _process_heartbeat(state: State, block: BlockInput, action: VerifiedAction) -> Receipt:
+    """A sign of life by any registered validator, with a seat or without."""
+    known = state.by_address.get(action.account)
+    number = NO_ACCOUNT if known is None else known.number
+    if action.signer not in block.registered:
+        return _refuse(action, number, NOT_VALIDATOR)
+    reason = check_time(state, action) or spend_nonce(state, action)
+    if reason:
+        return _refuse(action, number, reason)
+    if action.signer not in state.log.heartbeats:
+        state.log.heartbeats.append(action.signer)
+    return Receipt(action.id, number, [OK], [0])
 
 
 def _process_wallet_op(context: Context, op: Any, index: int) -> int:
@@ -309,6 +342,7 @@ def _make_outcome(state: State, changes: tuple[BalanceChange, ...], is_checkpoin
         deposits=tuple(log.deposits),
         withdrawals=tuple(log.withdrawals),
         shares=tuple(log.shares),
+        notes=state.notes,
         withdrawal_count=state.withdrawals.size,
         fee_totals=tuple(state.fees),
         is_checkpoint=is_checkpoint,

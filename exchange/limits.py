@@ -25,7 +25,10 @@ BUNDLE_BYTES_MAX: Final = 256 * 1024
 MARKETS_PER_GRANT_MAX: Final = 64
 GRANT_LIFETIME_MS_MAX: Final = 366 * 86_400_000
 DEPOSITS_PER_ATTESTATION_MAX: Final = 512
-EVENT_BYTES_MAX: Final = 16 * 1024
+REGISTRY_EVENTS_MAX: Final = 64
+"""Registry events in one attestation."""
+ATTESTATION_GRACE_BLOCKS: Final = 64
+"""Heights after a window was applied in which an attestation of it still counts as given."""
 
 NONCES_KEPT: Final = 100
 NONCE_PAST_MS_MAX: Final = 2 * 86_400_000

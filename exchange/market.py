@@ -14,6 +14,7 @@ from exchange.accounts import Balance
 from exchange.batch import Batch, Commitment
 from exchange.book_tree import BookTree
 from exchange.genesis import MarketConfig
+from exchange.operations import RegistryEvent
 from exchange.order_book import Book
 from exchange.outcome import (
     BatchCleared,
@@ -24,6 +25,7 @@ from exchange.outcome import (
     OrderEvent,
     Receipt,
     Resolution,
+    WindowClosed,
     Withdrawal,
 )
 
@@ -36,12 +38,15 @@ class BlockLog:
         "commits",
         "deposits",
         "fills",
+        "heartbeats",
         "height",
         "orders",
         "receipts",
+        "registry",
         "resolutions",
         "shares",
         "touched",
+        "windows",
         "withdrawals",
     )
 
@@ -60,6 +65,9 @@ class BlockLog:
         self.deposits: list[DepositCredited] = []
         self.withdrawals: list[Withdrawal] = []
         self.shares: list[FeesShared] = []
+        self.registry: list[RegistryEvent] = []
+        self.windows: list[WindowClosed] = []
+        self.heartbeats: list[bytes] = []
         self.touched: list[Balance] = []
         """Balances that changed, each once."""
 

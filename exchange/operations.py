@@ -170,8 +170,26 @@ class Deposit(Struct, frozen=True, array_like=True, forbid_unknown_fields=True, 
     amount: Amount
 
 
+class RegistryEvent(Struct, frozen=True, array_like=True, forbid_unknown_fields=True, gc=False):
+    """One event of the validator registry with all that the contract says of the validator then."""
+
+    position: U64
+    """EVM block number * 2**20 + index of the log in its block: the order of events."""
+    kind: Annotated[int, Meta(ge=1, le=7)]
+    """1 registered, 2 stake added, 3 hot key changed, 4 services, network key or payout changed,
+    5 exit requested, 6 stake withdrawn, 7 slashed.
+    """
+    owner: Address
+    hot_key: Address
+    payout: Address
+    network_key: Hash32
+    services: U64
+    stake: Amount
+    exit_at_s: U64
+
+
 class Attest(Op, frozen=True, tag=20):
-    """A validator's word on one non-empty window of a vault's events."""
+    """A validator's word on one non-empty window of the events on a vault's chain."""
 
     chain_id: U64
     vault: Address
@@ -181,8 +199,12 @@ class Attest(Op, frozen=True, tag=20):
     previous: Hash32
     """`compute_window_hash` of the last applied attestation of this vault; zero for the first."""
     deposits: Annotated[tuple[Deposit, ...], Meta(max_length=limits.DEPOSITS_PER_ATTESTATION_MAX)]
-    events: Annotated[bytes, Meta(max_length=limits.EVENT_BYTES_MAX)] = b""
-    """Registry events, opaque to the exchange."""
+    events: Annotated[tuple[RegistryEvent, ...], Meta(max_length=limits.REGISTRY_EVENTS_MAX)] = ()
+    """Events of the validator registry on that chain, by ascending position."""
+
+
+class Heartbeat(Op, frozen=True, tag=21):
+    """A validator's sign of life, by its hot key: observers earn a seat by it, jail ends by it."""
 
 
 AnyOp = (
@@ -198,6 +220,7 @@ AnyOp = (
     | Withdraw
     | Transfer
     | Attest
+    | Heartbeat
 )
 TRADING_TAGS: Final = (1, 2, 3, 4, 5, 6, 7)
 TRADING_MASK: Final = sum(1 << tag for tag in TRADING_TAGS)

@@ -13,6 +13,8 @@ from typing import Final
 
 from msgspec import Struct
 
+from exchange.operations import RegistryEvent
+
 RESTING: Final = 0
 """Order event: the order has come to the tail of its level with `size` lots; it is new or moved."""
 CLOSED: Final = 1
@@ -164,6 +166,26 @@ class FeesShared(Struct, array_like=True, gc=False, frozen=True):
     amount: int
 
 
+class WindowClosed(Struct, array_like=True, gc=False, frozen=True):
+    """An applied window for which attestations no longer count, and who gave one in time."""
+
+    chain_id: int
+    vault: bytes
+    window: int
+    attesters: tuple[bytes, ...]
+    """Hot keys, ascending."""
+
+
+class Notes(Struct, array_like=True, gc=False, frozen=True):
+    """What the block tells about validators; participation takes it up with the next block."""
+
+    registry: tuple[RegistryEvent, ...] = ()
+    """In the order of the contract's events."""
+    windows: tuple[WindowClosed, ...] = ()
+    heartbeats: tuple[bytes, ...] = ()
+    """Hot keys in block order."""
+
+
 class StateRoots(Struct, array_like=True, gc=False, frozen=True):
     """The seven words of a state root."""
 
@@ -197,6 +219,7 @@ class Outcome(Struct, frozen=True, kw_only=True):
     deposits: tuple[DepositCredited, ...]
     withdrawals: tuple[Withdrawal, ...]
     shares: tuple[FeesShared, ...]
+    notes: Notes
     withdrawal_count: int
     """Withdrawals in the tree after this block: the count for proofs against this state root."""
     fee_totals: tuple[int, ...]

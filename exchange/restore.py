@@ -46,6 +46,7 @@ from exchange.snapshot_records import (
     TicketRecord,
 )
 from exchange.state import State
+from exchange.vaults import OpenWindow
 from primitives.errors import InvalidMessage
 from primitives.keccak import keccak256
 
@@ -154,6 +155,11 @@ def _load_rest(state: State, rest: RestRecord, orders: list[list[OrderRecord]]) 
         vault.window = cursor.window
         vault.last_hash = cursor.last_hash
         vault.votes = dict(cursor.votes)
+        vault.registry_position = cursor.registry_position
+        for one in cursor.open_windows:
+            vault.open_windows[one.content] = OpenWindow(one.window, one.height, set(one.attesters))
+    state.notes = rest.notes
+    state.participation = rest.participation
     for number, key in enumerate(rest.keys):
         state.keys_by_number.append(key.key)
         state.keys[key.key] = SessionKey(

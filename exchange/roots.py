@@ -95,8 +95,9 @@ def update_running_words(state: State) -> None:
     log = state.log
     if log.fills:
         state.fills_word = keccak256(state.fills_word + encode_fills(log.fills))
-    if log.receipts or log.resolutions or log.commits:
-        effects = _encoder.encode((state.height, log.receipts, log.resolutions, log.commits))
+    seen = state.participation
+    if log.receipts or log.resolutions or log.commits or seen != NO_REST:
+        effects = _encoder.encode((state.height, log.receipts, log.resolutions, log.commits, seen))
         state.effects_word = keccak256(state.effects_word + effects)
 
 

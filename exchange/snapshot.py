@@ -30,6 +30,7 @@ from exchange.snapshot_records import (
     HeadRecord,
     KeyRecord,
     MarketRecord,
+    OpenWindowRecord,
     ReplaceRecord,
     RestRecord,
     TicketRecord,
@@ -94,9 +95,21 @@ def dump_rest(state: State) -> bytes:
         tuple(map(_encode_atoms, state.deposited)),
         tuple(map(_encode_atoms, state.withdrawn)),
         tuple(
-            VaultRecord(v.credited, v.window, v.last_hash, tuple(sorted(v.votes.items())))
+            VaultRecord(
+                v.credited,
+                v.window,
+                v.last_hash,
+                tuple(sorted(v.votes.items())),
+                v.registry_position,
+                tuple(
+                    OpenWindowRecord(content, one.window, one.height, tuple(sorted(one.attesters)))
+                    for content, one in v.open_windows.items()
+                ),
+            )
             for v in state.vaults.values()
         ),
+        state.notes,
+        state.participation,
         tuple(_dump_key(state, key) for key in state.keys_by_number),
         tuple((signer, tuple(state.nonces[signer])) for signer in sorted(state.nonces)),
         tuple((a.number, a.forfeit_count, a.forfeit_ms) for a in state.accounts if a.forfeit_count),

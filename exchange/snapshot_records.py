@@ -13,9 +13,10 @@ from typing import Annotated
 from msgspec import Meta, Struct
 
 from exchange.operations import Address, Hash32, Place
+from exchange.outcome import Notes
 
 Atoms = Annotated[bytes, Meta(min_length=32, max_length=32)]
-VERSION = 2
+VERSION = 3
 
 
 class Record(Struct, frozen=True, array_like=True, forbid_unknown_fields=True, gc=False):
@@ -51,6 +52,15 @@ class KeyRecord(Record, frozen=True):
     revoked: bool
 
 
+class OpenWindowRecord(Record, frozen=True):
+    """An applied window that may still be attested, in order of application."""
+
+    content: Hash32
+    window: int
+    height: int
+    attesters: tuple[Address, ...]
+
+
 class VaultRecord(Record, frozen=True):
     """A vault's cursor and the votes for its next window."""
 
@@ -58,6 +68,8 @@ class VaultRecord(Record, frozen=True):
     window: int
     last_hash: Hash32
     votes: tuple[tuple[Address, Hash32], ...]
+    registry_position: int
+    open_windows: tuple[OpenWindowRecord, ...]
 
 
 class OrderRecord(Record, frozen=True):
@@ -182,6 +194,8 @@ class RestRecord(Record, frozen=True):
     deposited: tuple[Atoms, ...]
     withdrawn: tuple[Atoms, ...]
     vaults: tuple[VaultRecord, ...]
+    notes: Notes
+    participation: Hash32
     keys: tuple[KeyRecord, ...]
     nonces: tuple[tuple[Address, tuple[int, ...]], ...]
     forfeits: tuple[tuple[int, int, int], ...]

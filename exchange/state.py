@@ -13,6 +13,7 @@ from typing import Final
 from exchange.accounts import Account, SessionKey
 from exchange.genesis import AssetConfig, ExchangeGenesis
 from exchange.market import BlockLog, Market
+from exchange.outcome import Notes
 from exchange.vaults import Vault
 from primitives.merkle import AppendTree, DenseTree
 
@@ -56,6 +57,8 @@ class State:
         "markets",
         "next_order",
         "nonces",
+        "notes",
+        "participation",
         "rest_dump",
         "rest_word",
         "time_ms",
@@ -93,6 +96,10 @@ class State:
         self.vaults: Final[dict[tuple[int, bytes], Vault]] = {}
         for asset in self.assets:
             self.vaults.setdefault((asset.chain_id, asset.vault), Vault())
+        self.notes: Notes = Notes()
+        """What the last block told about validators, for the next one's participation."""
+        self.participation: bytes = ZERO32
+        """Digest of the participation state at this height; zero where there is none."""
         self.withdrawals: AppendTree = AppendTree()
         self.accounts_tree: DenseTree = DenseTree()
         self.fills_word: bytes = ZERO32

@@ -16,10 +16,22 @@ from primitives.keccak import keccak256
 _encoder = msgspec.msgpack.Encoder()
 
 
+class OpenWindow:
+    """An applied window and who attested its content so far."""
+
+    __slots__ = ("attesters", "height", "window")
+
+    def __init__(self, window: int, height: int, attesters: set[bytes]) -> None:
+        self.window: int = window
+        self.height: int = height
+        """Height at which it was applied."""
+        self.attesters: set[bytes] = attesters
+
+
 class Vault:
     """How far a vault's events are applied, and who attests what as the next window."""
 
-    __slots__ = ("credited", "last_hash", "votes", "window")
+    __slots__ = ("credited", "last_hash", "open_windows", "registry_position", "votes", "window")
 
     def __init__(self) -> None:
         self.credited: int = 0
@@ -30,6 +42,10 @@ class Vault:
         """Content hash of the last applied attestation."""
         self.votes: dict[bytes, bytes] = {}
         """Content hash attested by each validator for the next window."""
+        self.registry_position: int = -1
+        """Position of the last applied registry event."""
+        self.open_windows: dict[bytes, OpenWindow] = {}
+        """Applied windows by content hash, oldest first, while late attestations still count."""
 
 
 def compute_window_hash(attest: Attest) -> bytes:

@@ -102,7 +102,7 @@ def test_wallet_operation_needs_the_wallet_and_stands_alone() -> None:
     withdraw = Withdraw(0, encode_amount(5), b"\x01" * 20)
     assert verify(sign(make(withdraw), session), DOMAIN).error == Reason.NEEDS_WALLET
     assert verify(sign(make(PLACE, withdraw), KEY), DOMAIN).error == Reason.MIXED_OPERATIONS
-    attest = Attest(1, bytes(20), 0, bytes(32), bytes(32), (), b"x")
+    attest = Attest(1, bytes(20), 0, bytes(32), bytes(32), (), ())
     assert verify(sign(make(PLACE, attest), KEY), DOMAIN).error == Reason.MIXED_OPERATIONS
     assert verify(sign(make(attest), session), DOMAIN).error == Reason.NOT_VALIDATOR
 

@@ -39,7 +39,7 @@ def statuses(outcome: Outcome) -> list[list[int]]:
 def window(
     *deposits: Deposit, index: int = 1, previous: bytes = bytes(32), vault: bytes = VAULT
 ) -> Attest:
-    return Attest(31337, vault, index, keccak256(b"end"), previous, deposits, b"")
+    return Attest(31337, vault, index, keccak256(b"end"), previous, deposits)
 
 
 def deposit(number: int, owner: str = "a", asset: int = QUOTE, amount: int = 500) -> Deposit:

@@ -16,6 +16,7 @@ from exchange.actions import (
     Deposit,
     Open,
     Place,
+    RegistryEvent,
     SignedAction,
     VerifiedAction,
     compute_commit_hash,
@@ -159,7 +160,9 @@ class World:
             verify_books(self.state)
         return outcome
 
-    def attest(self, *deposits: tuple[bytes, int, int], events: bytes = b"") -> list[SignedAction]:
+    def attest(
+        self, *deposits: tuple[bytes, int, int], events: tuple[RegistryEvent, ...] = ()
+    ) -> list[SignedAction]:
         """Actions by which three of four validators attest deposits of (owner, asset, amount)."""
         items = []
         for owner, asset, amount in deposits:

@@ -8,7 +8,8 @@ Rule: every failure the SDK raises on purpose is one of these; after `OutcomeUnk
     │   ├── RequestRefused         the node refused the request: `code`, `risk`, `fix`
     │   ├── ActionRejected         an operation was refused: `code`; nothing changed
     │   ├── OutcomeUnknown         no word in time: ask for `action_id`, or send the same bytes
-    │   └── StreamLagged           events came faster than they were read: subscribe again
+    │   ├── StreamLagged           events came faster than they were read: subscribe again
+    │   └── BookBroken             a local book went wrong: begin anew from a snapshot
     └── TransientError
         └── ConnectionLost         the node cannot be reached
 
@@ -60,6 +61,10 @@ class OutcomeUnknown(ClientError):
 
 class StreamLagged(ClientError):
     """A subscription fell behind and was ended, so that nothing is lost in silence."""
+
+
+class BookBroken(ClientError):
+    """A local book lacks an update or does not agree with its checksum."""
 
 
 class ConnectionLost(TransientError):

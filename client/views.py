@@ -110,6 +110,7 @@ class TradePage(View, frozen=True, kw_only=True):
 
     trades: tuple[Trade, ...]
     cursor: int | None
+    oldest_height: int = 1
 
 
 class Balance(View, frozen=True, kw_only=True):
@@ -158,6 +159,7 @@ class Order(View, frozen=True, kw_only=True):
 class Fill(View, frozen=True, kw_only=True):
     """One side of a trade, as its account sees it."""
 
+    trade: int
     market: int
     order: int
     side: str
@@ -167,6 +169,7 @@ class Fill(View, frozen=True, kw_only=True):
     maker: bool
     height: int
     time_ms: int
+    sub: int = 0
     left: int = 0  # lots of the order still open after this fill
 
 

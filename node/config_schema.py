@@ -89,6 +89,10 @@ class ApiSettings(Section, frozen=True, kw_only=True):
     actions_per_s: Annotated[
         int, about("signed actions of one remote address", ge=1, le=1_000_000)
     ] = 20_000
+    account_ops_per_s: Annotated[
+        int,
+        about("operations of one account; cancels have as many of their own", ge=64, le=1_000_000),
+    ] = 20_000
 
 
 class LogSettings(Section, frozen=True, kw_only=True):

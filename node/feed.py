@@ -17,6 +17,7 @@ from node.api.limits import BOOK_PUSH_LEVELS
 from node.executor import Execution
 from node.ledger import Ledger
 from node.ledger_views import make_account_updates, make_book, make_trades
+from node.market_feed import publish_events, publish_market_data
 from node.metrics import Metrics
 from node.order_count import OrderCount
 from node.receipts import PendingReceipts, make_receipt
@@ -56,6 +57,8 @@ class Feed:
         first_trade = execution.tape.first_fill
         self._count(execution, record)
         self._publish_markets(outcome, first_trade)
+        publish_market_data(self._hub, self._ledger, outcome)
+        publish_events(self._hub, self._genesis, execution.tape, outcome)
         self._publish_accounts(outcome, first_trade)
         if self._hub.is_wanted("blocks"):
             self._hub.publish("blocks", (make_block_event(record, len(outcome.fills)),))

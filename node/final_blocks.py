@@ -158,8 +158,12 @@ class FinalBlocks:
         self._snapshots.write(manifest.height, manifest.state_root, chunks)
         self._snapshots.prune(self._snapshots_kept)
 
-    async def wait_stored(self, height: int) -> None:
-        """Return once the store holds everything up to a height, safe from a power cut."""
+    async def wait_written(self, height: int) -> None:
+        """Return once the store holds everything up to a height; a power cut may take it back."""
         while self.stored_height < height:
             await self._stored.wait()
+
+    async def wait_stored(self, height: int) -> None:
+        """Return once the store holds everything up to a height, safe from a power cut."""
+        await self.wait_written(height)
         await self._writer.run(ChainStore.sync)

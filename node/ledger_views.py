@@ -141,16 +141,7 @@ def make_account(state: State, genesis: ExchangeGenesis, owner: bytes) -> views.
         address=owner,
         number=account.number,
         height=state.height,
-        balances=tuple(
-            views.Balance(
-                sub=b.sub,
-                asset=b.asset,
-                symbol=genesis.assets[b.asset].name,
-                free=b.free,
-                held=b.held,
-            )
-            for b in get_balances(state, owner)
-        ),
+        balances=make_balances(state, genesis, owner),
         grants=tuple(
             views.GrantView(
                 key=key.key,
@@ -166,6 +157,22 @@ def make_account(state: State, genesis: ExchangeGenesis, owner: bytes) -> views.
         ),
         nonces=tuple(_nonces(state, address) for address in (owner, *(key.key for key in keys))),
         open_orders=sum(len(trader.orders) for trader in account.traders.values()),
+    )
+
+
+def make_balances(
+    state: State, genesis: ExchangeGenesis, owner: bytes
+) -> tuple[views.Balance, ...]:
+    """Show all balances of an account, none for an address without one."""
+    return tuple(
+        views.Balance(
+            sub=b.sub,
+            asset=b.asset,
+            symbol=genesis.assets[b.asset].name,
+            free=b.free,
+            held=b.held,
+        )
+        for b in get_balances(state, owner)
     )
 
 
@@ -245,6 +252,7 @@ def _fill(fill: Fill, trade: int, is_maker: bool, outcome: Outcome) -> views.Fil
         trade=trade,
         market=fill.market,
         order=fill.maker_order if is_maker else fill.taker_order,
+        sub=fill.maker_sub if is_maker else fill.taker_sub,
         side=side,
         price=fill.price,
         size=fill.size,

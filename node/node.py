@@ -499,6 +499,10 @@ class Node:
         """Begin a clean stop."""
         self._stop.set()
 
+    async def wait_written(self, height: int) -> None:
+        """Return once the store holds everything up to a height."""
+        await self.final_blocks.wait_written(height)
+
     async def fetch_block(self, cid: Cid) -> bytes:
         """Return an IPFS block from here or from a peer. Raises TransientError."""
         return await self.bitswap.fetch(cid, timeout_s=BITSWAP_FETCH_S_MAX)

@@ -168,6 +168,8 @@ def _fill(fill: Fill, height: int, accounts: Sequence[Account]) -> FillRecord:
         taker_order=fill.taker_order,
         taker_fee=fill.taker_fee,
         taker_side=fill.taker_side if fill.taker_side in (0, 1) else NO_SIDE,
+        maker_left=fill.maker_left,
+        taker_left=fill.taker_left,
         batch=fill.batch,
         sealed=fill.batch != height,
     )

@@ -17,24 +17,24 @@ from exchange.actions import SignedAction, VerifiedAction
 from exchange.ledger import compute_shares
 from exchange.limits import DEADLINE_AFTER_NONCE_MS_MAX, NONCE_FUTURE_MS_MAX, NONCE_PAST_MS_MAX
 from exchange.reasons import Reason
+from node.account_limits import AccountLimits
 from node.api import views
 from node.api.service import Envelope, IpfsAnswer
 from node.chain_views import make_detail, make_summary, own_certificate
 from node.ledger_views import (
-    SIDES,
     make_account,
     make_book,
     make_market,
     make_orders,
     reason_name,
 )
+from node.market_data import MarketData
 from node.receipts import make_receipt
 from node.records import decode_roots, merge_receipts
 from primitives.cid import DAG_CBOR, Cid
 from primitives.errors import InvalidMessage, TransientError
 from storage import gateway
 from storage.chain_reader import ChainReader
-from storage.records import BUY, SELL, StoredFill
 
 if TYPE_CHECKING:
     from node.api.hub import Hub
@@ -50,6 +50,13 @@ class Service:
     def __init__(self, node: Node) -> None:
         self._node = node
         self._sealed_waiting = 0
+        self._account_limits = AccountLimits(node.config.api.account_ops_per_s)
+        self._market_data = MarketData(
+            node.ledger,
+            node.file.exchange,
+            read=node.readers.run,
+            wait_written=node.wait_written,
+        )
 
     @property
     def hub(self) -> Hub:
@@ -177,37 +184,10 @@ class Service:
         """Return the best levels."""
         return make_book(self._node.ledger.state, market, depth)
 
-    async def trades(self, market: int, limit: int, cursor: int | None) -> views.TradePage:
-        """Return a page of fills, newest first."""
-
-        def read(reader: ChainReader) -> list[StoredFill]:
-            return reader.fills(market, before=cursor, limit=limit)
-
-        rows = await self._node.readers.run(read)
-        trades = tuple(_trade(row) for row in rows)
-        more = len(rows) == limit and bool(rows)
-        return views.TradePage(trades=trades, cursor=trades[-1].id if more else None)
-
-    async def candles(self, market: int, interval_ms: int, limit: int) -> tuple[views.Candle, ...]:
-        """Return the newest candles, oldest first."""
-
-        def read(reader: ChainReader) -> list[Any]:
-            return list(reader.candles(market, interval_ms, limit=limit))
-
-        rows = await self._node.readers.run(read)
-        rows.sort(key=lambda row: row.start_ms)
-        return tuple(
-            views.Candle(
-                start_ms=row.start_ms,
-                open=row.open,
-                high=row.high,
-                low=row.low,
-                close=row.close,
-                volume=row.volume,
-                trades=row.trades,
-            )
-            for row in rows
-        )
+    @property
+    def market_data(self) -> MarketData:
+        """Whole books, figures, history and account events."""
+        return self._market_data
 
     # Accounts and actions
 
@@ -273,6 +253,13 @@ class Service:
                 accepted=False,
                 code=reason_name(reason),
                 error=REFUSALS.get(reason, "the action cannot be executed"),
+            )
+        if not self._account_limits.take(action, node.clock.now_ms()):
+            return views.SubmitResult(
+                id=action.id,
+                accepted=False,
+                code="account_too_fast",
+                error="this account sends more operations than this node takes of one",
             )
         if not node.bundles.submit(action.id, signed):
             return views.SubmitResult(
@@ -578,19 +565,3 @@ def is_nonce_used(window: list[int], nonce_ms: int) -> bool:
     """Tell whether a key's ascending window holds a nonce."""
     place = bisect_left(window, nonce_ms)
     return place < len(window) and window[place] == nonce_ms
-
-
-def _trade(row: StoredFill) -> views.Trade:
-    fill = row.fill
-    return views.Trade(
-        id=row.id,
-        market=fill.market,
-        height=row.height,
-        time_ms=row.time_ms,
-        price=fill.price,
-        size=fill.size,
-        taker_side=SIDES[fill.taker_side] if fill.taker_side in (BUY, SELL) else "none",
-        sealed=fill.sealed,
-        maker_order=fill.maker_order,
-        taker_order=fill.taker_order,
-    )

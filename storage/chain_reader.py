@@ -327,6 +327,10 @@ class ChainReader:
         row = self._one("SELECT min(height) FROM executed WHERE height > ?", base)
         return base + 1 if row is None or row[0] is None else int(row[0])
 
+    def is_from_genesis(self) -> bool:
+        """Tell whether this store was there from the first block."""
+        return self._executed_base() == 0
+
     def _executed_base(self) -> int:
         """Return the height of the state this store went on from; 0 = genesis."""
         base = self.meta("executed_base")

@@ -37,7 +37,7 @@ RECEIPTS: Final = (
 FILLS: Final = (
     "f.id, f.market, f.price, f.size, m.address, f.maker_sub, f.maker_order, f.maker_fee,"
     " t.address, f.taker_sub, f.taker_order, f.taker_fee, f.taker_side, f.sealed, f.height,"
-    " f.time_ms, f.batch"
+    " f.time_ms, f.batch, f.maker_left, f.taker_left"
 )
 FILL_TABLES: Final = "fills f JOIN accounts m ON m.id = f.maker JOIN accounts t ON t.id = f.taker"
 WITHDRAWALS: Final = (
@@ -117,6 +117,8 @@ def decode_fill(row: tuple[Any, ...]) -> StoredFill:
         taker_side=row[12],
         sealed=bool(row[13]),
         batch=row[16],
+        maker_left=row[17],
+        taker_left=row[18],
     )
     return StoredFill(id=row[0], fill=fill, height=row[14], time_ms=row[15])
 

@@ -240,7 +240,7 @@ class ChainStore:
     def _insert_fills(self, record: ExecutedRecord) -> None:
         height, time_ms, row_of = record.height, record.time_ms, self._accounts.get_row
         self.database.conn.executemany(
-            "INSERT INTO fills VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
+            "INSERT INTO fills VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
             [
                 (
                     number,
@@ -258,6 +258,8 @@ class ChainStore:
                     encode_integer(fill.taker_order),
                     encode_integer(fill.taker_fee),
                     fill.taker_side,
+                    fill.maker_left,
+                    fill.taker_left,
                     fill.batch,
                     fill.sealed,
                 )

@@ -87,6 +87,8 @@ class FillRecord:
     taker_order: int
     taker_fee: int
     taker_side: int  # BUY, SELL or NO_SIDE
+    maker_left: int = 0  # lots of the maker's order still open after this fill
+    taker_left: int = 0
     batch: int = 0  # height of the block whose batch cleared here
     sealed: bool = False  # the taker came through a commit
 

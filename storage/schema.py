@@ -96,6 +96,8 @@ CREATE TABLE fills (
     taker_order ANY NOT NULL,
     taker_fee ANY NOT NULL,
     taker_side INTEGER NOT NULL,
+    maker_left INTEGER NOT NULL,
+    taker_left INTEGER NOT NULL,
     batch INTEGER NOT NULL,
     sealed INTEGER NOT NULL
 ) STRICT;

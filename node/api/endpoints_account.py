@@ -12,6 +12,7 @@ from node.api.bodies import ActionsBody, OneRequest, PairBytes, SealedBody, enve
 from node.api.endpoint import Call, Endpoint, Parameter
 from node.api.errors import ApiError
 from node.api.limits import PAGE_DEFAULT, PAGE_MAX
+from node.api.market_views import AccountEvents, AccountState, FillPage
 from node.api.views import (
     Account,
     ActionReceipt,
@@ -27,6 +28,10 @@ LIMIT = Parameter(
     name="limit", kind="integer", about="rows", minimum=1, maximum=PAGE_MAX, default=PAGE_DEFAULT
 )
 BEFORE = Parameter(name="before", kind="integer", about="only with a lower index")
+CURSOR = Parameter(name="cursor", kind="integer", about="only fills of trades with a lower id")
+AFTER = Parameter(
+    name="after", kind="integer", about="the newest event already known, 0 for all", default=0
+)
 ACTION = Parameter(name="id", kind="hash", about="the action's signing digest")
 
 
@@ -48,6 +53,27 @@ async def get_withdrawals(call: Call) -> Withdrawals:
     values = call.values
     found = await call.service.withdrawals(values["address"], values["limit"], values["before"])
     return Withdrawals(withdrawals=found)
+
+
+async def get_events(call: Call) -> AccountEvents:
+    """Return events of one wallet in order, without a gap."""
+    values = call.values
+    return await call.service.market_data.account_events(
+        values["address"], values["after"], values["limit"]
+    )
+
+
+async def get_state(call: Call) -> AccountState:
+    """Return balances and orders with the number of the event behind them."""
+    return call.service.market_data.account_state(call.values["address"])
+
+
+async def get_fills(call: Call) -> FillPage:
+    """Return the fills of one wallet."""
+    values = call.values
+    return await call.service.market_data.account_fills(
+        values["address"], values["limit"], values["cursor"]
+    )
 
 
 async def get_action(call: Call) -> ActionReceipt:
@@ -95,6 +121,30 @@ ENDPOINTS = (
         handler=get_withdrawals,
         answer=Withdrawals,
         parameters=(ADDRESS, LIMIT, BEFORE),
+    ),
+    Endpoint(
+        method="GET",
+        path="/v1/accounts/{address}/events",
+        summary="Order, fill, balance, deposit and withdrawal events, oldest first",
+        handler=get_events,
+        answer=AccountEvents,
+        parameters=(ADDRESS, AFTER, LIMIT),
+    ),
+    Endpoint(
+        method="GET",
+        path="/v1/accounts/{address}/state",
+        summary="Balances and live orders with the number of the newest event",
+        handler=get_state,
+        answer=AccountState,
+        parameters=(ADDRESS,),
+    ),
+    Endpoint(
+        method="GET",
+        path="/v1/accounts/{address}/fills",
+        summary="Fills, newest first",
+        handler=get_fills,
+        answer=FillPage,
+        parameters=(ADDRESS, LIMIT, CURSOR),
     ),
     Endpoint(
         method="GET",

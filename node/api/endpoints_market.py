@@ -1,4 +1,4 @@
-"""Answer for markets: list, book, trades, candles.
+"""Answer for markets: list, books, figures, trades, candles.
 
 Rule: prices are ticks, sizes are lots; the market says what these are worth in atoms.
 Spec: docs/reference/api.md. Deviations: none.
@@ -7,7 +7,9 @@ Spec: docs/reference/api.md. Deviations: none.
 from __future__ import annotations
 
 from node.api.endpoint import Call, Endpoint, Parameter
+from node.api.errors import ApiError
 from node.api.limits import CANDLES_MAX, DEPTH_DEFAULT, DEPTH_MAX, PAGE_DEFAULT, PAGE_MAX
+from node.api.market_views import L2Book, L3Book, Ticker
 from node.api.views import Book, Candles, Markets, TradePage
 
 MARKET = Parameter(name="market", kind="market", about="id or name, e.g. 1 or WETH-USDX")
@@ -27,7 +29,11 @@ LIMIT = Parameter(
     maximum=PAGE_MAX,
     default=PAGE_DEFAULT,
 )
-CURSOR = Parameter(name="cursor", kind="integer", about="the cursor of the page before")
+CURSOR = Parameter(name="cursor", kind="integer", about="only trades with a lower id")
+AFTER = Parameter(name="after", kind="integer", about="only trades with a higher id, oldest first")
+BEFORE = Parameter(
+    name="before", kind="integer", about="only candles that begin before this time (ms)"
+)
 INTERVAL = Parameter(name="interval", kind="interval", about="length of one candle", default=60_000)
 CANDLE_LIMIT = Parameter(
     name="limit",
@@ -52,14 +58,34 @@ async def get_book(call: Call) -> Book:
 async def get_trades(call: Call) -> TradePage:
     """Return a page of trades, newest first."""
     values = call.values
-    return await call.service.trades(values["market"], values["limit"], values["cursor"])
+    if values["cursor"] is not None and values["after"] is not None:
+        raise ApiError("bad_request", "cursor and after lead in opposite directions")
+    return await call.service.market_data.trades(
+        values["market"], values["limit"], values["cursor"], values["after"]
+    )
 
 
 async def get_candles(call: Call) -> Candles:
     """Return candles, oldest first."""
-    market, interval_ms = call.values["market"], call.values["interval"]
-    candles = await call.service.candles(market, interval_ms, call.values["limit"])
-    return Candles(market=market, interval_ms=interval_ms, candles=candles)
+    values = call.values
+    return await call.service.market_data.candles(
+        values["market"], values["interval"], values["limit"], values["before"]
+    )
+
+
+async def get_l2(call: Call) -> L2Book:
+    """Return all levels of a market."""
+    return call.service.market_data.l2(call.values["market"])
+
+
+async def get_l3(call: Call) -> L3Book:
+    """Return the resting orders of a market."""
+    return call.service.market_data.l3(call.values["market"])
+
+
+async def get_ticker(call: Call) -> Ticker:
+    """Return a market's figures."""
+    return call.service.market_data.ticker(call.values["market"])
 
 
 ENDPOINTS = (
@@ -81,10 +107,34 @@ ENDPOINTS = (
     Endpoint(
         method="GET",
         path="/v1/markets/{market}/trades",
-        summary="Trades, newest first",
+        summary="Trades, newest first; oldest first with `after`",
         handler=get_trades,
         answer=TradePage,
-        parameters=(MARKET, LIMIT, CURSOR),
+        parameters=(MARKET, LIMIT, CURSOR, AFTER),
+    ),
+    Endpoint(
+        method="GET",
+        path="/v1/markets/{market}/l2",
+        summary="All price levels with update number and checksum",
+        handler=get_l2,
+        answer=L2Book,
+        parameters=(MARKET,),
+    ),
+    Endpoint(
+        method="GET",
+        path="/v1/markets/{market}/l3",
+        summary="All resting orders with update number and checksum",
+        handler=get_l3,
+        answer=L3Book,
+        parameters=(MARKET,),
+    ),
+    Endpoint(
+        method="GET",
+        path="/v1/markets/{market}/ticker",
+        summary="Best prices, last trade and the last 24 hours",
+        handler=get_ticker,
+        answer=Ticker,
+        parameters=(MARKET,),
     ),
     Endpoint(
         method="GET",
@@ -92,6 +142,6 @@ ENDPOINTS = (
         summary="Candles, oldest first",
         handler=get_candles,
         answer=Candles,
-        parameters=(MARKET, INTERVAL, CANDLE_LIMIT),
+        parameters=(MARKET, INTERVAL, CANDLE_LIMIT, BEFORE),
     ),
 )

@@ -29,6 +29,7 @@ CODES: Final[dict[str, tuple[int, str]]] = {
     "not_found": (404, "Check the path and the name; /v1/openapi.json lists what there is."),
     "method_not_allowed": (405, "Use a method listed in the header 'Allow'."),
     "timeout": (408, "Send the body at once."),
+    "pruned": (410, "Ask a node that keeps more; every node gives the same numbers."),
     "too_large": (413, "Split the request; the limits stand in docs/reference/api.md."),
     "unsupported_media_type": (415, "Send application/json or application/msgpack."),
     "too_many_requests": (429, "Wait a second and send less; batch actions in one request."),
@@ -49,8 +50,10 @@ class ApiError(Exception):
         risk: str = NO_RISK,
         fix: str = "",
         headers: tuple[tuple[bytes, bytes], ...] = (),
+        fields: dict[str, int] | None = None,
     ) -> None:
         super().__init__(message)
+        self.fields = fields or {}  # further numbers a program needs
         self.headers = headers  # of the HTTP answer
         self.code = code
         self.status, default_fix = CODES[code]
@@ -60,8 +63,8 @@ class ApiError(Exception):
 
     def body(self) -> dict[str, Any]:
         """Return the JSON body."""
-        parts = {"code": self.code, "message": self.message, "risk": self.risk, "fix": self.fix}
-        return {"error": parts}
+        parts: dict[str, Any] = {"code": self.code, "message": self.message}
+        return {"error": {**parts, "risk": self.risk, "fix": self.fix, **self.fields}}
 
 
 def from_node_error(error: NodeError) -> ApiError:

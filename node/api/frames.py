@@ -25,6 +25,7 @@ from primitives.nesting import check_json_nesting, check_msgpack_nesting
 RequestNumber = Annotated[int, msgspec.Meta(ge=0, le=(1 << 53) - 1)]
 MarketName = Annotated[str, msgspec.Meta(min_length=1, max_length=32)]
 MarketId = Annotated[int, msgspec.Meta(ge=0, le=1 << 32)]
+EventNumber = Annotated[int, msgspec.Meta(ge=0, le=(1 << 63) - 1)]
 AccountText = Annotated[str, msgspec.Meta(min_length=42, max_length=42)]
 
 
@@ -35,12 +36,13 @@ class Frame(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
 
 class Subscribe(Frame, frozen=True, kw_only=True, tag="subscribe"):
-    """Ask for a channel; a snapshot comes first."""
+    """Ask for a channel; a snapshot comes first, or what came after event `after`."""
 
     channel: Channel
     market: MarketId | MarketName | None = None
     account: AccountText | None = None
     room: RoomName | None = None
+    after: EventNumber | None = None
 
 
 class Unsubscribe(Subscribe, frozen=True, kw_only=True, tag="unsubscribe"):

@@ -17,9 +17,14 @@ from node.api.render import encode_json, encode_msgpack
 
 Channel = Literal[
     "book",
+    "l2",
+    "l3",
     "trades",
+    "candles",
+    "ticker",
     "blocks",
     "account",
+    "events",
     "chat",
     "status",
     "markets",
@@ -29,9 +34,14 @@ Channel = Literal[
 CHANNELS: Final[tuple[Channel, ...]] = (
     # Published by the daemon, when a block was executed or a message stored:
     "book",  # key: market id; data: Book (the top BOOK_PUSH_LEVELS levels, whole)
+    "l2",  # key: market id; data: L2Book, then L2Update; seq = the market's update number
+    "l3",  # key: market id; data: L3Book, then L3Update; seq = the market's update number
     "trades",  # key: market id; data: tuple of Trade, oldest first
+    "candles",  # key: market id; data: tuple of LiveCandle, those that changed
+    "ticker",  # key: market id; data: Ticker
     "blocks",  # no key; data: tuple of BlockSummary, oldest first
     "account",  # key: address; data: AccountUpdate
+    "events",  # key: address; data: AccountState, then tuples of AccountEvent; seq = the last one's
     "chat",  # key: room name; data: tuple of ChatMessage, oldest first
     # Published by the API itself (ticker.py), about once a second:
     "status",  # no key; data: Status
@@ -41,8 +51,13 @@ CHANNELS: Final[tuple[Channel, ...]] = (
 )
 KEY_FIELD: Final[dict[Channel, str]] = {
     "book": "market",
+    "l2": "market",
+    "l3": "market",
     "trades": "market",
+    "candles": "market",
+    "ticker": "market",
     "account": "account",
+    "events": "account",
     "chat": "room",
 }
 
@@ -80,17 +95,43 @@ class Listener:
         self._hub = hub
         self._send, self.receive = trio.open_memory_channel[Message](SUBSCRIBER_QUEUE_MESSAGES)
         self.topics: set[Topic] = set()
-        self.is_too_slow = False
+        self.lost: tuple[Topic, ...] = ()
+        """What the listener missed when it was cut off for being too slow."""
+        self._held: dict[Topic, list[Message]] = {}
 
-    def deliver(self, message: Message) -> None:
+    @property
+    def is_too_slow(self) -> bool:
+        """True once the listener has been cut off."""
+        return bool(self.lost)
+
+    def deliver(self, topic: Topic, message: Message) -> None:
         """Queue a message; when the queue is full, end the listener instead."""
+        held = self._held.get(topic)
+        if held is not None:
+            held.append(message)
+            if len(held) > SUBSCRIBER_QUEUE_MESSAGES:
+                self._cut_off()
+            return
         try:
             self._send.send_nowait(message)
         except trio.WouldBlock:
-            self.is_too_slow = True
+            self._cut_off()
+        except (trio.BrokenResourceError, trio.ClosedResourceError):
             self.close()
-        except trio.BrokenResourceError:
-            self.close()
+
+    def _cut_off(self) -> None:
+        self.lost = tuple(sorted(self.topics, key=repr))
+        self.close()
+
+    def hold(self, topic: Topic) -> None:
+        """Keep a topic's messages back until what comes before them has been sent."""
+        self._held.setdefault(topic, [])
+
+    def release(self, topic: Topic) -> None:
+        """Queue what was kept back."""
+        for message in self._held.pop(topic, ()):
+            if topic in self.topics:
+                self.deliver(topic, message)
 
     def subscribe(self, topic: Topic) -> int:
         """Start to receive a topic; return the number of its newest event."""
@@ -128,16 +169,22 @@ class Hub:
         """Return the keys of a channel somebody listens to."""
         return tuple(key for name, key in self._listeners if name == channel)
 
-    def publish(self, channel: Channel, data: object, key: Key = None) -> None:
-        """Send `data` (a view or a tuple of views) to all who listen to (channel, key)."""
+    def publish(
+        self, channel: Channel, data: object, key: Key = None, *, seq: int | None = None
+    ) -> None:
+        """Send `data` (a view or a tuple of views) to all who listen to (channel, key).
+
+        `seq` is the event's own number where it has one that all nodes agree on.
+        """
         topic = (channel, key)
         listeners = self._listeners.get(topic)
         if listeners is None:
             return
-        self._seq[topic] = seq = self._seq.get(topic, 0) + 1
+        if seq is None:
+            self._seq[topic] = seq = self._seq.get(topic, 0) + 1
         message = Message(event_fields(topic, data, seq))
         for listener in tuple(listeners):
-            listener.deliver(message)
+            listener.deliver(topic, message)
 
     def add(self, topic: Topic, listener: Listener) -> int:
         """Attach a listener; return the topic's newest event number."""

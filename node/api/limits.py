@@ -24,8 +24,12 @@ ROOM_NAME_CHARS_MAX: Final = 64
 DEPTH_DEFAULT: Final = 20  # price levels per side
 DEPTH_MAX: Final = 200
 BOOK_PUSH_LEVELS: Final = 20  # price levels per side in a pushed book
+L2_LEVELS_MAX: Final = 2_000  # price levels per side in a snapshot of a whole book
+L3_ORDERS_MAX: Final = 5_000  # orders per side in a snapshot of all orders
 PAGE_DEFAULT: Final = 50  # rows per page: trades, blocks, messages
 PAGE_MAX: Final = 500
+REPLAY_EVENTS_MAX: Final = 5_000  # missed events of an account one subscription may ask for
+REPLAY_WAIT_S: Final = 5  # for the newest block to reach the store before it is read
 CANDLES_MAX: Final = 1_000
 INTEGER_MAX: Final = (1 << 63) - 1  # a height, cursor or index in a query
 

@@ -36,6 +36,7 @@ ERROR_SCHEMA: Final[dict[str, Any]] = {
                 "message": {"type": "string"},
                 "risk": {"type": "string"},
                 "fix": {"type": "string"},
+                "oldest_height": {"type": "integer", "description": "of `pruned`"},
             },
         }
     },

@@ -12,13 +12,22 @@ from typing import TYPE_CHECKING, Protocol
 
 import msgspec
 
+from node.api.market_views import (
+    AccountEvents,
+    AccountState,
+    FillPage,
+    L2Book,
+    L3Book,
+    LiveCandle,
+    Ticker,
+)
 from node.api.views import (
     Account,
     ActionReceipt,
     BlockDetail,
     BlockSummary,
     Book,
-    Candle,
+    Candles,
     ChatPage,
     ChatReceipt,
     ChatRoom,
@@ -49,6 +58,44 @@ class IpfsAnswer(msgspec.Struct, frozen=True, kw_only=True):
     status: int  # HTTP status
     headers: tuple[tuple[str, str], ...]
     body: bytes | AsyncIterator[bytes]
+
+
+class MarketDataService(Protocol):
+    """Market data; what is not on record here raises `ApiError` `pruned`."""
+
+    def l2(self, market: int) -> L2Book: ...
+
+    def l3(self, market: int) -> L3Book: ...
+
+    def ticker(self, market: int) -> Ticker: ...
+
+    def live_candles(self, market: int) -> tuple[LiveCandle, ...]: ...
+
+    def account_state(self, address: bytes) -> AccountState: ...
+
+    async def trades(
+        self, market: int, limit: int, before: int | None, after: int | None
+    ) -> TradePage:
+        """Return trades below id `before`, newest first, or above `after`, oldest first."""
+        ...
+
+    async def candles(
+        self, market: int, interval_ms: int, limit: int, before_ms: int | None
+    ) -> Candles:
+        """Return the newest candles that begin before `before_ms`, oldest first."""
+        ...
+
+    async def account_fills(self, address: bytes, limit: int, before: int | None) -> FillPage:
+        """Return an account's fills, newest first."""
+        ...
+
+    async def account_events(self, address: bytes, after: int, limit: int) -> AccountEvents:
+        """Return an account's events above `after`, oldest first."""
+        ...
+
+    async def missed_events(self, address: bytes, after: int) -> AccountEvents:
+        """Return all events above `after`, or refuse when they are too many."""
+        ...
 
 
 class NodeService(Protocol):
@@ -82,12 +129,9 @@ class NodeService(Protocol):
 
     def book(self, market: int, depth: int) -> Book: ...
 
-    async def trades(self, market: int, limit: int, cursor: int | None) -> TradePage:
-        """Return the newest trades, or those with an id below `cursor`, newest first."""
-        ...
-
-    async def candles(self, market: int, interval_ms: int, limit: int) -> tuple[Candle, ...]:
-        """Return the newest candles, oldest first, without the empty ones."""
+    @property
+    def market_data(self) -> MarketDataService:
+        """Whole books, figures, history and account events."""
         ...
 
     # Accounts

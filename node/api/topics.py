@@ -1,25 +1,39 @@
 """Resolve what a client subscribes to and build the snapshot it gets first.
 
 Rule: the snapshot of a topic has the same form as its events, so a client needs one reader for
-both.
+both; only whole books and account states differ from their changes, and carry the number from which
+these go on.
 Spec: docs/reference/api.md (Subscriptions). Deviations: none.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Final
+
 from node.api.endpoint import parse_account, parse_market
 from node.api.errors import ApiError
 from node.api.frames import Subscribe
-from node.api.hub import KEY_FIELD, Key, Topic
+from node.api.hub import KEY_FIELD, Channel, Key, Topic
 from node.api.limits import BOOK_PUSH_LEVELS, PAGE_DEFAULT
-from node.api.service import NodeService
+from node.api.market_views import AccountState, L2Book, L3Book
+from node.api.service import MarketDataService, NodeService
 from node.api.views import AccountUpdate
+
+MARKET_SNAPSHOTS: Final[dict[Channel, Callable[[MarketDataService, int], object]]] = {
+    "l2": lambda data, market: data.l2(market),
+    "l3": lambda data, market: data.l3(market),
+    "ticker": lambda data, market: data.ticker(market),
+    "candles": lambda data, market: data.live_candles(market),
+}
 
 
 def resolve_topic(service: NodeService, frame: Subscribe) -> Topic:
     """Return the topic a frame names. Raises ApiError."""
     given = {"market": frame.market, "account": frame.account, "room": frame.room}
     wanted = KEY_FIELD.get(frame.channel)
+    if frame.after is not None and frame.channel != "events":
+        raise ApiError("bad_request", f"the channel {frame.channel!r} takes no 'after'")
     for name, value in given.items():
         if value is not None and name != wanted:
             raise ApiError("bad_request", f"the channel {frame.channel!r} takes no {name!r}")
@@ -36,15 +50,28 @@ def resolve_topic(service: NodeService, frame: Subscribe) -> Topic:
     return frame.channel, key
 
 
+def own_number(snapshot: object, default: int) -> int:
+    """Return the number all nodes give to a snapshot, or else this node's own."""
+    if isinstance(snapshot, L2Book | L3Book):
+        return snapshot.update
+    return snapshot.seq if isinstance(snapshot, AccountState) else default
+
+
 async def build_snapshot(service: NodeService, topic: Topic) -> object:
     """Return what a topic's events have led to so far, newest last."""
     channel, key = topic
+    if channel in MARKET_SNAPSHOTS:
+        assert isinstance(key, int)
+        return MARKET_SNAPSHOTS[channel](service.market_data, key)
+    if channel == "events":
+        assert isinstance(key, bytes)
+        return service.market_data.account_state(key)
     if channel == "book":
         assert isinstance(key, int)
         return service.book(key, BOOK_PUSH_LEVELS)
     if channel == "trades":
         assert isinstance(key, int)
-        page = await service.trades(key, PAGE_DEFAULT, None)
+        page = await service.market_data.trades(key, PAGE_DEFAULT, None, None)
         return tuple(reversed(page.trades))
     if channel == "blocks":
         return tuple(reversed(await service.blocks(None, PAGE_DEFAULT)))

@@ -176,7 +176,7 @@ class Book(View, frozen=True, kw_only=True):
 class Trade(View, frozen=True, kw_only=True):
     """One fill."""
 
-    id: int  # dense per node since genesis; the cursor of the trades page
+    id: int  # dense since genesis over all markets, the same on every node; the cursor
     market: int
     height: int
     time_ms: int
@@ -193,10 +193,11 @@ class TradePage(View, frozen=True, kw_only=True):
 
     trades: tuple[Trade, ...]
     cursor: int | None
+    oldest_height: int = 1  # the oldest height this node has the trades of
 
 
 class Candle(View, frozen=True, kw_only=True, array_like=True):
-    """[start_ms, open, high, low, close, volume, trades]"""
+    """[start_ms, open, high, low, close, volume, trades, quote_volume]"""
 
     start_ms: int
     open: int
@@ -205,6 +206,7 @@ class Candle(View, frozen=True, kw_only=True, array_like=True):
     close: int
     volume: int  # lots
     trades: int
+    quote_volume: Amount = 0  # ticks x lots
 
 
 # -- Accounts and orders -----------------------------------------------------------------------
@@ -283,6 +285,7 @@ class Fill(View, frozen=True, kw_only=True):
     maker: bool
     height: int
     time_ms: int
+    sub: int = 0
     left: int = 0  # lots of the order still open after this fill; no order event repeats it
 
 
@@ -530,6 +533,7 @@ class Candles(View, frozen=True, kw_only=True):
     market: int
     interval_ms: int
     candles: tuple[Candle, ...]
+    cursor: int | None = None  # pass it as `before` to get older ones
 
 
 class Orders(View, frozen=True, kw_only=True):

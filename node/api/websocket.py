@@ -8,6 +8,7 @@ Spec: docs/reference/api.md (WebSocket). Deviations: none.
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -30,7 +31,7 @@ from node.api.frames import (
     envelopes_of,
     sealed_of,
 )
-from node.api.hub import Listener, event_fields
+from node.api.hub import KEY_FIELD, Listener, Topic, event_fields
 from node.api.limits import (
     FRAME_ERRORS_MAX,
     IDLE_TIMEOUT_S,
@@ -39,7 +40,7 @@ from node.api.limits import (
     SUBSCRIPTIONS_PER_CONNECTION_MAX,
 )
 from node.api.service import Envelope, NodeService
-from node.api.topics import build_snapshot, resolve_topic
+from node.api.topics import build_snapshot, own_number, resolve_topic
 from primitives.errors import NodeError
 
 CLOSE_GOING_AWAY: Final = 1001
@@ -178,16 +179,27 @@ class Session:
                 f"a connection has at most {SUBSCRIPTIONS_PER_CONNECTION_MAX} subscriptions",
             )
         self._pushes_binary = is_binary
-        seq = self._listener.subscribe(topic)
+        self._listener.hold(topic)
         try:
-            snapshot = await build_snapshot(self._service, topic)
-        except NodeError:
+            fields = await self._first_event(topic, frame.after)
+            if frame.request is not None:
+                fields["request"] = frame.request
+            await self._reply(fields, is_binary)
+        except (NodeError, ApiError):
             self._listener.unsubscribe(topic)
             raise
-        fields = event_fields(topic, snapshot, seq, snapshot=True)
-        if frame.request is not None:
-            fields["request"] = frame.request
-        await self._reply(fields, is_binary)
+        finally:
+            self._listener.release(topic)
+
+    async def _first_event(self, topic: Topic, after: int | None) -> dict[str, Any]:
+        """Subscribe; return what comes before the events: a snapshot, or those missed."""
+        seq = self._listener.subscribe(topic)
+        if after is None:
+            snapshot = await build_snapshot(self._service, topic)
+            return event_fields(topic, snapshot, own_number(snapshot, seq), snapshot=True)
+        assert isinstance(topic[1], bytes)
+        missed = await self._service.market_data.missed_events(topic[1], after)
+        return event_fields(topic, missed.events, missed.newest)
 
     # Writing
 
@@ -227,6 +239,7 @@ class Session:
             else:
                 await self._write(message.json().decode())
         if self._listener.is_too_slow:
+            await self._reply({"resync": lost_topics(self._listener.lost)}, self._pushes_binary)
             raise Closing(CLOSE_TOO_SLOW, "events came faster than they were read; subscribe again")
 
     async def _refuse(self, error: ApiError, request: int | None, is_binary: bool) -> None:
@@ -241,3 +254,11 @@ class Session:
     async def _write(self, data: str | bytes) -> None:
         kind = "text" if isinstance(data, str) else "bytes"
         await self._send({"type": "websocket.send", kind: data})
+
+
+def lost_topics(topics: Sequence[Topic]) -> list[dict[str, Any]]:
+    """Name the subscriptions that a client which was too slow has to begin again."""
+    return [
+        {"channel": channel, **({KEY_FIELD[channel]: key} if channel in KEY_FIELD else {})}
+        for channel, key in topics
+    ]

@@ -21,6 +21,7 @@ def receipt(*codes, state="executed", height=5):
 
 def fill(order, size):
     return Fill(
+        trade=1,
         market=0,
         order=order,
         side="buy",

@@ -15,6 +15,7 @@ import trio
 
 from node.api.hub import Hub
 from node.api.limits import BOOK_PUSH_LEVELS
+from node.api.market_views import AccountEvent
 from node.api.service import Envelope, IpfsAnswer
 from node.api.views import (
     Account,
@@ -27,6 +28,7 @@ from node.api.views import (
     Book,
     BundleView,
     Candle,
+    Candles,
     ChatMessage,
     ChatPage,
     ChatReceipt,
@@ -60,6 +62,7 @@ from node.metrics import Metrics
 from primitives.cid import Cid
 from primitives.errors import InvalidMessage, TransientError
 from primitives.keccak import keccak256
+from tests.node.fake_market_data import FakeMarketData
 
 START_MS = 1_795_000_000_000
 BLOCK_MS = 120
@@ -146,7 +149,7 @@ class FakeMarket:
         )
 
 
-class FakeService:
+class FakeService(FakeMarketData):
     """A `NodeService` without a node. `step()` makes one block; `run()` keeps stepping."""
 
     def __init__(self, *, seed: int = 1, blocks: int = 200, start_ms: int = START_MS) -> None:
@@ -196,11 +199,16 @@ class FakeService:
             if self._hub.is_wanted("book", market.number):
                 book = market.book(BOOK_PUSH_LEVELS, height, now)
                 self._hub.publish("book", book, market.number)
+            self._publish_market_data(market.number)
         summary = self._summary(height, made)
         self.summaries.append(summary)
         self._hub.publish("blocks", (summary,))
         if self._hub.is_wanted("account", ALICE):
             self._hub.publish("account", self._update(height), ALICE)
+        balance = AccountEvent(
+            seq=height, height=height, time_ms=now, type="balance", balance=self._balances()[0]
+        )
+        self._hub.publish("events", (balance,), ALICE, seq=height)
         if height % 23 == 0:
             self._say("lobby", BOB if height % 2 else ALICE, LINES[height // 23 % len(LINES)])
 
@@ -260,12 +268,20 @@ class FakeService:
         self._maybe_fail()
         return self.markets_[market].book(depth, self.height, self.now_ms)
 
-    async def trades(self, market: int, limit: int, cursor: int | None) -> TradePage:
+    @property
+    def market_data(self) -> FakeService:
+        return self
+
+    async def trades(
+        self, market: int, limit: int, cursor: int | None, after: int | None
+    ) -> TradePage:
         found = [t for t in self.markets_[market].trades if cursor is None or t.id < cursor]
         page = tuple(reversed(found[-limit:]))
         return TradePage(trades=page, cursor=page[-1].id if len(found) > limit else None)
 
-    async def candles(self, market: int, interval_ms: int, limit: int) -> tuple[Candle, ...]:
+    async def candles(
+        self, market: int, interval_ms: int, limit: int, before_ms: int | None
+    ) -> Candles:
         merged: dict[int, list[int]] = {}
         for start, (o, h, low, c, v, n) in sorted(self.markets_[market].candles.items()):
             row = merged.setdefault(start - start % interval_ms, [o, h, low, c, 0, 0])
@@ -273,10 +289,11 @@ class FakeService:
             row[4] += v
             row[5] += n
         rows = list(merged.items())[-limit:]
-        return tuple(
+        candles = tuple(
             Candle(start_ms=s, open=r[0], high=r[1], low=r[2], close=r[3], volume=r[4], trades=r[5])
             for s, r in rows
         )
+        return Candles(market=market, interval_ms=interval_ms, candles=candles)
 
     # Accounts
 

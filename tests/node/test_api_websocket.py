@@ -67,9 +67,9 @@ async def ask_binary(ws: WebSocketConnection, frame: dict[str, Any]) -> dict[str
     return msgspec.msgpack.decode(await ws.get_message())
 
 
-async def read_for_ever(ws: WebSocketConnection) -> None:
+async def read_for_ever(ws: WebSocketConnection, seen: list[Any]) -> None:
     while True:
-        await ws.get_message()
+        seen.append(await ws.get_message())
 
 
 async def test_ping_tells_the_time(service: FakeService) -> None:
@@ -98,7 +98,8 @@ async def test_a_snapshot_comes_first_then_events_in_order(
             event = json.loads(await ws.get_message())
             assert event["channel"] == channel
             assert event["seq"] == seq + 1
-            assert type(event["data"]) is type(snapshot["data"])
+            if channel != "events":
+                assert type(event["data"]) is type(snapshot["data"])
             seq += 1
 
 
@@ -217,9 +218,12 @@ async def test_a_slow_reader_is_closed_and_told(service: FakeService) -> None:
             await ask(ws, {"op": "subscribe", "channel": "book", "market": market})
         for _ in range(2_000):  # far more than the queue and the socket buffers hold
             service.step()
+        seen: list[Any] = []
         with pytest.raises(ConnectionClosed) as closed:
-            await read_for_ever(ws)
+            await read_for_ever(ws, seen)
         assert closed.value.reason.code == CLOSE_TOO_SLOW
+        lost = [{"channel": "book", "market": market} for market in range(4)]
+        assert json.loads(seen[-1]) == {"resync": lost}
         assert "slow" in closed.value.reason.reason or "faster" in closed.value.reason.reason
 
 
@@ -287,3 +291,36 @@ async def test_too_many_actions_per_second_are_refused(service: FakeService) -> 
         second = await ask_binary(ws, {"op": "submit", "request": 2, "actions": pairs})
         assert len(first["results"]) == 100
         assert second["error"]["code"] == "too_many_requests"
+
+
+async def test_missed_account_events_come_before_new_ones(service: FakeService) -> None:
+    frame = {"op": "subscribe", "channel": "events", "account": ALICE_TEXT, "after": 1}
+    async with connected(service) as ws:
+        answer = await ask(ws, frame)
+        assert "snapshot" not in answer
+        assert (answer["seq"], [event["seq"] for event in answer["data"]]) == (2, [2])
+        service.step()
+        event = json.loads(await ws.get_message())
+        assert event["seq"] == event["data"][-1]["seq"] == service.height
+
+
+async def test_events_wait_until_their_snapshot_is_sent(service: FakeService) -> None:
+    slow = service.missed_events
+
+    async def missed(address: bytes, after: int) -> Any:
+        answer = await slow(address, after)
+        service.step()  # a block comes while the store is read
+        await trio.sleep(0.01)
+        return answer
+
+    service.missed_events = missed  # type: ignore[method-assign]
+    frame = {"op": "subscribe", "channel": "events", "account": ALICE_TEXT, "after": 0}
+    async with connected(service) as ws:
+        assert (await ask(ws, frame))["seq"] == 2
+        assert json.loads(await ws.get_message())["seq"] == service.height
+
+
+async def test_only_account_events_can_be_resumed(service: FakeService) -> None:
+    async with connected(service) as ws:
+        frame = {"op": "subscribe", "channel": "l2", "market": 1, "after": 3}
+        assert (await ask(ws, frame))["error"]["code"] == "bad_request"

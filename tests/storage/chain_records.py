@@ -72,6 +72,8 @@ def make_fill(height: int, number: int, markets: int = 2) -> FillRecord:
         taker_order=(1 << 64) - 1 - number,
         taker_fee=r.randrange(1 << 100),
         taker_side=BUY,
+        maker_left=r.randrange(1 << 40),
+        taker_left=r.randrange(1 << 40),
         batch=height - 1,
         sealed=bool(number % 2),
     )

@@ -1,0 +1,209 @@
+"""Read a node's market data as typed values.
+
+Rule: as `views.py`.
+Spec: docs/spec/market-data.md; docs/reference/api.md (Market data). Deviations: none.
+"""
+
+from __future__ import annotations
+
+from client.views import Atoms, Balance, Fill, Order, View
+
+
+class PriceLevel(View, frozen=True, kw_only=True, array_like=True):
+    """[price, size]; size 0: the level is gone."""
+
+    price: int
+    size: int
+
+
+class L2Book(View, frozen=True, kw_only=True):
+    """Levels of a market, best first."""
+
+    market: int
+    update: int
+    height: int
+    time_ms: int
+    bids: tuple[PriceLevel, ...]
+    asks: tuple[PriceLevel, ...]
+    bids_cut: bool
+    asks_cut: bool
+    checksum: int
+
+
+class L2Update(View, frozen=True, kw_only=True):
+    """The levels one block changed."""
+
+    market: int
+    update: int
+    height: int
+    time_ms: int
+    bids: tuple[PriceLevel, ...]
+    asks: tuple[PriceLevel, ...]
+    checksum: int
+
+
+class BookOrder(View, frozen=True, kw_only=True, array_like=True):
+    """[order, price, size]"""
+
+    order: int
+    price: int
+    size: int
+
+
+class L3Book(View, frozen=True, kw_only=True):
+    """Resting orders of a market in order of priority."""
+
+    market: int
+    update: int
+    height: int
+    time_ms: int
+    bids: tuple[BookOrder, ...]
+    asks: tuple[BookOrder, ...]
+    bids_cut: bool
+    asks_cut: bool
+    checksum: int
+
+
+class BookEvent(View, frozen=True, kw_only=True):
+    """What happened to one order; see docs/spec/market-data.md."""
+
+    type: str  # add | change | remove | fill
+    order: int
+    price: int
+    size: int
+    side: str | None = None
+    trade: int | None = None
+    left: int | None = None
+    taker: int | None = None
+    taker_left: int | None = None
+
+
+class L3Update(View, frozen=True, kw_only=True):
+    """What one block did to a market's orders."""
+
+    market: int
+    update: int
+    height: int
+    time_ms: int
+    events: tuple[BookEvent, ...]
+    checksum: int
+
+
+class Ticker(View, frozen=True, kw_only=True):
+    """Best prices, last trade and the last 24 hours."""
+
+    market: int
+    update: int
+    height: int
+    time_ms: int
+    bid: int | None
+    bid_size: int
+    ask: int | None
+    ask_size: int
+    last_price: int | None
+    last_trade_ms: int
+    trades: int
+    open_24h: int | None
+    high_24h: int | None
+    low_24h: int | None
+    volume_24h: int  # lots
+    quote_volume_24h: Atoms
+    trades_24h: int
+
+
+class Candle(View, frozen=True, kw_only=True, array_like=True):
+    """[start_ms, open, high, low, close, volume, trades, quote_volume]"""
+
+    start_ms: int
+    open: int
+    high: int
+    low: int
+    close: int
+    volume: int  # lots
+    trades: int
+    quote_volume: Atoms  # quote atoms
+
+
+class Candles(View, frozen=True, kw_only=True):
+    """Oldest first; `cursor` leads to older ones."""
+
+    market: int
+    interval_ms: int
+    candles: tuple[Candle, ...]
+    cursor: int | None = None
+
+
+class LiveCandle(View, frozen=True, kw_only=True, array_like=True):
+    """[interval_ms, start_ms, open, high, low, close, volume, trades, quote_volume]"""
+
+    interval_ms: int
+    start_ms: int
+    open: int
+    high: int
+    low: int
+    close: int
+    volume: int
+    trades: int
+    quote_volume: Atoms
+
+
+class DepositView(View, frozen=True, kw_only=True):
+    """A vault's deposit became ledger credit."""
+
+    id: int
+    chain_id: int
+    vault: bytes
+    asset: int
+    amount: Atoms
+
+
+class WithdrawalView(View, frozen=True, kw_only=True):
+    """A withdrawal entered the tree."""
+
+    index: int
+    sub: int
+    asset: int
+    amount: Atoms
+    to: bytes
+
+
+class AccountEvent(View, frozen=True, kw_only=True):
+    """One event of an account; the field named like `type` is set."""
+
+    seq: int
+    height: int
+    time_ms: int
+    type: str  # order | fill | balance | deposit | withdrawal
+    order: Order | None = None
+    fill: Fill | None = None
+    balance: Balance | None = None
+    deposit: DepositView | None = None
+    withdrawal: WithdrawalView | None = None
+
+
+class AccountEvents(View, frozen=True, kw_only=True):
+    """Events of one account, oldest first, without a gap."""
+
+    address: bytes
+    events: tuple[AccountEvent, ...]
+    newest: int
+    oldest_height: int
+
+
+class AccountState(View, frozen=True, kw_only=True):
+    """Balances and live orders after event `seq`."""
+
+    address: bytes
+    seq: int
+    height: int
+    time_ms: int
+    balances: tuple[Balance, ...]
+    orders: tuple[Order, ...]
+
+
+class FillPage(View, frozen=True, kw_only=True):
+    """Fills of an account, newest first."""
+
+    fills: tuple[Fill, ...]
+    cursor: int | None
+    oldest_height: int

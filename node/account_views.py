@@ -1,0 +1,178 @@
+"""Show an account's stored events and fills as the API wants to see them.
+
+Rule: pure mapping; a live event and the same event read later from the store look alike.
+Spec: docs/spec/market-data.md#account-events; docs/reference/api.md (Market data)
+Deviations: none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from exchange.genesis import ExchangeGenesis
+from exchange.outcome import CLOSED
+from node.account_events import (
+    AnyEvent,
+    BalanceNews,
+    DepositNews,
+    FillNews,
+    OrderNews,
+    amount,
+    decode_events,
+)
+from node.api import views
+from node.api.market_views import AccountEvent, DepositView, WithdrawalView
+from node.ledger_views import SIDES, reason_name
+from node.tape import AccountBatch
+from storage.records import StoredAccountEvents, StoredFill
+
+
+def make_account_events(
+    genesis: ExchangeGenesis, rows: Iterable[StoredAccountEvents], after: int, limit: int
+) -> tuple[AccountEvent, ...]:
+    """Show at most `limit` stored events numbered above `after`."""
+    found: list[AccountEvent] = []
+    for row in rows:
+        events = decode_events(row.body)
+        found += show_events(genesis, events, row.first, row.height, row.time_ms, after)
+        if len(found) >= limit:
+            break
+    return tuple(found[:limit])
+
+
+def make_live_events(
+    genesis: ExchangeGenesis, batch: AccountBatch, height: int, time_ms: int
+) -> tuple[AccountEvent, ...]:
+    """Show an account's events of the block just executed."""
+    return tuple(show_events(genesis, batch.events, batch.first, height, time_ms, 0))
+
+
+def show_events(
+    genesis: ExchangeGenesis,
+    events: Sequence[AnyEvent],
+    first: int,
+    height: int,
+    time_ms: int,
+    after: int,
+) -> list[AccountEvent]:
+    """Show one block's events of an account, those above `after`."""
+    return [
+        _show(genesis, event, seq, height, time_ms)
+        for seq, event in enumerate(events, first)
+        if seq > after
+    ]
+
+
+def _show(
+    genesis: ExchangeGenesis, event: AnyEvent, seq: int, height: int, time_ms: int
+) -> AccountEvent:
+    if isinstance(event, OrderNews):
+        order = _order(event, height, time_ms)
+        return AccountEvent(seq=seq, height=height, time_ms=time_ms, type="order", order=order)
+    if isinstance(event, FillNews):
+        fill = _fill(event, height, time_ms)
+        return AccountEvent(seq=seq, height=height, time_ms=time_ms, type="fill", fill=fill)
+    if isinstance(event, BalanceNews):
+        balance = views.Balance(
+            sub=event.sub,
+            asset=event.asset,
+            symbol=name_asset(genesis, event.asset),
+            free=amount(event.free),
+            held=amount(event.held),
+        )
+        return AccountEvent(
+            seq=seq, height=height, time_ms=time_ms, type="balance", balance=balance
+        )
+    if isinstance(event, DepositNews):
+        deposit = DepositView(
+            id=event.deposit,
+            chain_id=amount(event.chain_id),
+            vault=event.vault,
+            asset=event.asset,
+            amount=amount(event.amount),
+        )
+        return AccountEvent(
+            seq=seq, height=height, time_ms=time_ms, type="deposit", deposit=deposit
+        )
+    withdrawal = WithdrawalView(
+        index=event.index,
+        sub=event.sub,
+        asset=event.asset,
+        amount=amount(event.amount),
+        to=event.to,
+    )
+    return AccountEvent(
+        seq=seq, height=height, time_ms=time_ms, type="withdrawal", withdrawal=withdrawal
+    )
+
+
+def name_asset(genesis: ExchangeGenesis, asset: int) -> str:
+    """Return an asset's symbol, empty for one the genesis does not know."""
+    return genesis.assets[asset].name if asset < len(genesis.assets) else ""
+
+
+def _order(event: OrderNews, height: int, time_ms: int) -> views.Order:
+    is_open = event.kind != CLOSED
+    return views.Order(
+        id=event.order,
+        market=event.market,
+        sub=event.sub,
+        side=SIDES[event.side],
+        price=event.price,
+        size=event.size,
+        remaining=event.size,
+        client_id=event.client_id,
+        placed_height=height,
+        placed_ms=time_ms,
+        status="open" if is_open else "cancelled",
+        reason="" if is_open else reason_name(event.reason),
+    )
+
+
+def _fill(event: FillNews, height: int, time_ms: int) -> views.Fill:
+    return views.Fill(
+        trade=event.trade,
+        market=event.market,
+        order=event.order,
+        sub=event.sub,
+        side=SIDES[event.side],
+        price=event.price,
+        size=event.size,
+        fee=amount(event.fee),
+        maker=event.is_maker,
+        height=height,
+        time_ms=time_ms,
+        left=event.left,
+    )
+
+
+def make_fill_side(row: StoredFill, owner: bytes) -> list[views.Fill]:
+    """Show a stored fill from the side of an account, or from both if it traded with itself."""
+    fill, found = row.fill, []
+    if fill.maker == owner:
+        side = 1 - fill.taker_side
+        found.append(
+            (True, fill.maker_order, fill.maker_sub, side, fill.maker_fee, fill.maker_left)
+        )
+    if fill.taker == owner:
+        side = fill.taker_side
+        found.append(
+            (False, fill.taker_order, fill.taker_sub, side, fill.taker_fee, fill.taker_left)
+        )
+    return [
+        views.Fill(
+            trade=row.id,
+            market=fill.market,
+            order=order,
+            sub=sub,
+            side=SIDES[side],
+            price=fill.price,
+            size=fill.size,
+            fee=fee,
+            maker=is_maker,
+            height=row.height,
+            time_ms=row.time_ms,
+            left=left,
+        )
+        for is_maker, order, sub, side, fee, left in found
+    ]

@@ -21,7 +21,6 @@ from consensus.participation.parameters import (
     CREDIT_ONE,
     GENESIS_SCORE,
     PRODUCTION,
-    PRODUCTION_BASE,
     UPTIME,
     Rules,
 )
@@ -144,12 +143,12 @@ class Participation:
             proposer.missed_in_row = 0
 
     def _compute_production_credit(self, facts: BlockFacts) -> int:
-        """A quarter for the final block, the rest by the weight of the votes brought along."""
+        """The share of the weight whose votes for the parent the final block brings along."""
         if facts.attendance is None:
             return CREDIT_ONE
         brought = sum(self.seats[index].weight for index in facts.attendance)
         total = sum(seat.weight for seat in self.seats)
-        return PRODUCTION_BASE + (CREDIT_ONE - PRODUCTION_BASE) * brought // total
+        return CREDIT_ONE * brought // total
 
     def _note_votes(self, facts: BlockFacts) -> None:
         if facts.attendance is None:

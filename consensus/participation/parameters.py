@@ -17,7 +17,6 @@ NEWCOMER_SCORE: Final = 250_000  # everybody else begins here
 JAILED_SCORE: Final = 400_000  # the most a jailed validator keeps
 
 CREDIT_ONE: Final = 1_000  # full credit for one opportunity
-PRODUCTION_BASE: Final = 250  # of it: for the final block; the rest by the weight of votes in it
 OPPORTUNITIES_MIN: Final = 8  # fewer in one period prove nothing
 KEPT_PERIODS_MAX: Final = 3  # periods in which an unproven part keeps its last ratio
 

@@ -11,7 +11,6 @@ from consensus.participation.parameters import (
     CREDIT_ONE,
     KEPT_PERIODS_MAX,
     POINTS,
-    PRODUCTION_BASE,
     SCORE_ONE,
 )
 from consensus.participation.score import (
@@ -75,7 +74,7 @@ def test_doing_worse_in_a_part_never_raises_the_period_score(ratios: list[int | 
 
 def test_the_worked_example_of_the_explanation_is_right():
     page = (Path(__file__).parents[2] / "docs/explanation/participation.md").read_text()
-    short = PRODUCTION_BASE + (CREDIT_ONE - PRODUCTION_BASE) * 6 // 7
+    short = CREDIT_ONE * 6 // 7
     production, _ = compute_ratio(514, 480 * CREDIT_ONE + 30 * short, 0, 0)
     uptime, _ = compute_ratio(3_600, 3_540 * CREDIT_ONE, 0, 0)
     trading, _ = compute_ratio(20, 20 * CREDIT_ONE, 0, 0)

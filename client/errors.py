@@ -29,7 +29,14 @@ class RequestRefused(ClientError):
     """The node refused a request."""
 
     def __init__(
-        self, code: str, message: str, *, risk: str = "", fix: str = "", status: int = 0
+        self,
+        code: str,
+        message: str,
+        *,
+        risk: str = "",
+        fix: str = "",
+        status: int = 0,
+        oldest_height: int | None = None,
     ) -> None:
         super().__init__(f"{message} ({code})")
         self.code = code  # stable, documented in docs/reference/errors.md
@@ -37,6 +44,7 @@ class RequestRefused(ClientError):
         self.risk = risk
         self.fix = fix
         self.status = status  # of HTTP; 0 over WebSocket
+        self.oldest_height = oldest_height  # of `pruned`: from where on the node has what was asked
 
 
 class ActionRejected(ClientError):

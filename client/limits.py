@@ -23,6 +23,8 @@ CLOSE_TIMEOUT_S: Final = 2.0
 PING_INTERVAL_S: Final = 20.0  # keeps an idle connection open and notices a dead one
 RECONNECT_MS_MIN: Final = 50
 RECONNECT_MS_MAX: Final = 2_000
+RESYNC_PAUSE_S: Final = 0.1  # before a book or stream that went wrong begins anew
+HISTORY_PAGE: Final = 500  # rows asked for at once
 RECEIPT_POLL_S: Final = 1.0  # asks for a receipt should its event be lost
 OUTCOME_TIMEOUT_S: Final = 30.0  # until a trader calls an outcome unknown
 

@@ -59,9 +59,9 @@ class NodeClient:
             taker_bps=-(-market.taker_fee_ppm // 100),
         )
 
-    def subscribe(self, channel: str, key: Key = None) -> Subscription:
+    def subscribe(self, channel: str, key: Key = None, *, after: int | None = None) -> Subscription:
         """Follow a channel; see `NodeStream.subscribe`."""
-        return self.stream.subscribe(channel, key)
+        return self.stream.subscribe(channel, key, after=after)
 
     async def submit(
         self, pairs: Sequence[Pair], timeout_s: float = OUTCOME_TIMEOUT_S

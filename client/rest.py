@@ -16,6 +16,15 @@ from msgspec import Struct
 
 from client.errors import ConnectionLost, RequestRefused
 from client.limits import ANSWER_BYTES_MAX, CONNECT_TIMEOUT_S, REQUEST_TIMEOUT_S
+from client.market_views import (
+    AccountEvents,
+    AccountState,
+    Candles,
+    FillPage,
+    L2Book,
+    L3Book,
+    Ticker,
+)
 from client.views import (
     Account,
     ActionReceipt,
@@ -73,6 +82,7 @@ class Refusal(Struct, frozen=True, kw_only=True):
     message: str
     risk: str = ""
     fix: str = ""
+    oldest_height: int | None = None
 
 
 class _RefusalBody(Struct, frozen=True, kw_only=True):
@@ -121,14 +131,55 @@ class RestClient:
         """Return the top of a book."""
         return await self.get(f"/v1/markets/{market}/book", Book, {"depth": depth})
 
+    async def l2(self, market: int | str) -> L2Book:
+        """Return all levels of a market."""
+        return await self.get(f"/v1/markets/{market}/l2", L2Book)
+
+    async def l3(self, market: int | str) -> L3Book:
+        """Return the resting orders of a market."""
+        return await self.get(f"/v1/markets/{market}/l3", L3Book)
+
+    async def ticker(self, market: int | str) -> Ticker:
+        """Return a market's figures."""
+        return await self.get(f"/v1/markets/{market}/ticker", Ticker)
+
     async def trades(
-        self, market: int | str, limit: int = 50, cursor: int | None = None
+        self,
+        market: int | str,
+        limit: int = 50,
+        cursor: int | None = None,
+        after: int | None = None,
     ) -> TradePage:
-        """Return a page of trades, newest first."""
-        query = {"limit": limit} if cursor is None else {"limit": limit, "cursor": cursor}
+        """Return trades below `cursor`, newest first, or above `after`, oldest first."""
+        query = _drop_none(limit=limit, cursor=cursor, after=after)
         return await self.get(f"/v1/markets/{market}/trades", TradePage, query)
 
+    async def candles(
+        self, market: int | str, interval: str = "1m", limit: int = 200, before: int | None = None
+    ) -> Candles:
+        """Return the newest candles that begin before a time, oldest first; `interval` as `5m`."""
+        query = _drop_none(interval=interval, limit=limit, before=before)
+        return await self.get(f"/v1/markets/{market}/candles", Candles, query)
+
     # Accounts and actions
+
+    async def account_state(self, address: bytes) -> AccountState:
+        """Return balances and live orders with the number of the event behind them."""
+        return await self.get(f"/v1/accounts/{to_checksum(address)}/state", AccountState)
+
+    async def account_events(
+        self, address: bytes, after: int = 0, limit: int = 500
+    ) -> AccountEvents:
+        """Return events above `after`, oldest first. Raises RequestRefused `pruned`."""
+        path = f"/v1/accounts/{to_checksum(address)}/events"
+        return await self.get(path, AccountEvents, {"after": after, "limit": limit})
+
+    async def account_fills(
+        self, address: bytes, limit: int = 50, cursor: int | None = None
+    ) -> FillPage:
+        """Return an account's fills, newest first."""
+        path = f"/v1/accounts/{to_checksum(address)}/fills"
+        return await self.get(path, FillPage, _drop_none(limit=limit, cursor=cursor))
 
     async def account(self, address: bytes) -> Account | None:
         """Return what the ledger holds for a wallet; None before its first deposit."""
@@ -245,6 +296,10 @@ class RestClient:
         return data
 
 
+def _drop_none(**query: int | str | None) -> dict[str, int | str]:
+    return {name: value for name, value in query.items() if value is not None}
+
+
 async def _read(response: httpx.Response) -> bytes:
     """Read a body that may not grow beyond all bounds."""
     chunks, size = [], 0
@@ -261,4 +316,11 @@ def _refusal(status: int, data: bytes) -> RequestRefused:
         parts = msgspec.json.decode(data, type=_RefusalBody).error
     except (msgspec.DecodeError, UnicodeDecodeError):
         return RequestRefused("bad_answer", f"HTTP {status} without an explanation", status=status)
-    return RequestRefused(parts.code, parts.message, risk=parts.risk, fix=parts.fix, status=status)
+    return RequestRefused(
+        parts.code,
+        parts.message,
+        risk=parts.risk,
+        fix=parts.fix,
+        status=status,
+        oldest_height=parts.oldest_height,
+    )

@@ -38,6 +38,16 @@ from client.limits import (
     REQUEST_TIMEOUT_S,
     REQUESTS_WAITING_MAX,
 )
+from client.market_views import (
+    AccountEvent,
+    AccountState,
+    L2Book,
+    L2Update,
+    L3Book,
+    L3Update,
+    LiveCandle,
+    Ticker,
+)
 from client.rest import Pair, Refusal
 from client.subscription import Event, Key, Subscription, Topic
 from client.views import (
@@ -55,15 +65,32 @@ from primitives.address import to_checksum
 
 CHANNEL_VIEWS: Final[dict[str, Any]] = {
     "book": Book,
-    "trades": tuple[Trade, ...],
     "blocks": tuple[BlockSummary, ...],
     "account": AccountUpdate,
     "chat": tuple[ChatMessage, ...],
     "status": Status,
     "markets": tuple[Market, ...],
+    "l2": L2Update,
+    "l3": L3Update,
+    "trades": tuple[Trade, ...],
+    "candles": tuple[LiveCandle, ...],
+    "ticker": Ticker,
+    "events": tuple[AccountEvent, ...],
 }
+SNAPSHOT_VIEWS: Final[dict[str, Any]] = {"l2": L2Book, "l3": L3Book, "events": AccountState}
+"""Of channels whose snapshot has another form than their events."""
 WEBSOCKET_PATH: Final = "/v1/ws"
-KEY_FIELD: Final = {"book": "market", "trades": "market", "account": "account", "chat": "room"}
+KEY_FIELD: Final = {
+    "book": "market",
+    "l2": "market",
+    "l3": "market",
+    "trades": "market",
+    "candles": "market",
+    "ticker": "market",
+    "account": "account",
+    "events": "account",
+    "chat": "room",
+}
 
 
 class _Frame(Struct, frozen=True, kw_only=True):
@@ -170,15 +197,16 @@ class NodeStream:
             raise RequestRefused("bad_answer", "the node's answer fits no submission")
         return answer.results
 
-    def subscribe(self, channel: str, key: Key = None) -> Subscription:
+    def subscribe(self, channel: str, key: Key = None, *, after: int | None = None) -> Subscription:
         """Follow a channel; events begin with a snapshot as soon as the node is there.
 
-        `key` is the market id, the account's 20 bytes or the room's name, where there is one.
+        `key` is the market id, the account's 20 bytes or the room's name, where there is one. The
+        channel `events` begins with what came after event `after` instead, where that is given.
         """
         topic = (channel, key)
         assert channel in CHANNEL_VIEWS, f"the SDK reads {', '.join(CHANNEL_VIEWS)}"
         assert topic not in self._topics, "one subscription per topic and connection"
-        subscription = Subscription(topic, self.forget)
+        subscription = Subscription(topic, self.forget, after=after)
         self._topics[topic] = subscription
         if self._connected.is_set():
             self._wishes.send_nowait(topic)
@@ -288,6 +316,8 @@ class NodeStream:
             if key is not None:
                 text = to_checksum(key) if isinstance(key, bytes) else key
                 fields[KEY_FIELD[channel]] = text
+            if subscription.after is not None:
+                fields["after"] = subscription.after
             try:
                 await self._request(fields, REQUEST_TIMEOUT_S)
             except RequestRefused as error:
@@ -323,7 +353,10 @@ class NodeStream:
         subscription = self._topics.get((frame.channel, key))
         if subscription is None:
             return
-        data = decode_view(bytes(frame.data), CHANNEL_VIEWS[frame.channel])
+        view = CHANNEL_VIEWS[frame.channel]
+        if frame.snapshot:
+            view = SNAPSHOT_VIEWS.get(frame.channel, view)
+        data = decode_view(bytes(frame.data), view)
         subscription.deliver(
             Event(
                 channel=frame.channel,
@@ -345,4 +378,10 @@ class NodeStream:
 
 
 def _refused(error: Refusal) -> RequestRefused:
-    return RequestRefused(error.code, error.message, risk=error.risk, fix=error.fix)
+    return RequestRefused(
+        error.code,
+        error.message,
+        risk=error.risk,
+        fix=error.fix,
+        oldest_height=error.oldest_height,
+    )

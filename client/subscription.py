@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import trio
 
@@ -18,6 +18,8 @@ from client.limits import EVENTS_WAITING_MAX
 Key = int | bytes | str | None
 """Market id, the account's 20 bytes, or a room's name; None where a channel has no key."""
 Topic = tuple[str, Key]
+OWN_NUMBERS: Final = frozenset({"l2", "l3", "events"})
+"""Channels whose numbers all nodes agree on; who reads them checks that none is missing."""
 Forget = Callable[["Subscription"], None]
 
 
@@ -35,9 +37,11 @@ class Event:
 class Subscription:
     """The events of one channel. Iterate over it; close it when done."""
 
-    def __init__(self, topic: Topic, forget: Forget) -> None:
+    def __init__(self, topic: Topic, forget: Forget, *, after: int | None = None) -> None:
         self._forget = forget
         self.topic = topic
+        self.after = after  # of `events`: the next connection goes on from here
+        self._is_numbered = topic[0] in OWN_NUMBERS
         self._send, self._receive = trio.open_memory_channel[Event](EVENTS_WAITING_MAX)
         self._held: list[Event] = []  # events that overtook their snapshot
         self._seq: int | None = None  # of the newest event passed on; None before a snapshot
@@ -75,7 +79,9 @@ class Subscription:
 
     def deliver(self, event: Event) -> None:
         """Pass an event on, in order, once its snapshot is here."""
-        if event.is_snapshot:
+        if self._is_numbered:
+            self._pass(event)
+        elif event.is_snapshot:
             later = [held for held in self._held if held.seq > event.seq]
             self._held.clear()
             for item in (event, *later):

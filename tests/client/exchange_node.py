@@ -7,14 +7,16 @@ Spec: docs/reference/api.md. Deviations: chat, chain and settlement answers are 
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
+from typing import Any
 
 import trio
 
 from client.views import Status as ClientStatus
 from exchange.actions import SignedAction, verify
 from exchange.outcome import Outcome
+from exchange.state import State
 from node.api import views
 from node.api.service import Envelope
 from node.ledger_views import (
@@ -25,10 +27,14 @@ from node.ledger_views import (
     make_orders,
     make_trades,
 )
+from node.market_data import MarketData
+from node.market_feed import publish_events, publish_market_data
 from node.order_count import OrderCount
 from node.receipts import PendingReceipts, make_receipt
+from node.records import make_executed_record
 from node.tape import Tape
 from primitives.secp256k1 import PrivateKey
+from storage.chain_store import ChainStore
 from tests.exchange.world import DOMAIN, NETWORK_ID, World, make_genesis, make_key
 from tests.node.fake_server import serving
 from tests.node.fake_service import FakeService
@@ -51,6 +57,11 @@ class ExchangeNode(FakeService):
         self.refuse: dict[int, str] = {}  # nth submission from now → code
         self._pending = PendingReceipts()
         self.tape = Tape()
+        self.store = ChainStore(":memory:", NETWORK_ID)
+        self.followers: list[ExchangeNode] = []  # nodes that execute the same blocks
+        self._market_data = MarketData(
+            self, self.world.genesis, read=self._read, wait_written=self._wait_written
+        )
         self._all_trades: list[views.Trade] = []
         self._orders = OrderCount()
         self.verified = 0
@@ -85,8 +96,28 @@ class ExchangeNode(FakeService):
 
     def _execute(self, *actions: SignedAction, gap_ms: int = 100) -> Outcome:
         outcome = self.world.block(*actions, gap_ms=gap_ms, executed=self.world.state.height)
-        self.tape.apply(outcome, self.world.state.accounts)
+        state = self.world.state
+        self.tape.apply(outcome, state.accounts)
+        self.store.write_executed(make_executed_record(outcome, state, self.tape.block))
+        publish_market_data(self._hub, self, outcome)
+        publish_events(self._hub, self.world.genesis, self.tape.block, outcome)
+        for follower in self.followers:
+            follower._execute(*actions, gap_ms=gap_ms)
         return outcome
+
+    def join(self, leader: ExchangeNode) -> None:
+        """Execute the blocks of another node from now on, which has none yet."""
+        assert leader.world.state.height == self.world.state.height == 0
+        self.world.time_ms = leader.world.time_ms
+        leader.followers.append(self)
+
+    async def _read(self, query: Callable[..., Any], *arguments: Any) -> Any:
+        await trio.lowlevel.checkpoint()
+        return query(self.store.read, *arguments)
+
+    async def _wait_written(self, height: int) -> None:
+        assert self.store.executed_height >= height
+        await trio.lowlevel.checkpoint()
 
     def _publish(self, outcome: Outcome) -> None:
         state, genesis = self.world.state, self.world.genesis
@@ -129,6 +160,14 @@ class ExchangeNode(FakeService):
 
     # The service
 
+    @property
+    def state(self) -> State:
+        return self.world.state
+
+    @property
+    def market_data(self) -> MarketData:  # type: ignore[override]
+        return self._market_data
+
     def status(self) -> views.Status:
         fake = super().status()
         fields = {name: getattr(fake, name) for name in fake.__struct_fields__}
@@ -149,10 +188,6 @@ class ExchangeNode(FakeService):
 
     def book(self, market: int, depth: int) -> views.Book:
         return make_book(self.world.state, market, depth)
-
-    async def trades(self, market: int, limit: int, cursor: int | None) -> views.TradePage:
-        found = [t for t in self._all_trades if t.market == market]
-        return views.TradePage(trades=tuple(reversed(found[-limit:])), cursor=None)
 
     def account(self, address: bytes) -> views.Account | None:
         return make_account(self.world.state, self.world.genesis, address)

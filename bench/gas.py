@@ -5,7 +5,7 @@
 Rule: every figure is the gas used by a mined transaction at the Paris level; committees have equal
 weights and all members sign, which is the dearest case.
 
-Spec: docs/spec/settlement.md §9
+Spec: docs/spec/settlement.md §13
 Deviations: none
 """
 

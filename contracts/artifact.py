@@ -2,7 +2,7 @@
 
 Rule: code and ABI come from contracts/artifacts only, never from a compiler at run time.
 
-Spec: docs/spec/settlement.md §7
+Spec: docs/spec/settlement.md §11
 Deviations: none
 """
 

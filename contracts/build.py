@@ -9,7 +9,7 @@ versions named here; running a node or a test never compiles anything.
 Needs node and npm. The two npm packages are installed with their exact versions into a temporary
 directory; OMNIBAZAAR_NODE_MODULES names a directory that holds them already.
 
-Spec: docs/spec/settlement.md §7
+Spec: docs/spec/settlement.md §11
 Deviations: none
 """
 
@@ -184,8 +184,9 @@ def make_artifacts(output: dict[str, Any], document: bytes) -> dict[str, str]:
 
 
 def _is_contract(contract: dict[str, Any]) -> bool:
-    """Whether it offers functions; libraries of internal functions and bare structs do not."""
-    return any(entry["type"] == "function" for entry in contract["abi"])
+    """Whether it can be deployed and offers functions: no interface, abstract or inner library."""
+    has_code = bool(contract["evm"]["bytecode"]["object"])
+    return has_code and any(entry["type"] == "function" for entry in contract["abi"])
 
 
 def _artifact(name: str, source: str, contract: dict[str, Any], document: bytes) -> str:

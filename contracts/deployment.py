@@ -3,7 +3,7 @@
 Rule: addresses are a function of the deployer's address and nonce, so a network file can be written
 before anything is on chain; deploying the same plan twice changes nothing.
 
-Spec: docs/spec/settlement.md §7
+Spec: docs/spec/settlement.md §11
 Deviations: none
 """
 
@@ -30,10 +30,11 @@ XOM_SYMBOL = "XOM"
 XOM_DECIMALS = 18
 STAKE_MIN_ATOMS = 1_000 * 10**XOM_DECIMALS
 VALUE_TRANSFER_GAS = 21_000
+FIRST_EPOCH = 1
 CALL_GAS = 200_000
-DEPLOY_GAS = 6_000_000
+DEPLOY_GAS = 9_000_000
 REGISTRATION_GAS = 200_000
-TOKEN_LISTING_GAS = 60_000
+TOKEN_LISTING_GAS = 100_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -165,7 +166,8 @@ def _transactions(
     """Fields of each transaction, in nonce order."""
     for token in plan.tokens:
         if token.symbol == XOM_SYMBOL:
-            yield _creation(web3, "OmniCoin", to_checksum(deployer), plan.xom_supply)
+            vault = to_checksum(deployment.vault)
+            yield _creation(web3, "OmniCoin", to_checksum(deployer), plan.xom_supply, vault)
         else:
             yield _creation(web3, "TestToken", token.name, token.symbol, token.decimals)
     yield _registry_creation(web3, plan, deployment)
@@ -192,6 +194,7 @@ def _registry_creation(web3: Web3, plan: DeploymentPlan, deployment: Deployment)
         to_checksum(deployment.xom),
         plan.network_id,
         to_checksum(plan.insurance),
+        to_checksum(deployment.vault),
         genesis,
     )
     fields["gas"] += REGISTRATION_GAS * len(genesis)
@@ -201,15 +204,17 @@ def _registry_creation(web3: Web3, plan: DeploymentPlan, deployment: Deployment)
 def _vault_creation(web3: Web3, plan: DeploymentPlan, deployment: Deployment) -> dict[str, Any]:
     """The vault, which creates its fee distributor."""
     members = [CommitteeMember(address=one.hot_key, weight=one.weight) for one in plan.validators]
-    fields = _creation(
-        web3,
-        "Settlement",
+    config = (
         plan.network_id,
+        FIRST_EPOCH,
         keccak256(encode_members(members)),
+        to_checksum(deployment.registry),
         to_checksum(plan.company),
         to_checksum(plan.development),
-        [to_checksum(token.address) for token in deployment.tokens],
+        to_checksum(deployment.xom),
     )
+    tokens = [to_checksum(token.address) for token in deployment.tokens]
+    fields = _creation(web3, "Settlement", config, tokens)
     fields["gas"] += TOKEN_LISTING_GAS * len(deployment.tokens)
     return fields
 

@@ -3,7 +3,7 @@
 Rule: what may succeed later is TransientError; what a human must fix is OperatorError; what the
 contract will never accept is ContractRefused.
 
-Spec: docs/spec/settlement.md §6
+Spec: docs/spec/settlement.md §10
 Deviations: none
 """
 

@@ -4,7 +4,7 @@ Rule: nothing an RPC node answers is trusted to be well-formed; every wait and s
 
 A node keeps this client resident instead of web3, which costs 39 MB (docs/adr/0060).
 
-Spec: JSON-RPC 2.0, Ethereum JSON-RPC; docs/spec/settlement.md §6
+Spec: JSON-RPC 2.0, Ethereum JSON-RPC; docs/spec/settlement.md §10
 Deviations: none
 """
 

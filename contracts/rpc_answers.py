@@ -3,7 +3,7 @@
 Rule: two honest nodes on the same chain give equal reductions of a question about a fixed block;
 what is theirs alone (total difficulty, formatting, order of keys, wording of errors) is left out.
 
-Spec: docs/spec/settlement.md §6; Ethereum JSON-RPC
+Spec: docs/spec/settlement.md §10; Ethereum JSON-RPC
 Deviations: none
 """
 

@@ -4,7 +4,7 @@ Rule: an answer counts when `quorum` endpoints give it about the same block; `la
 the highest block that `quorum` endpoints have. Endpoints that fail, lag, limit or contradict wait
 a while before they are asked first again; a transaction goes to all of them.
 
-Spec: docs/spec/settlement.md §6
+Spec: docs/spec/settlement.md §10
 Deviations: with one endpoint there is nobody to compare with, and calls pass through.
 """
 

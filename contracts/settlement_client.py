@@ -138,7 +138,7 @@ class SettlementClient:
         self._ready()
         number, _ = self.head()
         at = quantity(number)
-        words = self._view_words(6, "checkpoint", at=at)
+        words = self._view_words(7, "checkpoint", at=at)
         return VaultStatus(
             evm_block=number,
             epoch=as_integer(self._view_words(1, "epoch", at=at)[0]),
@@ -157,20 +157,21 @@ class SettlementClient:
     def executed_height(self) -> int:
         """Return the executed height of the newest accepted checkpoint, 0 before the first."""
         self._ready()
-        return as_integer(self._view_words(6, "checkpoint")[0])
+        return as_integer(self._view_words(7, "checkpoint")[0])
 
     def token_status(self, token: bytes) -> TokenStatus:
         """Return the vault's totals and balance of a token, all read at one EVM block."""
         self._ready()
         at = quantity(self.head()[0])
-        words = self._view_words(5, "tokenAccount", token, at=at)
+        words = self._view_words(7, "tokenAccount", token, at=at)
         balance = self._call(token, encode_view("TestToken", "balanceOf", self._vault), at)
         return TokenStatus(
             listed=as_integer(words[0]) == 1,
-            deposited=as_integer(words[1]),
-            withdrawn=as_integer(words[2]),
-            fees_certified=as_integer(words[3]),
-            fees_settled=as_integer(words[4]),
+            deposited=as_integer(words[2]),
+            withdrawn=as_integer(words[3]),
+            fees_certified=as_integer(words[4]),
+            fees_settled=as_integer(words[5]),
+            released=as_integer(words[6]),
             balance=as_integer(decode_answer(balance, 1)[0]),
             liabilities=as_integer(self._view_words(1, "liabilities", token, at=at)[0]),
         )

@@ -128,6 +128,7 @@ class TokenStatus:
     withdrawn: int
     fees_certified: int  # cumulative total C of the newest checkpoint
     fees_settled: int  # part of C whose treasury shares were paid
+    released: int  # paid by escapes and refunds, or moved to the successor
     balance: int  # what the vault holds
     liabilities: int  # what it owes; never above the balance
 

@@ -3,7 +3,7 @@
 Rule: one nonce at a time per account, taken from the chain itself; a transaction that is not mined
 in time is sent again with the same nonce at a higher price, so it can happen at most once.
 
-Spec: docs/spec/settlement.md §6
+Spec: docs/spec/settlement.md §10
 Deviations: the gas limit is the caller's; estimates are wrong on chains with MPC precompiles.
 """
 

@@ -3,7 +3,7 @@
     python -m devnet.anvil --port P --data-dir D --chain-id N --accounts N --seed S
 
 Rule: this process lives as long as anvil and ends it on SIGTERM.
-Spec: docs/spec/settlement.md §8. Deviations: none.
+Spec: docs/spec/settlement.md §12. Deviations: none.
 """
 
 from __future__ import annotations

@@ -8,7 +8,7 @@ SIGINT after the block in hand.
 
 Rule: the data directory is everything; the same directory continues the same chain.
 
-Spec: docs/spec/settlement.md §8
+Spec: docs/spec/settlement.md §12
 Deviations: none
 """
 

@@ -2,7 +2,7 @@
 
 Rule: the keys are public by construction; nothing of value may ever be sent to them.
 
-Spec: docs/spec/settlement.md §8
+Spec: docs/spec/settlement.md §12
 Deviations: none
 """
 

@@ -2,7 +2,7 @@
 
 Rule: it listens on 127.0.0.1 only and ends with whoever started it.
 
-Spec: docs/spec/settlement.md §8
+Spec: docs/spec/settlement.md §12
 Deviations: none
 """
 

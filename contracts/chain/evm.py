@@ -2,7 +2,7 @@
 
 Rule: py-evm executes; this file alone decides what goes into a block and when it is durable.
 
-Spec: docs/spec/settlement.md §8
+Spec: docs/spec/settlement.md §12
 Deviations: blocks have no proof of anything; `pending` means `latest`.
 """
 

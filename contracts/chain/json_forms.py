@@ -2,7 +2,7 @@
 
 Rule: pure functions from py-evm's objects to JSON values; quantities are minimal hex.
 
-Spec: Ethereum JSON-RPC (execution-apis); docs/spec/settlement.md §8
+Spec: Ethereum JSON-RPC (execution-apis); docs/spec/settlement.md §12
 Deviations: none
 """
 

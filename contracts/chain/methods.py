@@ -3,7 +3,7 @@
 Rule: every parameter is untrusted and checked here; problems become JSON-RPC errors with the codes
 and messages that wallets and libraries know.
 
-Spec: Ethereum JSON-RPC (execution-apis), EIP-1474; docs/spec/settlement.md §8
+Spec: Ethereum JSON-RPC (execution-apis), EIP-1474; docs/spec/settlement.md §12
 Deviations: `pending`, `safe` and `finalized` mean `latest`; no filters, no subscriptions.
 """
 

@@ -2,7 +2,7 @@
 
 Rule: per sender one transaction per nonce; a replacement pays at least a tenth more.
 
-Spec: docs/spec/settlement.md §8
+Spec: docs/spec/settlement.md §12
 Deviations: none
 """
 

@@ -2,7 +2,7 @@
 
 Rule: requests are bounded in size, number and time, and none of them can stop the server.
 
-Spec: JSON-RPC 2.0; docs/spec/settlement.md §8
+Spec: JSON-RPC 2.0; docs/spec/settlement.md §12
 Deviations: notifications (requests without id) are answered like requests.
 """
 

@@ -3,7 +3,7 @@
 Rule: what a block changed becomes durable all at once or not at all. JSON is kept compressed, since
 most of an empty block is an empty bloom filter.
 
-Spec: docs/spec/settlement.md §8
+Spec: docs/spec/settlement.md §12
 Deviations: state of old blocks is never pruned; a devnet is reset instead.
 """
 

@@ -2,16 +2,13 @@
 pragma solidity 0.8.28;
 
 import {ReentrancyGuard} from "@openzeppelin/contracts/utils/ReentrancyGuard.sol";
-import {IERC20} from "@openzeppelin/contracts/token/ERC20/IERC20.sol";
-import {SafeERC20} from "@openzeppelin/contracts/token/ERC20/utils/SafeERC20.sol";
+import {Money} from "./Money.sol";
 
 /// @title Distribution of exchange fees
 /// @notice Receives the company's 20 % and the development fund's 10 % of each checkpoint's fees
 /// from its vault and keeps them until they are claimed. The validators' 70 % never comes here: it
 /// is credit on the ledger, backed by the vault. Every split is published in full.
 contract FeeDistributor is ReentrancyGuard {
-    using SafeERC20 for IERC20;
-
     /// @notice The two treasuries.
     enum Treasury {
         Company,
@@ -70,6 +67,11 @@ contract FeeDistributor is ReentrancyGuard {
         treasury[Treasury.Development] = development;
     }
 
+    /// @notice Takes the chain's own coin from the vault.
+    receive() external payable {
+        if (msg.sender != settlement) revert OnlySettlement();
+    }
+
     /// @notice Books fees that the vault has just sent.
     /// @param executedHeight of the checkpoint that certified them
     /// @param token the fees' token
@@ -88,7 +90,7 @@ contract FeeDistributor is ReentrancyGuard {
         if (msg.sender != settlement) revert OnlySettlement();
         if (validators + company + development != total) revert SharesDoNotAddUp();
         uint256 owed = unclaimed[token] + company + development;
-        uint256 held = IERC20(token).balanceOf(address(this));
+        uint256 held = Money.held(token);
         if (held < owed) revert FeesNotReceived(held, owed);
         unclaimed[token] = owed;
         claimable[Treasury.Company][token] += company;
@@ -107,7 +109,7 @@ contract FeeDistributor is ReentrancyGuard {
         unclaimed[token] -= amount;
         address to = treasury[which];
         emit FeesClaimed(which, token, to, amount);
-        IERC20(token).safeTransfer(to, amount);
+        Money.send(token, to, amount);
     }
 
     /// @notice Names the address that may take the caller's seat over.

@@ -39,7 +39,10 @@ library Finality {
     error WrongEpoch(uint64 stated, uint64 expected);
     /// @notice The members, or a header, are not of the committee that the vault follows.
     error WrongCommittee(bytes32 stated, bytes32 expected);
-    /// @notice Header `index` does not name its predecessor in the list as its parent.
+    /// @notice Header `index` follows the last block of an epoch and is no seal of it.
+    error BadSeal(uint256 index);
+    /// @notice Header `index` does not name its predecessor in the list as its parent, or does not
+    /// continue its height.
     error BrokenHeaderLink(uint256 index);
     /// @notice A signer bit has no member, or the signatures' length does not fit the bits.
     error MalformedCertificate();
@@ -64,8 +67,7 @@ library Finality {
         Certificate calldata certificate,
         Member[] calldata members
     ) internal pure returns (bytes32 blockHash) {
-        bytes32 membersHash = hashMembers(members);
-        if (membersHash != committeeHash) revert WrongCommittee(membersHash, committeeHash);
+        _requireCommittee(committeeHash, members);
         bytes32 certified;
         (blockHash, certified) = _linkHeaders(epoch, committeeHash, headers);
         Votes.Vote memory vote = Votes.Vote({
@@ -76,6 +78,21 @@ library Finality {
             pendingHash: bytes32(0)
         });
         _requireQuorum(Votes.digest(domain, vote), certificate, members);
+    }
+
+    /// @notice Proves that more than two thirds of a committee's weight signed a digest, or reverts.
+    /// @param digest what was signed
+    /// @param committeeHash committee that `members` must hash to
+    /// @param certificate the signatures
+    /// @param members the committee
+    function requireQuorum(
+        bytes32 digest,
+        bytes32 committeeHash,
+        Certificate calldata certificate,
+        Member[] calldata members
+    ) internal pure {
+        _requireCommittee(committeeHash, members);
+        _requireQuorum(digest, certificate, members);
     }
 
     /// @notice Hash of a committee: keccak of (address, weight) words in index order.
@@ -93,7 +110,14 @@ library Finality {
         }
     }
 
-    /// @dev Hashes of the first and the last header, after checking that each names the one before.
+    /// @dev The members must be the committee that the vault follows.
+    function _requireCommittee(bytes32 committeeHash, Member[] calldata members) private pure {
+        bytes32 membersHash = hashMembers(members);
+        if (membersHash != committeeHash) revert WrongCommittee(membersHash, committeeHash);
+    }
+
+    /// @dev Hashes of the first and the last header, after checking that each names the one before
+    /// and follows it as it may: an epoch's last block is followed by empty seals of it only.
     function _linkHeaders(uint64 epoch, bytes32 committeeHash, BlockHeader[] calldata headers)
         private
         pure
@@ -101,16 +125,34 @@ library Finality {
     {
         uint256 count = headers.length;
         if (count == 0 || count > HEADERS_MAX) revert BadHeaderCount(count);
+        bool isSealed = false;
         for (uint256 i = 0; i < count; ++i) {
             BlockHeader calldata header = headers[i];
             if (header.epoch != epoch) revert WrongEpoch(header.epoch, epoch);
             if (header.committeeHash != committeeHash) {
                 revert WrongCommittee(header.committeeHash, committeeHash);
             }
-            if (i > 0 && header.parentHash != last) revert BrokenHeaderLink(i);
+            if (i > 0) {
+                if (header.parentHash != last) revert BrokenHeaderLink(i);
+                isSealed = isSealed || headers[i - 1].nextCommitteeHash != bytes32(0);
+                if (isSealed) _requireSeal(headers[i - 1], header, i);
+                else if (header.height != headers[i - 1].height + 1) revert BrokenHeaderLink(i);
+            }
             last = keccak256(abi.encode(header));
             if (i == 0) first = last;
         }
+    }
+
+    /// @dev A seal is empty and repeats height, state and fees of the boundary that it makes final.
+    function _requireSeal(BlockHeader calldata parent, BlockHeader calldata seal, uint256 index)
+        private
+        pure
+    {
+        if (
+            seal.height != parent.height || seal.bundlesRoot != bytes32(0)
+                || seal.executedHeight != parent.executedHeight
+                || seal.stateRoot != parent.stateRoot || seal.feesRoot != parent.feesRoot
+        ) revert BadSeal(index);
     }
 
     /// @dev Every given signature must be good and together they must reach the quorum.

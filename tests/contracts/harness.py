@@ -55,7 +55,7 @@ from primitives.abi import encode_words
 from primitives.address import to_checksum
 from primitives.eip712 import network_domain
 from primitives.keccak import keccak256
-from primitives.merkle import AppendTree, leaf_hash
+from primitives.merkle import AppendTree, DenseTree, leaf_hash
 from primitives.secp256k1 import PrivateKey
 
 CHAIN_ID = 31337
@@ -69,6 +69,8 @@ RELAYER = account_key(1, 2)
 STRANGER = account_key(1, 3)
 ACCOUNTS = (DEPLOYER, TRADER, RELAYER, STRANGER)
 ZERO = bytes(32)
+BALANCES_DEPTH = 16
+NOBODY = "0x" + "00" * 20
 TOKENS = (
     TokenPlan(symbol="USDX", name="Dollar X", decimals=6),
     TokenPlan(symbol="XOM", name="OmniCoin", decimals=18),
@@ -160,6 +162,8 @@ class Ledger:
 
     vault: bytes
     tree: AppendTree = field(default_factory=AppendTree)
+    accounts: dict[bytes, list[tuple[int, int, int, int]]] = field(default_factory=dict)
+    credited: int = 0  # deposits
     withdrawals: list[tuple[int, bytes, int, bytes]] = field(default_factory=list)
 
     def withdraw(self, token: bytes, amount: int, to: bytes, **other: Any) -> int:
@@ -181,9 +185,42 @@ class Ledger:
 
     def words(self, height: int) -> StateWords:
         """The state words at a height."""
-        names = ("accounts", "deposits", "fills", "effects", "rest")
+        names = ("fills", "effects", "rest")
         rest = {name: keccak256(name.encode() + height.to_bytes(8, "big")) for name in names}
-        return StateWords(height=height, withdrawals=self.tree.root, **rest)
+        return StateWords(
+            height=height,
+            accounts=self.accounts_tree().root,
+            withdrawals=self.tree.root,
+            deposits=keccak256(encode_words(*(word for one in self.cursors() for word in one))),
+            **rest,
+        )
+
+    def accounts_tree(self) -> DenseTree:
+        """The tree of all accounts, in order of their first credit."""
+        leaves = []
+        for owner, entries in self.accounts.items():
+            root = DenseTree(BALANCES_DEPTH, self.entry_leaves(entries)).root
+            leaves.append(leaf_hash(encode_words(owner, root, ZERO)))
+        return DenseTree(leaves=leaves)
+
+    @staticmethod
+    def entry_leaves(entries: list[tuple[int, int, int, int]]) -> list[bytes]:
+        """Leaves of (sub, asset, free, held)."""
+        return [leaf_hash(encode_words(*entry)) for entry in entries]
+
+    def cursors(self) -> list[tuple[int, bytes, int]]:
+        """Deposits credited per vault; another vault comes first."""
+        return [(1, b"\x77" * 20, 1_000), (CHAIN_ID, self.vault, self.credited)]
+
+    def balance_proof(self, owner: bytes, position: int) -> tuple[Any, Any]:
+        """The contract's AccountProof and EntryProof of one balance."""
+        number = list(self.accounts).index(owner)
+        entries = self.accounts[owner]
+        tree = DenseTree(BALANCES_DEPTH, self.entry_leaves(entries))
+        return (
+            (number, to_checksum(owner), ZERO, self.accounts_tree().proof(number)),
+            (position, *entries[position], tree.proof(position)),
+        )
 
     def claim(self, index: int, words: StateWords, count: int | None = None) -> WithdrawalClaim:
         """The claim of a withdrawal against state words made when there were `count` of them."""
@@ -292,18 +329,21 @@ class World:
         return Header(**{**values, **overrides})
 
     def children(self, header: Header, count: int) -> list[Header]:
-        """A header followed by `count` descendants."""
+        """A header followed by `count` descendants; those of a boundary are seals."""
         chain = [header]
+        is_boundary = header.next_committee_hash != ZERO
         for _ in range(count):
             last = chain[-1]
             chain.append(
                 replace(
                     last,
                     view=last.view + 1,
-                    height=last.height + 1,
+                    height=last.height + (not is_boundary),
                     parent_view=last.view,
                     parent_hash=hash_header(encode_header(last)),
                     time_ms=last.time_ms + 100,
+                    bundles_root=ZERO if is_boundary else last.bundles_root,
+                    checkpoint_digest=ZERO if is_boundary else last.checkpoint_digest,
                 )
             )
         return chain
@@ -369,7 +409,13 @@ class World:
         return self.wallet.deposit(self.vault, token, amount)
 
     def send(
-        self, key: PrivateKey, to: bytes, payload: bytes, *, gas: int = 5_000_000
+        self,
+        key: PrivateKey,
+        to: bytes,
+        payload: bytes,
+        *,
+        gas: int = 5_000_000,
+        value: int = 0,
     ) -> dict[str, Any]:
         """Send a transaction, successful or not, and return its receipt."""
         web3 = self.evm.web3
@@ -378,7 +424,7 @@ class World:
             "nonce": web3.eth.get_transaction_count(to_checksum(key.address)),
             "to": to_checksum(to),
             "data": data(payload),
-            "value": 0,
+            "value": value,
             "gas": gas,
             **fee_fields(web3),
         }
@@ -408,6 +454,8 @@ class World:
         key: PrivateKey = RELAYER,
         to: bytes | None = None,
         contract: str = "Settlement",
+        value: int = 0,
+        gas: int = 5_000_000,
     ) -> ContractRefused:
         """The reason why a call is reverted; a transaction with it must fail as well."""
         target = self.vault if to is None else to
@@ -415,7 +463,8 @@ class World:
             "from": data(key.address),
             "to": data(target),
             "data": data(payload),
-            "gas": quantity(5_000_000),
+            "value": quantity(value),
+            "gas": quantity(gas),
         }
         try:
             self.evm.rpc.call("eth_call", message, "latest")
@@ -424,7 +473,7 @@ class World:
         else:
             raise AssertionError("the call was not refused")
         assert reason is not None, "refused, but not by a contract"
-        assert self.send(key, target, payload)["status"] == 0
+        assert self.send(key, target, payload, value=value, gas=gas)["status"] == 0
         return reason
 
     def refused_checkpoint(self, submission: CheckpointSubmission) -> str:
@@ -514,9 +563,19 @@ class World:
         listed = [token.address for token in self.deployment.tokens] + self.extra
         return self.deploy_contract(
             "Settlement",
-            NETWORK_ID,
-            self.committee.hash,
-            to_checksum(COMPANY),
-            to_checksum(DEVELOPMENT),
+            self.vault_config(),
             [to_checksum(token) for token in listed],
         )
+
+    def vault_config(self, **overrides: Any) -> tuple[Any, ...]:
+        """What a further vault is opened with; by default without registry and rewards."""
+        values: dict[str, Any] = {
+            "network_id": NETWORK_ID,
+            "epoch": 1,
+            "committee_hash": self.committee.hash,
+            "registry": NOBODY,
+            "company": to_checksum(COMPANY),
+            "development": to_checksum(DEVELOPMENT),
+            "reward_token": NOBODY,
+        }
+        return tuple({**values, **overrides}.values())

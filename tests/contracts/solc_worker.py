@@ -3,7 +3,7 @@
 Rule: the sources are the committed ones, the compiler is the pinned one; nothing is written into
 the repository.
 
-Spec: docs/spec/settlement.md §7
+Spec: docs/spec/settlement.md §11
 Deviations: none
 """
 

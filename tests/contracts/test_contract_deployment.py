@@ -94,13 +94,14 @@ def test_grants_pay_for_the_validators_gas(evm: Evm) -> None:
 def test_vault_refuses_zero_and_repeated_tokens(world: World, tokens: list[bytes]) -> None:
     with pytest.raises(AssertionError):
         world.deploy_contract(
-            "Settlement",
-            NETWORK_ID,
-            world.committee.hash,
-            to_checksum(STRANGER.address),
-            to_checksum(STRANGER.address),
-            [to_checksum(token) for token in tokens],
+            "Settlement", world.vault_config(), [to_checksum(token) for token in tokens]
         )
+
+
+def test_vault_refuses_a_registry_that_is_no_contract(world: World) -> None:
+    config = world.vault_config(registry=to_checksum(STRANGER.address))
+    with pytest.raises(AssertionError):
+        world.deploy_contract("Settlement", config, [])
 
 
 def test_account_that_was_used_before_is_refused() -> None:

@@ -5,10 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from eth_account import Account
 
+from consensus.committee import Committee, Member
 from consensus.vote import Kind, compute_vote_digest
+from contracts.artifact import load_artifact
 from contracts.deployment import STAKE_MIN_ATOMS
+from contracts.settlement_calls import encode_members
+from contracts.settlement_types import CommitteeMember, Submission
 from primitives.abi import encode_words
 from primitives.address import to_checksum
 from primitives.eip712 import StructType, typed_digest
@@ -16,15 +19,17 @@ from primitives.keccak import keccak256
 from primitives.secp256k1 import PrivateKey
 from tests.contracts.harness import (
     CHAIN_ID,
-    DEPLOYER,
     INSURANCE,
     NETWORK_ID,
+    NOBODY,
     STRANGER,
     TRADER,
     World,
 )
 
 HOT_KEY_TYPE = StructType("HotKey(address owner,address registry,uint256 chainId)")
+DAY = 24 * 3600
+NETWORK_KEY, STAKE = 5, 6  # positions in a validator's record
 NEW_HOT_KEY = PrivateKey(keccak256(b"new hot key"))
 FORTNIGHT = 14 * 24 * 3600
 BLOCK_A, BLOCK_B, NO_BLOCK = keccak256(b"a"), keccak256(b"b"), bytes(32)
@@ -86,15 +91,37 @@ def evidence(world: World, key: PrivateKey, first: Any, second: Any) -> tuple[An
     return *signed_vote(world, key, *first), *signed_vote(world, key, *second)
 
 
+def changes(world: World) -> list[dict[str, Any]]:
+    """All records that the registry has published, in order."""
+    registry = world.evm.web3.eth.contract(
+        address=to_checksum(world.deployment.registry),
+        abi=list(load_artifact("ValidatorRegistry").abi),
+    )
+    return [dict(log["args"]) for log in registry.events.ValidatorChanged.get_logs(from_block=0)]
+
+
+def hand_over(world: World, *, without: int = -1, extra: PrivateKey | None = None) -> None:
+    """Take the vault over the next epoch border, with one seat fewer or more."""
+    epoch = world.client.status().epoch
+    keys = [key for index, key in enumerate(world.keys) if index != without]
+    keys += [extra] if extra else []
+    members = tuple(CommitteeMember(address=key.address, weight=1) for key in keys)
+    header = world.header(epoch=epoch, next_committee_hash=keccak256(encode_members(members)))
+    done = world.client.submit_boundary(world.submission(header), members, epoch + 1)
+    assert done is Submission.DONE
+    world.keys = tuple(keys)
+    world.committee = Committee(tuple(Member(address=key.address, weight=1) for key in keys))
+
+
 def test_genesis_set_is_registered_and_active(world: World) -> None:
     owners = read(world, "owners")
     assert owners == [to_checksum(key.address) for key in world.keys]
     for key in world.keys:
-        hot, services, exit_at, network_key, stake = read(
+        hot, services, exiting, payout, _, network_key, stake = read(
             world, "validator", to_checksum(key.address)
         )
-        assert hot == to_checksum(key.address)
-        assert (services, exit_at, stake) == (7, 0, STAKE_MIN_ATOMS)
+        assert hot == payout == to_checksum(key.address)
+        assert (services, exiting, stake) == (7, False, STAKE_MIN_ATOMS)
         assert network_key == keccak256(key.address)
         assert read(world, "isActive", to_checksum(key.address))
     held = world.balance(world.tokens["XOM"], world.deployment.registry)
@@ -139,11 +166,15 @@ def test_hot_key_of_another_validator_is_refused(world: World) -> None:
 
 
 def test_stake_can_be_added_by_anyone(world: World) -> None:
-    give_xom(world, 5)
+    coin = 10**18
+    give_xom(world, coin)
     owner = to_checksum(world.keys[0].address)
-    assert call(world, TRADER, "addStake", owner, 5) == 1
-    assert read(world, "validator", owner)[4] == STAKE_MIN_ATOMS + 5
-    assert refused(world, TRADER, "addStake", to_checksum(STRANGER.address), 5) == "NotRegistered"
+    assert refused(world, TRADER, "addStake", owner, coin - 1) == "StakeTooSmall"
+    assert call(world, TRADER, "addStake", owner, coin) == 1
+    assert read(world, "validator", owner)[STAKE] == STAKE_MIN_ATOMS + coin
+    assert read(world, "totalStake") == 4 * STAKE_MIN_ATOMS + coin
+    nobody = to_checksum(STRANGER.address)
+    assert refused(world, TRADER, "addStake", nobody, coin) == "NotRegistered"
 
 
 def test_hot_key_is_changed_and_the_old_one_stays_bound(world: World) -> None:
@@ -163,38 +194,48 @@ def test_hot_key_is_changed_and_the_old_one_stays_bound(world: World) -> None:
 def test_services_are_changed_by_the_owner(world: World) -> None:
     join(world)
     assert call(world, TRADER, "changeServices", keccak256(b"moved"), 4) == 1
-    _, services, _, network_key, _ = read(world, "validator", to_checksum(TRADER.address))
-    assert (services, network_key) == (4, keccak256(b"moved"))
+    record = read(world, "validator", to_checksum(TRADER.address))
+    assert (record[1], record[NETWORK_KEY]) == (4, keccak256(b"moved"))
     assert refused(world, STRANGER, "changeServices", bytes(32), 1) == "NotRegistered"
+    assert refused(world, TRADER, "changeServices", bytes(32), 8) == "UnknownService"
 
 
-def test_stake_is_taken_out_a_fortnight_after_the_request(world: World) -> None:
+def test_payout_is_changed_by_the_owner(world: World) -> None:
     join(world)
-    assert refused(world, TRADER, "withdrawStake") == "StillBonded"
+    assert read(world, "validator", to_checksum(TRADER.address))[3] == to_checksum(TRADER.address)
+    assert call(world, TRADER, "changePayout", to_checksum(STRANGER.address)) == 1
+    record = read(world, "validator", to_checksum(TRADER.address))
+    assert record[3] == to_checksum(STRANGER.address)
+    assert refused(world, TRADER, "changePayout", NOBODY) == "ZeroAddress"
+    assert refused(world, STRANGER, "changePayout", to_checksum(TRADER.address)) == "NotRegistered"
+
+
+def test_every_change_publishes_the_whole_record_under_the_next_number(world: World) -> None:
+    join(world)
+    owner, other = to_checksum(TRADER.address), to_checksum(STRANGER.address)
+    assert call(world, TRADER, "changePayout", other) == 1
+    assert call(world, TRADER, "changeServices", keccak256(b"moved"), 1) == 1
     assert call(world, TRADER, "requestExit") == 1
-    assert not read(world, "isActive", to_checksum(TRADER.address))
-    assert refused(world, TRADER, "requestExit") == "Leaving"
-    assert refused(world, TRADER, "addStake", to_checksum(TRADER.address), 1) == "Leaving"
-    world.increase_time(FORTNIGHT - 60)
-    assert refused(world, TRADER, "withdrawStake") == "StillBonded"
-    world.increase_time(120)
-    assert call(world, TRADER, "withdrawStake") == 1
-    assert world.balance(world.tokens["XOM"], TRADER.address) == STAKE_MIN_ATOMS
-    assert len(read(world, "owners")) == 4
-    assert refused(world, TRADER, "withdrawStake") == "NotRegistered"
-    assert refused(world, TRADER, "requestExit") == "NotRegistered"
-
-
-def test_leaver_in_the_middle_of_the_list_is_removed(world: World) -> None:
-    owner = world.keys[1]
-    gas = world.encode("TestToken", "mint", to_checksum(owner.address), 1)
-    world.wallet.send_native(owner.address, 10**18)
-    assert world.send(owner, world.usdx, gas)["status"] == 1
-    assert call(world, owner, "requestExit") == 1
-    world.increase_time(FORTNIGHT + 1)
-    assert call(world, owner, "withdrawStake") == 1
-    left = {to_checksum(key.address) for key in world.keys if key is not owner}
-    assert set(read(world, "owners")) == left
+    events = changes(world)
+    assert [event["number"] for event in events] == list(range(len(events)))
+    assert read(world, "changeCount") == len(events) == 4 + 4 + 4
+    assert [event["change"] for event in events] == [1, 1, 1, 1, 2, 2, 2, 2, 1, 4, 4, 5]
+    hot = to_checksum(NEW_HOT_KEY.address)
+    first, paid, moved, leaving = events[-4:]
+    assert first == {
+        "number": 8,
+        "change": 1,
+        "owner": owner,
+        "hotKey": hot,
+        "payout": owner,
+        "networkKey": keccak256(b"network key"),
+        "services": 3,
+        "stake": STAKE_MIN_ATOMS,
+        "exiting": False,
+    }
+    assert paid == {**first, "number": 9, "change": 4, "payout": other}
+    assert moved == {**paid, "number": 10, "networkKey": keccak256(b"moved"), "services": 1}
+    assert leaving == {**moved, "number": 11, "change": 5, "exiting": True}
 
 
 @pytest.mark.parametrize(
@@ -211,7 +252,8 @@ def test_two_conflicting_votes_cost_five_percent(world: World, first: Any, secon
     assert call(world, STRANGER, "reportEquivocation", *evidence(world, guilty, first, second)) == 1
     slashed = STAKE_MIN_ATOMS * 5 // 100
     xom = world.tokens["XOM"]
-    assert read(world, "validator", to_checksum(guilty.address))[4] == STAKE_MIN_ATOMS - slashed
+    assert read(world, "validator", to_checksum(guilty.address))[STAKE] == STAKE_MIN_ATOMS - slashed
+    assert changes(world)[-1]["stake"] == STAKE_MIN_ATOMS - slashed
     assert world.balance(xom, STRANGER.address) == slashed // 10
     assert world.balance(xom, INSURANCE) == slashed - slashed // 10
     assert not read(world, "isActive", to_checksum(guilty.address))
@@ -271,6 +313,7 @@ def test_old_hot_key_and_unbonding_stake_stay_punishable(world: World) -> None:
     assert call(world, TRADER, "requestExit") == 1
     arguments = evidence(world, NEW_HOT_KEY, (Kind.FINALIZE, BLOCK_A), (Kind.FINALIZE, BLOCK_B))
     assert call(world, STRANGER, "reportEquivocation", *arguments) == 1
+    hand_over(world)
     world.increase_time(FORTNIGHT + 1)
     assert call(world, TRADER, "withdrawStake") == 1
     left = world.balance(world.tokens["XOM"], TRADER.address)
@@ -282,14 +325,20 @@ def test_old_hot_key_and_unbonding_stake_stay_punishable(world: World) -> None:
     assert refused(world, STRANGER, "reportEquivocation", *later) == "NotRegistered"
 
 
-@pytest.mark.parametrize("zero", ["token", "insurance", "owner", "hot"])
+@pytest.mark.parametrize("zero", ["token", "insurance", "owner", "hot", "vault"])
 def test_zero_addresses_are_refused(world: World, zero: str) -> None:
-    named = {name: to_checksum(STRANGER.address) for name in ("token", "insurance", "owner", "hot")}
+    names = ("token", "insurance", "owner", "hot", "vault")
+    named = {name: to_checksum(STRANGER.address) for name in names}
     named[zero] = "0x" + "00" * 20
     genesis = [(named["owner"], named["hot"], 7, bytes(32))]
     with pytest.raises(AssertionError):
         world.deploy_contract(
-            "ValidatorRegistry", named["token"], NETWORK_ID, named["insurance"], genesis
+            "ValidatorRegistry",
+            named["token"],
+            NETWORK_ID,
+            named["insurance"],
+            named["vault"],
+            genesis,
         )
 
 
@@ -301,46 +350,3 @@ def test_hot_key_digest_is_typed_data_of_the_network(world: World) -> None:
     )
     expected = typed_digest(world.domain, struct_hash)
     assert read(world, "hotKeyDigest", to_checksum(owner)) == expected
-
-
-def test_xom_is_a_plain_token_with_permit(world: World) -> None:
-    xom = world.tokens["XOM"]
-    assert world.view("OmniCoin", xom, "symbol") == "XOM"
-    assert world.view("OmniCoin", xom, "decimals") == 18
-    assert world.view("OmniCoin", xom, "totalSupply") == world.plan.xom_supply
-    deadline = 2**40
-    message = {
-        "owner": to_checksum(DEPLOYER.address),
-        "spender": to_checksum(STRANGER.address),
-        "value": 123,
-        "nonce": 0,
-        "deadline": deadline,
-    }
-    domain = {
-        "name": "OmniCoin",
-        "version": "1",
-        "chainId": CHAIN_ID,
-        "verifyingContract": to_checksum(xom),
-    }
-    fields = ["owner:address", "spender:address", "value:uint256", "nonce:uint256"]
-    types = {
-        "Permit": [
-            dict(zip(("name", "type"), field.split(":"), strict=True))
-            for field in [*fields, "deadline:uint256"]
-        ]
-    }
-    signed = Account.sign_typed_data(DEPLOYER.secret, domain, types, message)
-    permit = world.encode(
-        "OmniCoin",
-        "permit",
-        message["owner"],
-        message["spender"],
-        123,
-        deadline,
-        signed.v,
-        signed.r.to_bytes(32, "big"),
-        signed.s.to_bytes(32, "big"),
-    )
-    assert world.send(STRANGER, xom, permit)["status"] == 1
-    allowance = world.view("OmniCoin", xom, "allowance", message["owner"], message["spender"])
-    assert allowance == 123

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from consensus.header import encode_header, hash_header
+from consensus.header import Header, encode_header, hash_header
 from consensus.limits import WEIGHT_MAX
 from consensus.vote import Kind
 from contracts.settlement_types import CommitteeMember, Submission
@@ -330,6 +330,59 @@ def test_boundary_needs_a_certificate(world: World) -> None:
         members,
     )
     assert world.refusal(payload).reason == "TooLittleWeight"
+
+
+def refused_headers(world: World, headers: list[Header]) -> str:
+    """Why a chain of headers under a certificate is refused."""
+    signers, signatures = world.sign(headers[-1], (0, 1, 2, 3))
+    return world.refused_checkpoint(
+        replace(
+            world.submission(headers[0]),
+            headers=tuple(encode_header(one) for one in headers),
+            signers=signers,
+            signatures=signatures,
+        )
+    )
+
+
+def test_only_empty_seals_follow_a_boundary(world: World) -> None:
+    boundary = world.header(next_committee_hash=keccak256(b"next"))
+    good = world.children(boundary, 2)
+    for wrong in (
+        {"height": boundary.height + 1},
+        {"bundles_root": keccak256(b"bundles")},
+        {"executed_height": boundary.executed_height - 1},
+        {"state_root": keccak256(b"another")},
+        {"fees_root": keccak256(b"another")},
+    ):
+        assert refused_headers(world, [boundary, replace(good[1], **wrong)]) == "BadSeal"
+        second = replace(
+            good[2], parent_hash=hash_header(encode_header(good[1])), next_committee_hash=bytes(32)
+        )
+        assert refused_headers(world, [*good[:2], replace(second, **wrong)]) == "BadSeal"
+    assert world.client.submit_checkpoint(world.submission(boundary, descendants=3)) is (
+        Submission.DONE
+    )
+
+
+def test_seals_may_leave_the_next_committee_out(world: World) -> None:
+    boundary = world.header(next_committee_hash=keccak256(b"next"))
+    seal = replace(world.children(boundary, 1)[1], next_committee_hash=bytes(32))
+    signers, signatures = world.sign(seal, (0, 1, 2, 3))
+    submission = replace(
+        world.submission(boundary),
+        headers=(encode_header(boundary), encode_header(seal)),
+        signers=signers,
+        signatures=signatures,
+    )
+    assert world.client.submit_checkpoint(submission) is Submission.DONE
+
+
+@pytest.mark.parametrize("step", [0, 2])
+def test_heights_between_headers_are_consecutive(world: World, step: int) -> None:
+    header = world.header()
+    child = replace(world.children(header, 1)[1], height=header.height + step)
+    assert refused_headers(world, [header, child]) == "BrokenHeaderLink"
 
 
 def test_vault_knows_its_network(world: World) -> None:

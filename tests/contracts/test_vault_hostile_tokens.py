@@ -44,8 +44,18 @@ def deposit_payload(world: World, token: bytes, amount: int) -> bytes:
     return world.encode("Settlement", "deposit", to_checksum(token), amount)
 
 
-def test_token_with_a_transfer_fee_cannot_be_deposited(fee_world: World) -> None:
+def test_what_arrives_of_a_token_with_a_transfer_fee_is_credited(fee_world: World) -> None:
+    token = fee_world.extra[0]
     set_fee(fee_world, 1, sender_pays=False)
+    payload = deposit_payload(fee_world, token, 1_000)
+    assert fee_world.send(TRADER, fee_world.vault, payload)["status"] == 1
+    (deposit,) = fee_world.client.deposits_in(0, fee_world.client.head()[0])
+    status = fee_world.client.token_status(token)
+    assert deposit.amount == status.deposited == status.balance == 990
+
+
+def test_deposit_of_which_nothing_arrives_is_refused(fee_world: World) -> None:
+    set_fee(fee_world, 100, sender_pays=False)
     payload = deposit_payload(fee_world, fee_world.extra[0], 1_000)
     assert fee_world.refusal(payload, key=TRADER).reason == "WrongTransfer"
 

@@ -48,7 +48,7 @@ def credit_deposits(world: World, exchange: Exchange, owners: dict[bytes, bytes]
         tuple(
             Deposit(one.id, one.beneficiary, one.token, encode_amount(one.amount)) for one in found
         ),
-        b"",
+        (),
     )
     outcome = exchange.block(*(exchange.act(key, op) for key in exchange.validators[:3]))
     assert len(outcome.deposits) == len(found) == len(owners)

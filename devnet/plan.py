@@ -19,7 +19,15 @@ from contracts.deployment import (
 )
 from devnet.ports import PortBlock
 from exchange.genesis import AssetConfig, ExchangeGenesis, MarketConfig
-from node.network_file import Bootstrap, Chain, NetworkFile, Seat, Timers, make_network
+from node.network_file import (
+    Bootstrap,
+    Chain,
+    NetworkFile,
+    Scoring,
+    Seat,
+    Timers,
+    make_network,
+)
 from p2p.identity import decode_peer_id, peer_id_from_seed
 from primitives.address import to_checksum
 from primitives.keccak import keccak256
@@ -39,6 +47,7 @@ TIMERS = Timers(
     gap_ms=100, leader_ms=1_000, view_ms=1_500, retry_ms=1_000, standstill_ms=2_000, fetch_ms=200
 )
 CHECKPOINT_INTERVAL = 24  # heights; an idle devnet makes two blocks a second
+SCORING_BLOCKS = 600  # heights of a scoring period: a minute or two of a busy devnet
 
 OPEN_WINDOW_MS = 5_000  # five times what an opening takes on a machine at its limit
 
@@ -176,6 +185,7 @@ def _make_network(
             ),
         ),
         exchange=_make_exchange(deployment),
+        scoring=Scoring(period_blocks=SCORING_BLOCKS),
         bootstrap=tuple(
             Bootstrap(
                 address=to_checksum(seat.key.address),

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 
 from consensus.application import Roots
 from consensus.block import Block
+from consensus.participation.accumulator import Participation
 from exchange.actions import VerifiedAction
 from exchange.execute import BlockInput, execute
 from exchange.genesis import ExchangeGenesis
@@ -20,6 +21,7 @@ from exchange.roots import compute_fees_root, compute_roots, compute_state_root
 from exchange.snapshot import snapshot
 from exchange.state import State
 from node.limits import ROOTS_KEPT_MAX
+from node.scorekeeper import Scorekeeper
 from node.tape import Tape
 from node.tape_snapshot import unwrap_chunks, wrap_chunks
 from primitives.errors import InvalidMessage
@@ -28,12 +30,22 @@ Committee = tuple[tuple[bytes, int, bytes], ...]
 """(address, weight, payout) per seat, as the exchange wants it."""
 
 
+NO_DIGEST = bytes(32)
+
+
 class Ledger:
     """The replicated state machine as this node runs it. Single-threaded."""
 
-    def __init__(self, genesis: ExchangeGenesis, committee: Committee) -> None:
+    def __init__(
+        self,
+        genesis: ExchangeGenesis,
+        committee: Committee,
+        scorekeeper: Scorekeeper | None = None,
+    ) -> None:
+        """Without a scorekeeper fees are shared by weight alone."""
         self._genesis = genesis
         self._committee = committee
+        self.scorekeeper = scorekeeper
         self._roots: OrderedDict[int, Roots] = OrderedDict()
         self._digests: OrderedDict[int, bytes] = OrderedDict()
         self.state = State(genesis)
@@ -42,10 +54,14 @@ class Ledger:
 
     def restore(self, chunks: Sequence[bytes]) -> None:
         """Replace the state by a snapshot. Raises PeerError when the chunks are no snapshot."""
-        parts, tape = unwrap_chunks(chunks)
+        parts, tape, dump = unwrap_chunks(chunks)
         state = restore(self._genesis, parts)
         if tape.height != state.height or len(tape.events) > len(state.accounts):
             raise InvalidMessage("the snapshot's tape is not of its state")
+        scores = self.scorekeeper
+        if scores is not None:
+            rules = scores.participation.rules
+            scores.participation = Participation.load(rules, dump, state.participation)
         self.state, self.tape = state, tape
         self._roots.clear()
         self._remember_state()
@@ -83,6 +99,9 @@ class Ledger:
         """Execute the final block that follows the executed ones."""
         header = block.header
         assert header.height == self.state.height + 1, "blocks are executed in order of height"
+        scores = self.scorekeeper
+        if scores is not None:
+            scores.add_block(block, self.state.notes)
         outcome = execute(
             self.state,
             BlockInput(
@@ -94,6 +113,9 @@ class Ledger:
                 is_seal=False,
                 committee=self._committee,
                 actions=actions,
+                pay=None if scores is None else scores.pay,
+                participation_digest=NO_DIGEST if scores is None else scores.digest,
+                registered=() if scores is None else scores.registered,
             ),
         )
         self.tape.apply(outcome, self.state.accounts)
@@ -102,7 +124,9 @@ class Ledger:
 
     def snapshot(self) -> tuple[bytes, ...]:
         """Return the chunks of the state and the tape as they are now."""
-        return wrap_chunks(snapshot(self.state), self.tape)
+        scores = self.scorekeeper
+        dump = b"" if scores is None else scores.participation.dump()
+        return wrap_chunks(snapshot(self.state), self.tape, dump)
 
     def _remember_state(self) -> None:
         state_root = compute_state_root(compute_roots(self.state))

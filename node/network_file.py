@@ -23,6 +23,7 @@ MEMBERS_MAX: Final = 128
 
 HexAddress = Annotated[str, Meta(pattern="^0x[0-9a-fA-F]{40}$")]
 Hex32 = Annotated[str, Meta(pattern="^0x[0-9a-f]{64}$")]
+Atoms = Annotated[str, Meta(pattern="^[1-9][0-9]{0,37}$")]
 Milliseconds = Annotated[int, Meta(ge=0, le=600_000)]
 
 
@@ -37,6 +38,13 @@ class Seat(Part, frozen=True, kw_only=True):
     address: HexAddress
     payout: HexAddress
     weight: Annotated[int, Meta(ge=1, le=1 << 32)] = 1
+    owner: HexAddress | None = None  # holds the stake in the registry; the payout address if absent
+    services: Annotated[int, Meta(ge=0, le=7)] = 7  # 1 trading, 2 chat, 4 storage
+
+    @property
+    def owner_bytes(self) -> bytes:
+        """The 20-byte address that registered the validator."""
+        return bytes.fromhex((self.owner or self.payout)[2:])
 
     @property
     def address_bytes(self) -> bytes:
@@ -58,6 +66,25 @@ class Timers(Part, frozen=True, kw_only=True):
     retry_ms: Milliseconds = 2_000
     standstill_ms: Milliseconds = 5_000
     fetch_ms: Milliseconds = 500
+
+
+class Scoring(Part, frozen=True, kw_only=True):
+    """What scores and bonds go by; see `consensus.participation.parameters.Rules`."""
+
+    period_blocks: Annotated[int, Meta(ge=2, le=1_000_000)] = 3_600  # heights of a scoring period
+    lead_blocks: Annotated[int, Meta(ge=1, le=10_000)] = 64  # before a border scores close
+    bond_min: Atoms = "1000000000000000000000"  # least bond of a seat, atoms
+    bond_cap: Atoms = "100000000000000000000000"  # more gives no more weight, atoms
+
+    @property
+    def bond_min_atoms(self) -> int:
+        """The least bond of a seat."""
+        return int(self.bond_min)
+
+    @property
+    def bond_cap_atoms(self) -> int:
+        """The bond beyond which weight stops growing."""
+        return int(self.bond_cap)
 
 
 class Chain(Part, frozen=True, kw_only=True):
@@ -93,6 +120,9 @@ class Bootstrap(Part, frozen=True, kw_only=True):
         return bytes.fromhex(self.address[2:])
 
 
+DEFAULT_SCORING: Final = Scoring()
+
+
 class _File(Part, frozen=True, kw_only=True):
     format: Annotated[int, Meta(ge=1, le=1)]
     name: Annotated[str, Meta(pattern="^[a-z0-9-]{1,32}$")]
@@ -102,6 +132,7 @@ class _File(Part, frozen=True, kw_only=True):
     timers: Timers
     chains: Annotated[tuple[Chain, ...], Meta(max_length=16)]
     exchange: dict[str, Any]
+    scoring: Scoring = Scoring()
     bootstrap: Annotated[tuple[Bootstrap, ...], Meta(max_length=256)] = ()
 
 
@@ -117,6 +148,7 @@ class NetworkFile(msgspec.Struct, frozen=True, kw_only=True):
     exchange: ExchangeGenesis
     bootstrap: tuple[Bootstrap, ...]
     genesis_hash: bytes  # 32 bytes
+    scoring: Scoring = Scoring()
 
     @property
     def checkpoint_interval(self) -> int:
@@ -156,6 +188,7 @@ def parse_network(data: bytes, name: str = "network file") -> NetworkFile:
         chains=raw.chains,
         exchange=exchange,
         bootstrap=raw.bootstrap,
+        scoring=raw.scoring,
         genesis_hash=compute_genesis_hash(data),
     )
 
@@ -171,6 +204,7 @@ def dump_network(network: NetworkFile) -> bytes:
         "timers": msgspec.to_builtins(network.timers),
         "chains": msgspec.to_builtins(network.chains),
         "exchange": dump_genesis(network.exchange),
+        "scoring": msgspec.to_builtins(network.scoring),
         "bootstrap": msgspec.to_builtins(network.bootstrap),
     }
     return json.dumps(raw, indent=2).encode() + b"\n"
@@ -186,6 +220,7 @@ def make_network(
     chains: tuple[Chain, ...],
     exchange: ExchangeGenesis,
     bootstrap: tuple[Bootstrap, ...] = (),
+    scoring: Scoring = DEFAULT_SCORING,
 ) -> NetworkFile:
     """Build a network from its parts, with all checks of `parse_network`. Raises ConfigError."""
     draft = NetworkFile(
@@ -197,6 +232,7 @@ def make_network(
         chains=chains,
         exchange=exchange,
         bootstrap=bootstrap,
+        scoring=scoring,
         genesis_hash=b"",
     )
     return parse_network(dump_network(draft))
@@ -222,6 +258,7 @@ def verify_same_network(expected: bytes, found: bytes, place: str) -> None:
 def _verify(raw: _File, exchange: ExchangeGenesis, name: str) -> None:
     for what, values in (
         ("validators share an address", [seat.address.lower() for seat in raw.committee]),
+        ("validators share an owner", [seat.owner_bytes.hex() for seat in raw.committee]),
         ("validators share a name", [seat.name for seat in raw.committee]),
         ("chains share a chain id", [chain.chain_id for chain in raw.chains]),
         ("bootstrap entries share an address", [peer.address.lower() for peer in raw.bootstrap]),
@@ -232,6 +269,11 @@ def _verify(raw: _File, exchange: ExchangeGenesis, name: str) -> None:
     for asset in exchange.assets:
         if (asset.chain_id, asset.vault.lower()) not in vaults:
             raise _bad(name, f"the asset {asset.name} lies in a vault that no chain names")
+    scoring = raw.scoring
+    if scoring.lead_blocks >= scoring.period_blocks:
+        raise _bad(name, "scores close within their period: lead_blocks < period_blocks")
+    if scoring.bond_min_atoms > scoring.bond_cap_atoms:
+        raise _bad(name, "bond_cap is not below bond_min")
     timers = raw.timers
     if not 0 <= 2 * timers.gap_ms <= timers.leader_ms <= timers.view_ms:
         raise _bad(name, "timers must keep 2 × gap_ms ≤ leader_ms ≤ view_ms")

@@ -52,6 +52,7 @@ from node.network_file import Chain, NetworkFile
 from node.peers import CommitteeWire
 from node.problems import Problems
 from node.ranges import RangeServer
+from node.scorekeeper import compute_seed, make_scorekeeper
 from node.segment_log import SegmentLog
 from node.signing_guard import SigningGuard, verify_guard_present
 from node.signing_key import KeySigner, KeyVerifier
@@ -64,7 +65,6 @@ from p2p.network import Network
 from primitives.cid import Cid
 from primitives.eip712 import network_domain
 from primitives.errors import OperatorError
-from primitives.keccak import keccak256
 from primitives.secp256k1 import PrivateKey
 from storage.bitswap import Bitswap
 from storage.bitswap_host import HostStreams
@@ -155,7 +155,7 @@ class Node:
 
     def _build_ledger(self) -> None:
         seats = tuple((s.address_bytes, s.weight, s.payout_bytes) for s in self.file.committee)
-        self.ledger = Ledger(self.file.exchange, seats)
+        self.ledger = Ledger(self.file.exchange, seats, make_scorekeeper(self.file))
         self.verifier = Verifier(self.domain)
         self.proofs = CheckpointProofs(self.committee, self.ledger)
 
@@ -250,7 +250,7 @@ class Node:
                 time_ms=file.genesis_time_ms,
                 executed_height=0,
             ),
-            seed=keccak256(file.genesis_hash),
+            seed=compute_seed(file),
             checkpoint_interval=file.checkpoint_interval,
             timing=Timing(
                 gap_ms=file.timers.gap_ms,

@@ -1,8 +1,8 @@
-"""Write the tape into chunks of a snapshot, and read it back.
+"""Write the tape and the scores into chunks of a snapshot, and read them back.
 
 Rule: the bytes are a pure function of the tape; the header's checkpoint digest covers them with the
-state's chunks, so they need no proof of their own. A snapshot begins with one chunk that says how
-many belong to the state.
+state's chunks, so they need no proof of their own; the scores are proven by the state besides. A
+snapshot begins with one chunk that says how many belong to what.
 Spec: docs/spec/market-data.md#snapshots
 Deviations: none.
 """
@@ -22,7 +22,7 @@ from storage.candles import Candle
 from storage.integers import decode_integer, encode_integer
 from storage.limits import CHUNK_BYTES_MAX, SNAPSHOT_CHUNKS_MAX
 
-VERSION: Final = 1
+VERSION: Final = 2
 TAPE_BYTES_MAX: Final = 1 << 30
 Count = Annotated[int, Meta(ge=0)]
 Big = int | bytes
@@ -38,6 +38,7 @@ class Head(Record, frozen=True):
     version: int
     state_chunks: Count
     tape_chunks: Count
+    score_chunks: Count
 
 
 class CandleRecord(Record, frozen=True):
@@ -87,23 +88,28 @@ class TapeRecord(Record, frozen=True):
     events: tuple[Count, ...]  # by account number
 
 
-def wrap_chunks(state: Sequence[bytes], tape: Tape) -> tuple[bytes, ...]:
-    """Return a whole snapshot: head, the state's chunks, the tape's."""
-    data = codec.encode(_record(tape))
-    parts = [data[i : i + CHUNK_BYTES_MAX] for i in range(0, len(data), CHUNK_BYTES_MAX)]
-    return (codec.encode(Head(VERSION, len(state), len(parts))), *state, *parts)
+def wrap_chunks(state: Sequence[bytes], tape: Tape, scores: bytes) -> tuple[bytes, ...]:
+    """Return a whole snapshot: head, the state's chunks, the tape's, those of the scores."""
+    parts, more = _cut(codec.encode(_record(tape))), _cut(scores)
+    head = Head(VERSION, len(state), len(parts), len(more))
+    return (codec.encode(head), *state, *parts, *more)
 
 
-def unwrap_chunks(chunks: Sequence[bytes]) -> tuple[tuple[bytes, ...], Tape]:
-    """Split a snapshot into the state's chunks and the tape. Raises PeerError."""
+def _cut(data: bytes) -> list[bytes]:
+    return [data[i : i + CHUNK_BYTES_MAX] for i in range(0, len(data), CHUNK_BYTES_MAX)]
+
+
+def unwrap_chunks(chunks: Sequence[bytes]) -> tuple[tuple[bytes, ...], Tape, bytes]:
+    """Split a snapshot into the state's chunks, the tape and the scores. Raises PeerError."""
     if not 0 < len(chunks) <= SNAPSHOT_CHUNKS_MAX:
         raise InvalidMessage("a snapshot begins with its head")
     head = codec.decode(chunks[0], Head)
     end = 1 + head.state_chunks
-    if head.version != VERSION or end + head.tape_chunks != len(chunks):
+    last = end + head.tape_chunks
+    if head.version != VERSION or last + head.score_chunks != len(chunks):
         raise InvalidMessage("the snapshot's head does not fit its chunks")
-    record = codec.decode(b"".join(chunks[end:]), TapeRecord, max_bytes=TAPE_BYTES_MAX)
-    return tuple(chunks[1:end]), _tape(record)
+    record = codec.decode(b"".join(chunks[end:last]), TapeRecord, max_bytes=TAPE_BYTES_MAX)
+    return tuple(chunks[1:end]), _tape(record), b"".join(chunks[last:])
 
 
 def _record(tape: Tape) -> TapeRecord:

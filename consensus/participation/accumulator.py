@@ -183,6 +183,8 @@ class Participation:
         """Do what the height is for: close the period and choose, or hand over."""
         if self.rules.is_selection(self.height):
             close_period(tuple(self.register.by_owner.values()))
+            if self.rules.is_fixed:
+                return
             self.next_seats = select_next_committee(self.register.by_owner, self.seats, self.rules)
         if self.rules.is_border(self.height) and self.next_seats is not None:
             remaining = {seat.owner for seat in self.next_seats}

@@ -56,6 +56,7 @@ class Rules:
     checkpoint_interval: int = 1_000  # heights after which the whole state is hashed again
     bond_min: int = 1_000 * 10**18  # atoms that a seat requires
     bond_cap: int = 100_000 * 10**18  # atoms beyond which a bond gives no more weight
+    is_fixed: bool = False  # the committee of genesis stays in office; scores and pay go on
 
     def __post_init__(self) -> None:
         if not 0 < self.selection_lead < self.epoch_blocks:

@@ -7,6 +7,7 @@ Spec: docs/spec/participation.md. Deviations: none.
 
 from __future__ import annotations
 
+from collections.abc import Container
 from dataclasses import dataclass, field
 
 from consensus.participation.facts import Registration
@@ -72,6 +73,11 @@ class Register:
     def __init__(self) -> None:
         self.by_owner: dict[bytes, Validator] = {}
         self._owner_of: dict[bytes, bytes] = {}
+
+    @property
+    def hot_keys(self) -> Container[bytes]:
+        """The keys that validators sign with now."""
+        return self._owner_of.keys()
 
     def find_by_key(self, hot_key: bytes) -> Validator | None:
         """Return the validator that signs with a key now."""

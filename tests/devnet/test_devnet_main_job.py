@@ -35,6 +35,7 @@ from exchange.actions import decode_bundle, verify
 from exchange.ledger import compute_shares
 from node.ledger import Ledger
 from node.records import decode_stored_block
+from node.scorekeeper import make_scorekeeper
 from p2p.config import NetworkConfig
 from p2p.network import Network
 from primitives.address import to_checksum
@@ -473,7 +474,7 @@ def replay(
     """Execute all final blocks of v0's store on a fresh ledger; return fee totals and roots."""
     network = devnet.plan.network
     seats = tuple((s.address_bytes, s.weight, s.payout_bytes) for s in network.committee)
-    ledger = Ledger(network.exchange, seats)
+    ledger = Ledger(network.exchange, seats, make_scorekeeper(network))
     domain = network_domain(network.network_id)
     fees: dict[int, tuple[int, ...]] = {}
     roots: dict[int, bytes] = {}

@@ -141,11 +141,11 @@ def test_a_snapshot_of_another_shape_is_refused():
     for _ in range(5):
         ledger.execute(*flow.make(ledger))
     chunks = ledger.snapshot()
-    state, tape = unwrap_chunks(chunks)
-    assert wrap_chunks(state, tape) == chunks
+    state, tape, scores = unwrap_chunks(chunks)
+    assert wrap_chunks(state, tape, scores) == chunks
     for damaged in ((), chunks[:-1], chunks[1:], (*chunks, b"\xc0"), (chunks[0], *chunks[:0:-1])):
         with pytest.raises(PeerError):
             flow.ledger().restore(damaged)
     tape.height += 1
     with pytest.raises(PeerError, match="not of its state"):
-        flow.ledger().restore(wrap_chunks(state, tape))
+        flow.ledger().restore(wrap_chunks(state, tape, scores))

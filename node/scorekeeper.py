@@ -1,0 +1,151 @@
+"""Introduce consensus' score to the exchange's ledger: facts from blocks in, pay table out.
+
+Rule: the facts of a block are its header, attendance and evidence and the notes that executing the
+block before it left; they are added before the block is executed.
+Spec: docs/spec/participation.md (Facts). Deviations: none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Container, Sequence
+
+from consensus.block import Block
+from consensus.leader import compute_slots
+from consensus.participation.accumulator import Participation, PayRow
+from consensus.participation.facts import (
+    BlockFacts,
+    Registration,
+    ServiceFact,
+    compute_missed_leaders,
+)
+from consensus.participation.parameters import CREDIT_ONE, TRADING, Rules
+from consensus.participation.register import Validator
+from consensus.participation.selection import make_committee
+from exchange.operations import RegistryEvent, decode_amount
+from exchange.outcome import Notes
+from node.network_file import NetworkFile
+from primitives.keccak import keccak256
+
+NO_NETWORK_KEY = bytes(32)
+
+
+class Scorekeeper:
+    """The participation state of this node and the leader slots of the epoch in office."""
+
+    def __init__(self, participation: Participation, slots: Sequence[int]) -> None:
+        self.participation = participation
+        self.slots = slots
+        """Leader slots of the committee in office; a new epoch brings new ones."""
+
+    def add_block(self, block: Block, notes: Notes) -> None:
+        """Add the next final block before it is executed; `notes` are of the one before."""
+        self.participation.on_block(make_facts(block, notes, self.slots, self._trading_seats()))
+
+    @property
+    def digest(self) -> bytes:
+        """What the state root of the block commits to."""
+        return self.participation.digest
+
+    @property
+    def pay(self) -> tuple[PayRow, ...]:
+        """Who shares the fees: (hot key, weight × period score, payout)."""
+        return self.participation.pay_table()
+
+    @property
+    def registered(self) -> Container[bytes]:
+        """The hot keys that may send heartbeats."""
+        return self.participation.register.hot_keys
+
+    def find(self, address: bytes) -> Validator | None:
+        """Return a validator by its hot key or its owner."""
+        register = self.participation.register
+        return register.find_by_key(address) or register.by_owner.get(address)
+
+    def _trading_seats(self) -> tuple[bytes, ...]:
+        by_owner = self.participation.register.by_owner
+        return tuple(
+            seat.hot_key
+            for seat in self.participation.seats
+            if seat.owner in by_owner and by_owner[seat.owner].offers(TRADING)
+        )
+
+
+def make_scorekeeper(network: NetworkFile) -> Scorekeeper:
+    """Return the scores of genesis, for the first epoch's leaders."""
+    participation = make_participation(network)
+    committee = make_committee(participation.seats)
+    return Scorekeeper(participation, compute_slots(committee, compute_seed(network)))
+
+
+def compute_seed(network: NetworkFile) -> bytes:
+    """Return the seed of the first epoch's leader slots."""
+    return keccak256(network.genesis_hash)
+
+
+def make_participation(network: NetworkFile) -> Participation:
+    """Return the participation state of genesis; the committee of genesis stays in office."""
+    scoring = network.scoring
+    rules = Rules(
+        epoch_blocks=scoring.period_blocks,
+        selection_lead=scoring.lead_blocks,
+        checkpoint_interval=network.checkpoint_interval,
+        bond_min=scoring.bond_min_atoms,
+        bond_cap=scoring.bond_cap_atoms,
+        is_fixed=True,
+    )
+    members = tuple(
+        (
+            Registration(
+                owner=seat.owner_bytes,
+                hot_key=seat.address_bytes,
+                payout=seat.payout_bytes,
+                network_key=NO_NETWORK_KEY,
+                services=seat.services,
+                stake=rules.bond_min,
+                exit_at_s=0,
+            ),
+            seat.weight,
+        )
+        for seat in network.committee
+    )
+    return Participation(rules, members)
+
+
+def make_facts(
+    block: Block, notes: Notes, slots: Sequence[int], trading: Sequence[bytes]
+) -> BlockFacts:
+    """Return the facts of a final block; `trading` are the hot keys that owe attestations."""
+    header, attendance = block.header, block.body.attendance
+    return BlockFacts(
+        height=header.height,
+        time_ms=header.time_ms,
+        block_hash=block.hash,
+        proposer=header.proposer,
+        missed=compute_missed_leaders(slots, header.parent_view, header.view),
+        attendance=None if attendance is None else attendance.signers,
+        convicted=tuple(one.offender for one in block.body.evidence),
+        registry=tuple(make_registration(event) for event in notes.registry),
+        services=tuple(
+            ServiceFact(
+                part=TRADING,
+                hot_key=hot_key,
+                credit=CREDIT_ONE if hot_key in window.attesters else 0,
+            )
+            for window in notes.windows
+            for hot_key in trading
+        ),
+        heartbeats=notes.heartbeats,
+    )
+
+
+def make_registration(event: RegistryEvent) -> Registration:
+    """Return what a registry event says of its validator."""
+    return Registration(
+        owner=event.owner,
+        hot_key=event.hot_key,
+        payout=event.payout,
+        network_key=event.network_key,
+        services=event.services,
+        stake=decode_amount(event.stake),
+        exit_at_s=event.exit_at_s,
+    )

@@ -18,7 +18,7 @@ from consensus.participation.facts import (
     ServiceFact,
     compute_missed_leaders,
 )
-from consensus.participation.parameters import CREDIT_ONE, TRADING, Rules
+from consensus.participation.parameters import CREDIT_ONE, SCORE_ONE, TRADING, Rules
 from consensus.participation.register import Validator
 from consensus.participation.selection import make_committee
 from exchange.operations import RegistryEvent, decode_amount
@@ -55,6 +55,16 @@ class Scorekeeper:
     def registered(self) -> Container[bytes]:
         """The hot keys that may send heartbeats."""
         return self.participation.register.hot_keys
+
+    @property
+    def points(self) -> dict[bytes, int]:
+        """Scores of the committee in office by hot key, 0–100, rounded down."""
+        by_owner = self.participation.register.by_owner
+        return {
+            seat.hot_key: by_owner[seat.owner].score * 100 // SCORE_ONE
+            for seat in self.participation.seats
+            if seat.owner in by_owner
+        }
 
     def find(self, address: bytes) -> Validator | None:
         """Return a validator by its hot key or its owner."""

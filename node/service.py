@@ -19,6 +19,7 @@ from exchange.limits import DEADLINE_AFTER_NONCE_MS_MAX, NONCE_FUTURE_MS_MAX, NO
 from exchange.reasons import Reason
 from node.account_limits import AccountLimits
 from node.api import views
+from node.api.score_views import ValidatorScore
 from node.api.service import Envelope, IpfsAnswer
 from node.chain_views import make_detail, make_summary, own_certificate
 from node.ledger_views import (
@@ -31,6 +32,7 @@ from node.ledger_views import (
 from node.market_data import MarketData
 from node.receipts import make_receipt
 from node.records import decode_roots, merge_receipts
+from node.score_views import make_score
 from primitives.cid import DAG_CBOR, Cid
 from primitives.errors import InvalidMessage, TransientError
 from storage import gateway
@@ -145,6 +147,8 @@ class Service:
         node = self._node
         sending = {peer.address for peer in node.network.peers() if peer.sending}
         feed = node.feed
+        keeper = node.ledger.scorekeeper
+        scores = {} if keeper is None else keeper.points
         return tuple(
             views.Validator(
                 index=index,
@@ -158,10 +162,16 @@ class Service:
                 last_proposed_height=feed.proposed.get(index, (0, 0))[1],
                 votes=feed.voted.get(index, 0),
                 votes_possible=feed.certificates,
-                score=50,
+                score=scores.get(seat.address_bytes, 0),
             )
             for index, seat in enumerate(node.file.committee)
         )
+
+    def score(self, address: bytes) -> ValidatorScore | None:
+        """Return a validator's score, found by hot key or owner."""
+        keeper = self._node.ledger.scorekeeper
+        found = None if keeper is None else keeper.find(address)
+        return None if keeper is None or found is None else make_score(keeper.participation, found)
 
     def metrics(self) -> bytes:
         """Return the Prometheus text."""

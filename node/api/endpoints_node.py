@@ -7,9 +7,12 @@ Spec: docs/reference/api.md. Deviations: none.
 from __future__ import annotations
 
 from node.api.bodies import BanBody, IsolateBody, PeerBody
-from node.api.endpoint import Answer, Call, Endpoint
+from node.api.endpoint import Answer, Call, Endpoint, Parameter
+from node.api.errors import ApiError
+from node.api.score_views import ValidatorScore
 from node.api.views import Done, Peers, Ready, Status, Validators
 
+VALIDATOR = Parameter(name="validator", kind="address", about="hot key or owner of a validator")
 METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 
@@ -21,6 +24,14 @@ async def get_status(call: Call) -> Status:
 async def get_validators(call: Call) -> Validators:
     """Return the committee."""
     return Validators(validators=call.service.validators())
+
+
+async def get_score(call: Call) -> ValidatorScore:
+    """Return what decides a validator's seat and share of the fees."""
+    score = call.service.score(call.values["validator"])
+    if score is None:
+        raise ApiError("not_found", "no such validator is registered", fix="See /v1/validators.")
+    return score
 
 
 async def get_healthz(call: Call) -> Done:
@@ -103,6 +114,14 @@ ENDPOINTS = (
         summary="The committee",
         handler=get_validators,
         answer=Validators,
+    ),
+    Endpoint(
+        method="GET",
+        path="/v1/validators/{validator}/score",
+        summary="A validator's score, part by part",
+        handler=get_score,
+        answer=ValidatorScore,
+        parameters=(VALIDATOR,),
     ),
     Endpoint(
         method="GET",

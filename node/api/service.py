@@ -21,6 +21,7 @@ from node.api.market_views import (
     LiveCandle,
     Ticker,
 )
+from node.api.score_views import ValidatorScore
 from node.api.views import (
     Account,
     ActionReceipt,
@@ -118,6 +119,10 @@ class NodeService(Protocol):
     def peers(self) -> tuple[Peer, ...]: ...
 
     def validators(self) -> tuple[Validator, ...]: ...
+
+    def score(self, address: bytes) -> ValidatorScore | None:
+        """Return a validator's score, found by hot key or owner."""
+        ...
 
     def metrics(self) -> bytes:
         """Return the Prometheus text, normally `metrics.render()`."""

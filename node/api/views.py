@@ -112,7 +112,7 @@ class Validator(View, frozen=True, kw_only=True):
     last_proposed_height: int
     votes: int  # its notarize votes inside the newest final certificates
     votes_possible: int
-    score: int  # 0–100; 50 until scores exist
+    score: int  # 0–100, rounded down; 50 is what a seat requires
 
 
 # -- Markets -----------------------------------------------------------------------

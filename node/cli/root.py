@@ -29,6 +29,7 @@ COMMANDS: Final[dict[str, tuple[str, str, str]]] = {
     "signing": ("node.cli.signing", "signing", "Show, export, import the signing history."),
     "config": ("node.cli.config", "config", "Show, change and explain settings."),
     "peers": ("node.cli.peers", "peers", "List, add and ban peers."),
+    "validator": ("node.cli.validator", "validator", "Show scores, part by part."),
     "trade": ("node.cli.trade", "trade", "Buy, sell, cancel; books and orders."),
     "wallet": ("node.cli.wallet", "wallet", "Balances, deposits, withdrawals."),
     "chat": ("node.cli.chat", "chat", "Read and write messages."),

@@ -18,7 +18,8 @@ export function drawValidators(list, validators) {
     bar.title = `${seat.votes} of ${seat.votes_possible} final certificates carry its vote`;
     setText(figures.children[0], `${(share * 100).toFixed(0)} % of certificates`);
     setText(figures.children[1], `${count(seat.proposed)} blocks`);
-    setText(figures.children[2], seat.connected ? `weight ${seat.weight}` : "away");
+    figures.children[2].title = `weight ${seat.weight}; a seat requires a score of 50 of 100`;
+    setText(figures.children[2], seat.connected ? `score ${seat.score}` : "away");
   });
 }
 

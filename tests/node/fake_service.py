@@ -13,9 +13,13 @@ from collections.abc import Sequence
 
 import trio
 
+from consensus.participation.accumulator import Participation
+from consensus.participation.facts import Registration
+from consensus.participation.parameters import Rules
 from node.api.hub import Hub
 from node.api.limits import BOOK_PUSH_LEVELS
 from node.api.market_views import AccountEvent
+from node.api.score_views import ValidatorScore
 from node.api.service import Envelope, IpfsAnswer
 from node.api.views import (
     Account,
@@ -59,6 +63,7 @@ from node.api.views import (
     WithdrawalProof,
 )
 from node.metrics import Metrics
+from node.score_views import make_score
 from primitives.cid import Cid
 from primitives.errors import InvalidMessage, TransientError
 from primitives.keccak import keccak256
@@ -147,6 +152,21 @@ class FakeMarket:
         return Book(
             market=self.number, height=height, time_ms=time_ms, bids=levels(-1), asks=levels(1)
         )
+
+
+def make_participation(owners: list[bytes]) -> Participation:
+    """Scores of genesis for validators that are their own owners."""
+    members = [
+        (
+            Registration(
+                owner=owner, hot_key=owner, payout=ALICE, network_key=bytes(32), services=7,
+                stake=10**21, exit_at_s=0,
+            ),
+            1,
+        )
+        for owner in owners
+    ]  # fmt: skip
+    return Participation(Rules(epoch_blocks=600), members)
 
 
 class FakeService(FakeMarketData):
@@ -254,6 +274,13 @@ class FakeService(FakeMarketData):
             )
             for index in range(4)
         )  # fmt: skip
+
+    def score(self, address: bytes) -> ValidatorScore | None:
+        owners = [one.address for one in self.validators()]
+        if address not in owners:
+            return None
+        state = make_participation(owners)
+        return make_score(state, state.register.by_owner[address])
 
     def metrics(self) -> bytes:
         self.metrics_.final_height.set(self.height)

@@ -18,6 +18,7 @@ from node.api.endpoint import INTERVALS_MS, Endpoint
 from node.api.errors import CODES
 from node.api.hub import CHANNELS
 from node.api.openapi import build_openapi
+from primitives.keccak import keccak256
 from storage.candles import INTERVALS_MS as STORED_INTERVALS_MS
 from tests.node.fake_server import TOKEN, serving
 from tests.node.fake_service import FakeService
@@ -31,6 +32,7 @@ VALUES = {
     "block": "3",
     "address": ALICE_TEXT,
     "account": ALICE_TEXT,
+    "validator": "0x" + keccak256(b"validator1")[:20].hex(),
     "id": "0x" + "11" * 32,
     "index": "1",
     "room": "lobby",

@@ -95,10 +95,23 @@ async def test_messagepack_carries_raw_bytes(client: httpx.AsyncClient) -> None:
     assert msgspec.msgpack.decode(proof.content)["amount"] == str(10**30)
 
 
+async def test_a_validators_score_is_shown_part_by_part(client: httpx.AsyncClient) -> None:
+    seat = (await client.get("/v1/validators")).json()["validators"][1]
+    found = (await client.get(f"/v1/validators/{seat['address']}/score")).json()
+    assert found["seat"] == 1
+    assert found["score"] == found["period_score"] == 500_000
+    assert found["pay_share"] == 250_000
+    assert found["stake"] == str(10**21)
+    assert sum(part["points"] for part in found["parts"]) == 100
+    assert found["parts"][3]["name"] == "chat"
+    assert found["parts"][3]["ratio"] is None
+
+
 async def test_unknown_things_are_404(client: httpx.AsyncClient) -> None:
     for path in (
         "/v1/nothing",
         "/v1/accounts/0x" + "00" * 20,
+        "/v1/validators/0x" + "00" * 20 + "/score",
         "/v1/blocks/999999",
         "/v1/blocks/0x" + "00" * 32,
         "/v1/settlement/withdrawals/77/proof",

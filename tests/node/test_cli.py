@@ -434,6 +434,19 @@ async def test_peers_need_the_token_of_the_same_machine(url: str, data: DataDir)
     assert "multiaddr" in wrong.err
 
 
+async def test_validators_and_scores_are_shown(url: str) -> None:
+    listed = await run_against(url, "validator", "list", "--json")
+    address = json.loads(listed.out)["validators"][2]["address"]
+    shown = await run_against(url, "validator", "score", address)
+    assert shown.code == 0
+    assert "50.0000 of 100" in shown.out
+    assert "production" in shown.out
+    assert "left out" in shown.out
+    unknown = await run_against(url, "validator", "score", "0x" + "00" * 20)
+    assert unknown.code == exits.ERROR
+    assert "registered" in unknown.err
+
+
 async def test_something_that_is_no_node_is_told_apart() -> None:
     for url in ("http://127.0.0.1:1", "ftp://x", "nonsense"):
         done = await run_against(url, "status")

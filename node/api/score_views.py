@@ -1,0 +1,45 @@
+"""Name what the API shows of a validator's score, part by part.
+
+Rule: the numbers are those of the participation state, unrounded, so that anybody can compute the
+score again with a pocket calculator.
+Spec: docs/reference/api.md; docs/explanation/participation.md. Deviations: none.
+"""
+
+from __future__ import annotations
+
+from node.api.views import Address, Amount, Hex, View
+
+
+class ScorePart(View, frozen=True, kw_only=True):
+    """One of the five things a validator is measured by."""
+
+    name: str  # production, uptime, trading, chat or storage
+    points: int  # of a hundred
+    is_offered: bool
+    opportunities: int  # in the open period
+    credits: int  # in it, thousandths of an opportunity
+    ratio: int | None  # in the last closed period, millionths; null where it did not count
+
+
+class ValidatorScore(View, frozen=True, kw_only=True):
+    """Everything that decides a validator's seat, weight and share of the fees."""
+
+    owner: Address
+    address: Address  # of the hot key
+    payout: Address
+    network_key: Hex
+    stake: Amount  # atoms of XOM
+    seat: int | None  # index in the committee in office
+    weight: int  # in it, 0 without a seat
+    score: int  # with memory, millionths: 500,000 are the 50 points that a seat requires
+    period_score: int  # of the last closed period, millionths; rewards go by it
+    pay_share: int  # of the validators' fees at this moment, millionths
+    votes: int  # in the newest heights, at most 1,200
+    votes_possible: int
+    missed_slots_in_row: int
+    jailed_until_ms: int  # 0 when free
+    jail_count: int
+    is_convicted: bool
+    exit_at_s: int  # 0 while it serves
+    period_ends_height: int  # scores close here
+    parts: tuple[ScorePart, ...]

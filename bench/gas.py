@@ -20,11 +20,15 @@ from contextlib import contextmanager
 from web3 import Web3
 from web3.providers import HTTPProvider
 
+from consensus.vote import Kind, compute_vote_digest
 from contracts.artifact import load_artifact
 from contracts.chain.anvil import start_anvil
 from contracts.evm_web3 import verify_chain
 from contracts.rpc import HttpRpc
-from contracts.settlement_calls import encode_checkpoint, encode_withdraw
+from contracts.settlement_calls import encode_boundary, encode_checkpoint, encode_withdraw
+from primitives.address import to_checksum
+from primitives.keccak import keccak256
+from primitives.merkle import DenseTree
 from tests.contracts.harness import (
     ACCOUNTS,
     CHAIN_ID,
@@ -37,6 +41,7 @@ from tests.contracts.harness import (
 )
 
 COMMITTEES = (4, 22, 64, 128)
+STATE_WORDS = ("accounts", "withdrawals", "deposits", "fills", "effects", "rest")
 CONTRACTS = ("OmniCoin", "ValidatorRegistry", "Settlement", "FeeDistributor")
 
 
@@ -96,7 +101,72 @@ def measure(make: Callable[[], Evm]) -> dict[str, int]:
     )
     table.update(_deposits(world))
     table.update(_withdrawals(world))
+    for count in (1_000, 1_000_000):
+        table.update(_proofs(World(make()), count))
+    for count in (4, 128):
+        table.update(_boundaries(World(make(), validators=count)))
+    table.update(_slash(World(make())))
     return table
+
+
+def _proofs(world: World, count: int) -> dict[str, int]:
+    """Gas of a withdrawal and of an escape among many; the trees have a fixed depth."""
+    world.deposit(world.usdx, 10**6)
+    owner = TRADER.address
+    world.ledger.accounts = {owner: [(0, 0, 600, 100)]}
+    account, entry = world.ledger.balance_proof(owner, 0)
+    leaf = world.ledger.accounts_tree().leaf(0)
+    others = [keccak256(index.to_bytes(8, "big")) for index in range(count - 1)]
+    tree = DenseTree(leaves=[*others, leaf])
+    world.ledger.accounts_tree = lambda: tree  # type: ignore[method-assign]
+    world.ledger.tree.extend(others)
+    index = world.ledger.tree.size
+    world.ledger.withdrawals += [(0, b"", 0, b"")] * index
+    assert world.ledger.withdraw(world.usdx, 7, owner) == index
+    words = world.checkpoint()
+    claim = encode_withdraw(world.ledger.claim(index, words))
+    table = {f"withdraw, {count:,} withdrawals": used(world, claim)}
+    world.increase_time(8 * 24 * 3600)
+    table["open the escape"] = used(world, world.encode("Settlement", "openEscape"))
+    world.increase_time(3 * 24 * 3600)
+    number, holder, rest, _ = account
+    proven = (number + count - 1, holder, rest, tree.proof(count - 1))
+    fees = [
+        (fee.chain_id, to_checksum(fee.vault), to_checksum(fee.token), fee.total)
+        for fee in world.fee_totals()
+    ]
+    state = (words.height, *(getattr(words, name) for name in STATE_WORDS))
+    payload = world.encode("Settlement", "escape", state, proven, entry, fees, holder)
+    table[f"escape, {count:,} accounts"] = used(world, payload)
+    return table
+
+
+def _boundaries(world: World) -> dict[str, int]:
+    """Gas of an epoch border, with and without a validator that is leaving."""
+    count = len(world.keys)
+    table = {}
+    for epoch, name in enumerate(("", ", one is leaving"), start=1):
+        members = world.members()
+        header = world.header(epoch=epoch, next_committee_hash=world.committee.hash)
+        payload = encode_boundary(world.submission(header), members)
+        table[f"boundary, {count} members{name}"] = used(world, payload)
+        leaver = world.keys[0]
+        world.wallet.send_native(leaver.address, 10**18)
+        leave = world.encode("ValidatorRegistry", "requestExit")
+        world.send(leaver, world.deployment.registry, leave)
+    return table
+
+
+def _slash(world: World) -> dict[str, int]:
+    """Gas of a conviction."""
+    votes = []
+    for block in (keccak256(b"a"), keccak256(b"b")):
+        digest = compute_vote_digest(world.domain, Kind.FINALIZE, 1, 9, block, ())
+        votes += [(int(Kind.FINALIZE), 1, 9, block, bytes(32)), world.keys[0].sign(digest)]
+    payload = world.encode("ValidatorRegistry", "reportEquivocation", *votes)
+    receipt = world.send(RELAYER, world.deployment.registry, payload)
+    assert receipt["status"] == 1
+    return {"slash": int(receipt["gasUsed"])}
 
 
 def _deposits(world: World) -> dict[str, int]:

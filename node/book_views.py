@@ -10,10 +10,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from itertools import islice
+from typing import Final, Literal
 
 from exchange.book_checksum import sum_levels, sum_orders
 from exchange.order_book import Order, Side
-from exchange.outcome import CHANGED, CLOSED, OrderEvent, Outcome
+from exchange.outcome import CHANGED, CLOSED, RESTING, OrderEvent, Outcome
 from exchange.state import State
 from node.account_events import merge_orders
 from node.api.limits import L2_LEVELS_MAX, L3_ORDERS_MAX
@@ -29,6 +30,10 @@ from node.api.market_views import (
 from node.ledger_views import SIDES
 from node.tape import Tape
 from primitives.errors import TransientError
+
+EventType = Literal["add", "change", "remove"]
+EVENT_TYPES: Final[dict[int, EventType]] = {RESTING: "add", CHANGED: "change", CLOSED: "remove"}
+"""What order events mean for the book; others do not touch it."""
 
 
 def iterate_levels(side: Side) -> Iterator[tuple[int, int]]:
@@ -129,8 +134,9 @@ def make_l3_update(state: State, tape: Tape, outcome: Outcome, market: int) -> L
     fills = enumerate(outcome.fills, tape.block.first_fill)
     for item in merge_orders(outcome.orders, fills):
         if isinstance(item, OrderEvent):
-            if item.market == market:
-                events.append(_order_event(item))
+            kind = EVENT_TYPES.get(item.kind)
+            if item.market == market and kind is not None:
+                events.append(_order_event(kind, item))
             continue
         number, fill = item
         if fill.market == market:
@@ -156,10 +162,9 @@ def make_l3_update(state: State, tape: Tape, outcome: Outcome, market: int) -> L
     )
 
 
-def _order_event(event: OrderEvent) -> BookEvent:
-    kind = "remove" if event.kind == CLOSED else "change" if event.kind == CHANGED else "add"
+def _order_event(kind: EventType, event: OrderEvent) -> BookEvent:
     return BookEvent(
-        type=kind,  # type: ignore[arg-type]
+        type=kind,
         order=event.order_id,
         price=event.price,
         size=event.size,

@@ -6,6 +6,7 @@ Spec: docs/spec/market-data.md (Books). Deviations: none.
 
 from __future__ import annotations
 
+import random
 from pathlib import Path
 
 import msgspec
@@ -92,6 +93,28 @@ def test_a_missing_update_is_noticed_and_a_repeated_one_ignored():
     assert not l3.apply(made[0][1])
     with pytest.raises(BookBroken, match="missing"):
         l3.apply(made[2][1])
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_lost_updates_are_always_noticed(seed, soak):
+    """One update in twenty is lost on the way; a copy is right or says that it is not."""
+    flow, r = Flow(seed + 40), random.Random(seed)
+    ledger = flow.ledger()
+    books, noticed, lost = begin(ledger), 0, 0
+    for _ in range(200 * soak):
+        updates = step(ledger, flow)
+        if updates is None:
+            continue
+        if r.random() < 0.05:
+            lost += 1
+            continue
+        try:
+            books[0].apply(updates[0])
+            books[1].apply(updates[1])
+        except BookBroken:
+            books, noticed = begin(ledger), noticed + 1
+        check(ledger, *books)
+    assert 0 < noticed <= lost
 
 
 def test_a_wrong_level_or_order_breaks_the_checksum():

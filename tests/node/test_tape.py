@@ -9,9 +9,13 @@ import pytest
 
 from exchange.outcome import CLOSED
 from node.account_events import BalanceNews, FillNews, OrderNews, decode_events
+from node.api.errors import ApiError
+from node.api.render import encode_json
+from node.market_data import MarketData
 from node.tape_snapshot import unwrap_chunks, wrap_chunks
 from primitives.errors import PeerError
 from storage.chain_store import ChainStore
+from tests.exchange.world import START_MS
 from tests.node.tape_world import NETWORK, Flow, adopt, record
 
 HEIGHTS = 60
@@ -63,6 +67,61 @@ def test_a_node_that_joined_by_snapshot_has_the_same_numbers(seed, tmp_path):
             assert batches == whole.read.account_events(account.owner, after=oldest - 1)
     for store in (whole, late):
         store.close()
+
+
+async def test_every_answer_is_the_same_to_the_byte(tmp_path):
+    flow, ledgers, stores = run_two(11, tmp_path)
+    answers = []
+    for ledger, store in zip(ledgers, stores, strict=True):
+        data = make_market_data(flow, ledger, store)
+        answers.append(
+            [encode_json(item) for item in await ask_everything(data, ledger, stores[1].read)]
+        )
+    assert answers[0] == answers[1]
+    assert len(answers[0]) > 20
+    late = make_market_data(flow, ledgers[1], stores[1])
+    owner = ledgers[1].state.accounts[1].owner
+    for ask in (
+        late.trades(0, 50, None, 0),
+        late.trades(0, 50, 2, None),
+        late.account_events(owner, 0),
+        late.account_fills(owner, 50, 2),
+        late.candles(0, 1_000, 50, START_MS),
+    ):
+        with pytest.raises(ApiError) as refused:
+            await ask
+        assert (refused.value.code, refused.value.fields) == ("pruned", {"oldest_height": 26})
+    for store in stores:
+        store.close()
+
+
+def make_market_data(flow, ledger, store):
+    async def read(query):
+        return query(store.read)
+
+    async def wait_written(height):
+        assert store.executed_height >= height
+
+    return MarketData(ledger, flow.world.genesis, read=read, wait_written=wait_written)
+
+
+async def ask_everything(data, ledger, late):
+    """Ask for all that both nodes can know."""
+    found, first_fill = [], late.first_fill_id()
+    for market in range(2):
+        found += [data.l2(market), data.l3(market), data.ticker(market), data.live_candles(market)]
+        found.append((await data.trades(market, 500, None, first_fill - 1)).trades)
+        for interval_ms in (1_000, 60_000, 3_600_000):
+            found.append((await data.candles(market, interval_ms, 1, None)).candles)
+    for account in ledger.state.accounts:
+        found.append(data.account_state(account.owner))
+        newest = ledger.tape.get_events(account.number)
+        oldest = late.oldest_event(account.owner)
+        events = await data.account_events(account.owner, oldest - 1 if oldest else newest)
+        found += [events.events, events.newest]
+        fills = (await data.account_fills(account.owner, 500, None)).fills
+        found.append([fill for fill in fills if fill.trade >= first_fill])
+    return found
 
 
 @pytest.mark.parametrize("seed", range(4))

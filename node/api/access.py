@@ -45,10 +45,8 @@ class Access:
         self._token = token.encode()
         self._hosts = LOCAL_NAMES | {host.lower() for host in hosts}
         self._origins = origins
-        self._requests = RateLimit(
-            per_s=requests_per_s,
-            burst=max(1, requests_per_s * REQUESTS_BURST // REQUESTS_PER_S_MAX),
-        )
+        self._requests_burst = max(1, requests_per_s * REQUESTS_BURST // REQUESTS_PER_S_MAX)
+        self._requests = RateLimit(per_s=requests_per_s, burst=self._requests_burst)
         self._actions = RateLimit(
             per_s=actions_per_s, burst=max(100, actions_per_s * ACTIONS_BURST // ACTIONS_PER_S_MAX)
         )
@@ -82,9 +80,9 @@ class Access:
         if not hmac.compare_digest(given, self._token):
             raise ApiError("token_required", "only the operator may do this")
 
-    def charge_request(self, remote: str) -> None:
-        """Count one request. Raises ApiError when there were too many."""
-        if not self._requests.take(remote, 1, now_ms()):
+    def charge_request(self, remote: str, weight: int = 1) -> None:
+        """Count a request as so many small ones. Raises ApiError when there were too many."""
+        if not self._requests.take(remote, min(weight, self._requests_burst), now_ms()):
             raise ApiError("too_many_requests", "too many requests from this address")
 
     def charge_actions(self, remote: str, count: int) -> None:

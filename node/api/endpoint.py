@@ -79,6 +79,7 @@ class Endpoint:
     body: Any = None  # the struct of the JSON body
     body_msgpack: Any = None  # the type of the MessagePack body
     operator: bool = False  # needs the token of run/token
+    weight: int = 1  # counts as so many requests; what costs the node milliseconds counts more
 
 
 def parse_value(service: NodeService, parameter: Parameter, text: str) -> Any:

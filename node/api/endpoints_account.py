@@ -11,7 +11,7 @@ from typing import Annotated
 from node.api.bodies import ActionsBody, OneRequest, PairBytes, SealedBody, envelope
 from node.api.endpoint import Call, Endpoint, Parameter
 from node.api.errors import ApiError
-from node.api.limits import PAGE_DEFAULT, PAGE_MAX
+from node.api.limits import EVENTS_WEIGHT, PAGE_DEFAULT, PAGE_MAX
 from node.api.market_views import AccountEvents, AccountState, FillPage
 from node.api.views import (
     Account,
@@ -127,6 +127,7 @@ ENDPOINTS = (
         path="/v1/accounts/{address}/events",
         summary="Order, fill, balance, deposit and withdrawal events, oldest first",
         handler=get_events,
+        weight=EVENTS_WEIGHT,
         answer=AccountEvents,
         parameters=(ADDRESS, AFTER, LIMIT),
     ),

@@ -8,7 +8,15 @@ from __future__ import annotations
 
 from node.api.endpoint import Call, Endpoint, Parameter
 from node.api.errors import ApiError
-from node.api.limits import CANDLES_MAX, DEPTH_DEFAULT, DEPTH_MAX, PAGE_DEFAULT, PAGE_MAX
+from node.api.limits import (
+    CANDLES_MAX,
+    DEPTH_DEFAULT,
+    DEPTH_MAX,
+    L2_WEIGHT,
+    L3_WEIGHT,
+    PAGE_DEFAULT,
+    PAGE_MAX,
+)
 from node.api.market_views import L2Book, L3Book, Ticker
 from node.api.views import Book, Candles, Markets, TradePage
 
@@ -117,6 +125,7 @@ ENDPOINTS = (
         path="/v1/markets/{market}/l2",
         summary="All price levels with update number and checksum",
         handler=get_l2,
+        weight=L2_WEIGHT,
         answer=L2Book,
         parameters=(MARKET,),
     ),
@@ -125,6 +134,7 @@ ENDPOINTS = (
         path="/v1/markets/{market}/l3",
         summary="All resting orders with update number and checksum",
         handler=get_l3,
+        weight=L3_WEIGHT,
         answer=L3Book,
         parameters=(MARKET,),
     ),

@@ -46,6 +46,8 @@ async def serve(
     """Answer one request. Raises ApiError."""
     if endpoint.operator:
         access.verify_token(request.headers.get("authorization", ""))
+    if endpoint.weight > 1:  # the guard has counted one
+        access.charge_request(access.remote(request.scope), endpoint.weight - 1)
     accept = request.headers.get("accept", "")
     call = Call(
         service=service,

@@ -33,8 +33,11 @@ from node.api.frames import (
 )
 from node.api.hub import KEY_FIELD, Listener, Topic, event_fields
 from node.api.limits import (
+    EVENTS_WEIGHT,
     FRAME_ERRORS_MAX,
     IDLE_TIMEOUT_S,
+    L2_WEIGHT,
+    L3_WEIGHT,
     SUBMIT_BATCH_ACTIONS_MAX,
     SUBMITS_WAITING_MAX,
     SUBSCRIPTIONS_PER_CONNECTION_MAX,
@@ -43,6 +46,8 @@ from node.api.service import Envelope, NodeService
 from node.api.topics import build_snapshot, own_number, resolve_topic
 from primitives.errors import NodeError
 
+SUBSCRIBE_WEIGHTS: Final = {"l2": L2_WEIGHT, "l3": L3_WEIGHT, "events": EVENTS_WEIGHT}
+"""Requests that a subscription counts as, for its snapshot; others count as one."""
 CLOSE_GOING_AWAY: Final = 1001
 CLOSE_INTERNAL: Final = 1011
 CLOSE_TOO_SLOW: Final = 4001
@@ -178,6 +183,7 @@ class Session:
                 "limit_exceeded",
                 f"a connection has at most {SUBSCRIPTIONS_PER_CONNECTION_MAX} subscriptions",
             )
+        self._access.charge_request(self._remote, SUBSCRIBE_WEIGHTS.get(topic[0], 1))
         self._pushes_binary = is_binary
         self._listener.hold(topic)
         try:

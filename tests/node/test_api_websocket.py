@@ -324,3 +324,11 @@ async def test_only_account_events_can_be_resumed(service: FakeService) -> None:
     async with connected(service) as ws:
         frame = {"op": "subscribe", "channel": "l2", "market": 1, "after": 3}
         assert (await ask(ws, frame))["error"]["code"] == "bad_request"
+
+
+async def test_subscribing_again_and_again_is_refused(service: FakeService) -> None:
+    async with connected(service, requests_per_s=20) as ws:
+        frame = {"op": "subscribe", "channel": "l3", "market": 1}
+        answers = [await ask(ws, frame) for _ in range(4)]
+        assert answers[0]["snapshot"]
+        assert answers[-1]["error"]["code"] == "too_many_requests"

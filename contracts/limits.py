@@ -17,6 +17,8 @@ MEMBERS_MAX = 128
 """Committee seats (Finality.MEMBERS_MAX)."""
 WITHDRAWAL_TREE_DEPTH = 32
 """Siblings in a withdrawal proof."""
+BALANCE_TREE_DEPTH = 16
+"""Siblings of one balance in its account (LedgerProof.BALANCES_DEPTH)."""
 FEE_ASSETS_MAX = 1_024
 """Assets in the fees root of one network."""
 DEPOSIT_MAX_ATOMS = 2**128 - 1
@@ -82,6 +84,10 @@ CHECKPOINT_GAS_PER_FEE = 400_000
 CHECKPOINT_GAS_MAX = 30_000_000
 WITHDRAW_GAS = 500_000
 SETTLE_FEES_GAS = 500_000
+ESCAPE_GAS = 600_000
+"""Of an escape or a refund, without the list of fees."""
+ESCAPE_GAS_PER_FEE = 4_000
+NOTICE_GAS = 100_000
 DEPLOYMENT_SECONDS_MAX = 120
 """Longest wait for one receipt of a deployment or a wallet."""
 ANVIL_START_SECONDS_MAX = 20

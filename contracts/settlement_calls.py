@@ -163,7 +163,7 @@ def revert_reason(problem: RpcRefused, contract: str = "Settlement") -> Contract
 
 def decode_deposit(log: Any) -> Deposit:
     """Return a `Deposited` event; raises TransientError for anything else."""
-    event = _Event(log, "Settlement", "Deposited", data_words=2, indexed=3)
+    event = Event(log, "Settlement", "Deposited", data_words=2, indexed=3)
     deposit = Deposit(
         id=as_integer(event.topics[1]),
         token=event.topics[2][12:],
@@ -180,7 +180,7 @@ def decode_deposit(log: Any) -> Deposit:
 
 def decode_fee_split(log: Any) -> FeeSplit:
     """Return a `FeesSplit` event; raises TransientError for anything else."""
-    event = _Event(log, "FeeDistributor", "FeesSplit", data_words=4, indexed=2)
+    event = Event(log, "FeeDistributor", "FeesSplit", data_words=4, indexed=2)
     total, validators, company, development = (as_integer(word) for word in event.words)
     return FeeSplit(
         executed_height=as_integer(event.topics[1]),
@@ -196,7 +196,7 @@ def decode_fee_split(log: Any) -> FeeSplit:
 
 def decode_checkpoint(log: Any) -> AcceptedCheckpoint:
     """Return a `CheckpointAccepted` event; raises TransientError for anything else."""
-    event = _Event(log, "Settlement", "CheckpointAccepted", data_words=4, indexed=2)
+    event = Event(log, "Settlement", "CheckpointAccepted", data_words=4, indexed=2)
     return AcceptedCheckpoint(
         executed_height=as_integer(event.topics[1]),
         block_height=as_integer(event.topics[2]),
@@ -209,10 +209,10 @@ def decode_checkpoint(log: Any) -> AcceptedCheckpoint:
     )
 
 
-class _Event:
+class Event:
     """A log of a known event, taken apart and checked for its shape."""
 
-    __slots__ = ("block_number", "topics", "transaction_hash", "words")
+    __slots__ = ("block_number", "log_index", "topics", "transaction_hash", "words")
 
     def __init__(
         self, log: Any, contract: str, name: str, *, data_words: int, indexed: int
@@ -222,6 +222,7 @@ class _Event:
         self.topics = [parse_data(one, WORD) for one in parse_list(fields.get("topics"))]
         self.words = decode_words(parse_data(fields.get("data"), data_words * WORD))
         self.block_number = parse_quantity(fields.get("blockNumber"))
+        self.log_index = parse_quantity(fields.get("logIndex"))
         self.transaction_hash = parse_data(fields.get("transactionHash"), WORD)
         wrong = len(self.topics) != indexed + 1 or self.topics[0] != topics(contract)[name]
         if wrong or fields.get("removed") is True:

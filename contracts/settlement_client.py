@@ -3,7 +3,7 @@
 Rule: every call is idempotent and blocks; a node runs it in a thread and never waits for it in its
 vote loop. The chain id and the vault's network are checked before anything else is done.
 
-Spec: docs/spec/settlement.md §3-§6
+Spec: docs/spec/settlement.md §3-§6, §9
 Deviations: none
 """
 
@@ -15,6 +15,7 @@ from typing import Any
 
 from contracts.artifact import topics
 from contracts.errors import ContractRefused, RpcRefused
+from contracts.escape import EscapeClaim, RefundClaim, encode_escape, encode_refund
 from contracts.limits import (
     CHECKPOINT_GAS_BASE,
     CHECKPOINT_GAS_MAX,
@@ -23,9 +24,19 @@ from contracts.limits import (
     CHECKPOINT_GAS_PER_MEMBER,
     CHECKPOINT_GAS_PER_SIGNATURE,
     DEPOSITS_PER_WINDOW_MAX,
+    ESCAPE_GAS,
+    ESCAPE_GAS_PER_FEE,
+    NOTICE_GAS,
     SETTLE_FEES_GAS,
     WINDOW_BLOCKS,
     WITHDRAW_GAS,
+)
+from contracts.registry_events import (
+    CHANGED,
+    REGISTRY,
+    ValidatorChange,
+    decode_validator_change,
+    order_changes,
 )
 from contracts.rpc import Rpc
 from contracts.rpc_values import (
@@ -230,6 +241,27 @@ class SettlementClient:
         found = self._logs(self._vault, "Settlement", "CheckpointAccepted", first_block, last_block)
         return tuple(decode_checkpoint(log) for log in found)
 
+    def validator_changes(self, first_block: int, last_block: int) -> tuple[ValidatorChange, ...]:
+        """Return the registry's records of a range of EVM blocks in order of their numbers.
+
+        Nothing where the network's registry is on another chain. Raises TransientError for an
+        answer that is not one gapless run of numbers.
+        """
+        self._ready()
+        registry = self._view_words(1, "registry")[0][12:]
+        if registry == bytes(20):
+            return ()
+        found = self._logs(registry, REGISTRY, CHANGED, first_block, last_block)
+        changes = order_changes([decode_validator_change(log) for log in found])
+        if any(not first_block <= one.block_number <= last_block for one in changes):
+            raise TransientError("EVM RPC: changes of validators from other blocks than asked for")
+        return changes
+
+    def is_closed(self) -> bool:
+        """Return whether the vault has closed for ever and pays by its last root."""
+        self._ready()
+        return as_integer(self._view_words(1, "isClosed")[0]) == 1
+
     # --- writing -----------------------------------------------------------------------------
 
     def submit_checkpoint(self, submission: CheckpointSubmission) -> Submission:
@@ -279,6 +311,39 @@ class SettlementClient:
         return self._submit(
             encode_withdraw(claim), gas=WITHDRAW_GAS, is_done=lambda: self.is_paid(claim.index)
         )
+
+    def open_escape(self) -> Submission:
+        """Give notice that the vault is going to close; raises like `submit_checkpoint`."""
+        self._ready()
+        return self._submit(
+            encode_view("Settlement", "openEscape"),
+            gas=NOTICE_GAS,
+            is_done=lambda: as_integer(self._view_words(1, "noticeAt")[0]) != 0,
+        )
+
+    def escape(self, claim: EscapeClaim) -> Submission:
+        """Have a balance of the last root paid to its owner; raises like `submit_checkpoint`."""
+        self._ready()
+        key = claim.account << 16 | claim.entry
+        return self._submit(
+            encode_escape(claim, claim.owner),
+            gas=ESCAPE_GAS + ESCAPE_GAS_PER_FEE * len(claim.fees),
+            is_done=lambda: as_integer(self._view_words(1, "isEscaped", key)[0]) == 1,
+        )
+
+    def refund(self, claim: RefundClaim) -> Submission:
+        """Have an uncredited deposit paid back; raises like `submit_checkpoint`."""
+        self._ready()
+        return self._submit(
+            encode_refund(claim, claim.depositor),
+            gas=ESCAPE_GAS + ESCAPE_GAS_PER_FEE * len(claim.cursors),
+            is_done=lambda: self._is_refunded(claim.id),
+        )
+
+    def _is_refunded(self, deposit: int) -> bool:
+        """Whether a deposit was taken once and is remembered no more."""
+        is_known = as_integer(self._view_words(1, "depositCount")[0]) > deposit
+        return is_known and self._view_words(1, "depositHash", deposit)[0] == bytes(32)
 
     def settle_fees(self, token: bytes) -> Submission:
         """Pay fee shares that their checkpoint could not; raises like `submit_checkpoint`."""

@@ -28,7 +28,7 @@ from exchange.attestation import close_windows, process_attestation
 from exchange.authority import check_key, check_time, count_action, prune_nonces, spend_nonce
 from exchange.clearing import clear_market
 from exchange.conservation import verify_conservation
-from exchange.ledger import process_transfer, process_withdrawal, share_fees
+from exchange.ledger import process_transfer, process_withdrawal, share_fees, share_rewards
 from exchange.operations import (
     Attest,
     Cancel,
@@ -140,6 +140,7 @@ def execute(state: State, block: BlockInput) -> Outcome:
     is_checkpoint = state.is_checkpoint(block.height)
     if is_checkpoint:
         share_fees(state, block.pay)
+        share_rewards(state, block.pay)
         prune_nonces(state)
         verify_conservation(state)
     close_windows(state)

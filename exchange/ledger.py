@@ -16,10 +16,13 @@ from exchange.outcome import FeesShared, Withdrawal
 from exchange.reasons import Reason
 from exchange.state import State
 from primitives.abi import encode_words
+from primitives.keccak import keccak256
 from primitives.merkle import leaf_hash
 
 COMPANY_PERCENT: Final = 20
 DEVELOPMENT_PERCENT: Final = 10
+REWARDS: Final = keccak256(b"OmniBazaar rewards")[12:]
+"""Account that the vault credits block rewards to; nobody has its key."""
 NOBODY: Final = bytes(20)
 """The zero address: sending there is taken for a mistake."""
 OK = int(Reason.OK)
@@ -117,3 +120,24 @@ def share_fees(state: State, committee: Sequence[tuple[bytes, int, bytes]]) -> N
             balance = credit(state, payout, 0, asset, amount)
             state.fees_shared[asset] += amount
             state.log.shares.append(FeesShared(balance.account.number, asset, amount))
+
+
+def share_rewards(state: State, committee: Sequence[tuple[bytes, int, bytes]]) -> None:
+    """Share what the rewards account has by weight; what does not divide stays for the next time.
+
+    Whatever anybody transfers to that account is shared in the same way.
+    """
+    weight = sum(member[1] for member in committee)
+    account = state.by_address.get(REWARDS)
+    if weight == 0 or account is None:
+        return
+    for source in tuple(account.entries):
+        pool = source.free
+        for _, member_weight, payout in committee:
+            amount = pool * member_weight // weight
+            if amount == 0 or payout == REWARDS:
+                continue
+            source.free -= amount
+            touch(state, source)
+            credit(state, payout, 0, source.asset, amount)
+        assert source.free >= 0

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from contracts.escape import EscapeClaim, RefundClaim, VaultCursor
 from contracts.settlement_types import StateWords, Submission, WithdrawalClaim
 from exchange.actions import GTC, Attest, Deposit, Place, Withdraw, encode_amount
 from exchange.genesis import AssetConfig, ExchangeGenesis, MarketConfig
-from exchange.outcome import Outcome
-from exchange.roots import withdrawal_proof
+from exchange.outcome import Outcome, StateRoots
+from exchange.roots import escape_proof, withdrawal_proof
 from primitives.address import to_checksum
 from tests.contracts.harness import CHAIN_ID, World
 from tests.exchange.world import World as Exchange
@@ -66,21 +67,45 @@ def settle(world: World, outcome: Outcome) -> None:
     assert world.client.submit_checkpoint(world.submission(header)) is Submission.DONE
 
 
+def state_words(roots: StateRoots) -> StateWords:
+    """The exchange's words as the vault's client has them."""
+    return StateWords(
+        height=roots.height,
+        accounts=roots.accounts,
+        withdrawals=roots.withdrawals,
+        deposits=roots.deposits,
+        fills=roots.fills,
+        effects=roots.effects,
+        rest=roots.rest,
+    )
+
+
+def escape_claim(world: World, exchange: Exchange, owner: bytes, asset: int) -> EscapeClaim:
+    """The claim of a balance against the exchange's newest root."""
+    proof = escape_proof(exchange.state, owner, 0, asset)
+    assert proof is not None
+    return EscapeClaim(
+        words=state_words(proof.words),
+        account=proof.account,
+        owner=proof.owner,
+        rest_hash=proof.rest_hash,
+        account_siblings=tuple(proof.account_siblings),
+        entry=proof.entry,
+        sub=proof.sub,
+        asset=proof.asset,
+        free=proof.free,
+        held=proof.held,
+        entry_siblings=tuple(proof.entry_siblings),
+        fees=world.fee_totals(),
+    )
+
+
 def claim(world: World, exchange: Exchange, outcome: Outcome, position: int) -> WithdrawalClaim:
     """The claim of a withdrawal of this run against the root of a block."""
     withdrawal = [one for done in exchange.outcomes for one in done.withdrawals][position]
     proof = withdrawal_proof(exchange.state, withdrawal.index, outcome.withdrawal_count)
-    roots = outcome.roots
     return WithdrawalClaim(
-        words=StateWords(
-            height=roots.height,
-            accounts=roots.accounts,
-            withdrawals=roots.withdrawals,
-            deposits=roots.deposits,
-            fills=roots.fills,
-            effects=roots.effects,
-            rest=roots.rest,
-        ),
+        words=state_words(outcome.roots),
         index=withdrawal.index,
         token=world.deployment.tokens[withdrawal.asset].address,
         amount=withdrawal.amount,
@@ -151,3 +176,61 @@ def test_earlier_withdrawal_is_proven_by_a_later_root_with_other_leaves(world: W
         proven = claim(world, exchange, outcome, position)
         assert world.client.withdraw(proven) is Submission.DONE
     assert world.balance(world.usdx, alice) == 15
+
+
+def test_exchange_that_falls_silent_pays_everybody_by_its_last_root(world: World) -> None:
+    """Balances with orders open, a withdrawal in flight, an uncredited deposit: all are paid."""
+    exchange = make_exchange(world)
+    alice, bob = make_key("alice").address, make_key("bob").address
+    weth, usdx = world.tokens["WETH"], world.usdx
+    for token, amount, owner in ((usdx, 10**10, alice), (weth, 10**18, bob)):
+        world.fund(token, amount)
+        world.wallet.deposit(world.vault, token, amount, beneficiary=owner)
+    credit_deposits(world, exchange, {alice: usdx, bob: weth})
+    exchange.block(
+        exchange.act("bob", Place(0, SELL, 300_000, 5_000, GTC, NO_PREVENTION, 1)),
+        exchange.act("alice", Place(0, BUY, 300_000, 8_000, GTC, NO_PREVENTION, 2)),
+    )
+    exchange.block(exchange.act("alice", Withdraw(USDX, encode_amount(1_000), alice)))
+    while not exchange.outcomes[-1].is_checkpoint:
+        exchange.block()
+    outcome = exchange.outcomes[-1]
+    settle(world, outcome)
+    assert exchange.balance("alice", USDX)[1] > 0  # an order is still open
+    late = world.deposit(usdx, 77)
+    client = world.client
+    world.increase_time(7 * 24 * 3600 + 60)
+    assert client.open_escape() is Submission.DONE
+    assert client.open_escape() is Submission.ALREADY_DONE
+    assert not client.is_closed()
+    world.increase_time(2 * 24 * 3600)
+    assert client.is_closed()
+
+    shared = dict.fromkeys((USDX, WETH), 0)
+    for account in exchange.state.accounts:
+        for entry in account.entries:
+            if entry.sub or not entry.free + entry.held or account.owner == bytes(20):
+                continue
+            proven = escape_claim(world, exchange, account.owner, entry.asset)
+            assert client.escape(proven) is Submission.DONE
+            assert client.escape(proven) is Submission.ALREADY_DONE
+            shared[entry.asset] += entry.free + entry.held
+            token = world.deployment.tokens[entry.asset].address
+            assert world.balance(token, account.owner) >= entry.free + entry.held
+    assert client.withdraw(claim(world, exchange, outcome, 0)) is Submission.DONE
+    refund = RefundClaim(
+        words=state_words(outcome.roots),
+        cursors=(VaultCursor(chain_id=CHAIN_ID, vault=world.vault, credited=2),),
+        id=late,
+        token=usdx,
+        depositor=world.wallet.address,
+        beneficiary=world.wallet.address,
+        amount=77,
+    )
+    assert client.refund(refund) is Submission.DONE
+    assert client.refund(refund) is Submission.ALREADY_DONE
+    assert world.balance(usdx, world.wallet.address) == 77
+    assert client.token_status(weth).liabilities == 0
+    unshared = client.token_status(usdx).liabilities  # what does not divide among validators
+    assert 0 <= unshared < 10
+    world.assert_solvent()

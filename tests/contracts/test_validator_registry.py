@@ -10,11 +10,13 @@ from consensus.committee import Committee, Member
 from consensus.vote import Kind, compute_vote_digest
 from contracts.artifact import load_artifact
 from contracts.deployment import STAKE_MIN_ATOMS
+from contracts.registry_events import Change, order_changes
 from contracts.settlement_calls import encode_members
 from contracts.settlement_types import CommitteeMember, Submission
 from primitives.abi import encode_words
 from primitives.address import to_checksum
 from primitives.eip712 import StructType, typed_digest
+from primitives.errors import TransientError
 from primitives.keccak import keccak256
 from primitives.secp256k1 import PrivateKey
 from tests.contracts.harness import (
@@ -350,3 +352,25 @@ def test_hot_key_digest_is_typed_data_of_the_network(world: World) -> None:
     )
     expected = typed_digest(world.domain, struct_hash)
     assert read(world, "hotKeyDigest", to_checksum(owner)) == expected
+
+
+def test_client_reads_the_changes_of_a_range_of_blocks(world: World) -> None:
+    head, _ = world.client.head()
+    genesis = world.client.validator_changes(0, head)
+    assert [one.number for one in genesis] == list(range(8))
+    assert [one.change for one in genesis] == [Change.REGISTERED] * 4 + [Change.STAKE_ADDED] * 4
+    join(world)
+    assert call(world, TRADER, "requestExit") == 1
+    joined, leaving = world.client.validator_changes(head + 1, world.client.head()[0])
+    assert (joined.number, joined.owner) == (8, TRADER.address)
+    assert (joined.hot_key, joined.payout) == (NEW_HOT_KEY.address, TRADER.address)
+    assert (joined.services, joined.stake, joined.exiting) == (3, STAKE_MIN_ATOMS, False)
+    assert joined.network_key == keccak256(b"network key")
+    assert (leaving.change, leaving.exiting) == (Change.EXIT_REQUESTED, True)
+    with pytest.raises(TransientError, match="missing"):
+        order_changes([joined, genesis[0]])
+
+
+def test_vault_without_a_registry_has_no_changes(world: World) -> None:
+    world.vault = world.deploy_contract("Settlement", world.vault_config(), [])
+    assert world.make_client(None).validator_changes(0, world.client.head()[0]) == ()

@@ -59,6 +59,7 @@ class ExchangeNode(FakeService):
         self.tape = Tape()
         self.store = ChainStore(":memory:", NETWORK_ID)
         self.followers: list[ExchangeNode] = []  # nodes that execute the same blocks
+        self.lagging: list[tuple[tuple[SignedAction, ...], int]] | None = None
         self._market_data = MarketData(
             self, self.world.genesis, read=self._read, wait_written=self._wait_written
         )
@@ -102,8 +103,17 @@ class ExchangeNode(FakeService):
         publish_market_data(self._hub, self, outcome)
         publish_events(self._hub, self.world.genesis, self.tape.block, outcome)
         for follower in self.followers:
-            follower._execute(*actions, gap_ms=gap_ms)
+            if follower.lagging is None:
+                follower._execute(*actions, gap_ms=gap_ms)
+            else:
+                follower.lagging.append((actions, gap_ms))
         return outcome
+
+    def catch_up(self) -> None:
+        """Execute the blocks that a lagging node has put off."""
+        waiting, self.lagging = self.lagging or [], None
+        for actions, gap_ms in waiting:
+            self._execute(*actions, gap_ms=gap_ms)
 
     def join(self, leader: ExchangeNode) -> None:
         """Execute the blocks of another node from now on, which has none yet."""

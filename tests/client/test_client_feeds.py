@@ -196,6 +196,55 @@ async def test_a_feed_goes_on_on_another_node_where_it_stopped():
     assert [e.type for e in events] == [e.type for e in await everything(second)]
 
 
+async def test_a_node_that_is_behind_repeats_nothing():
+    first, second = make_node(), make_node()
+    second.join(first)
+    first.fund(ALICE, BOB)
+    trade(first, 20, blocks=1)
+    behind = newest(second)
+    second.lagging = []
+    trade(first, 21, blocks=1)
+    known = newest(first)
+    assert behind == newest(second) < known
+    async with (
+        node(second, blocks=False) as url,
+        open_node(url) as client,
+        AccountFeed(client, ALICE.address, after=known) as feed,
+        trio.open_nursery() as nursery,
+    ):
+        events = []
+
+        async def read():
+            events.extend(await read_until(feed, known + 3))
+
+        nursery.start_soon(read)
+        while not second.hub.is_wanted("events", ALICE.address):
+            await trio.sleep(0)
+        trade(first, 22, blocks=1)
+        second.catch_up()
+    assert [event.seq for event in events][:3] == [known + 1, known + 2, known + 3]
+
+
+async def test_a_client_that_the_node_cuts_off_comes_back_without_a_gap(monkeypatch):
+    monkeypatch.setattr("node.api.hub.SUBSCRIBER_QUEUE_MESSAGES", 4)
+    async with (
+        funded() as (service, client),
+        AccountFeed(client, ALICE.address, after=0) as account,
+        follow_l3(client, 0) as book,
+    ):
+        events = await read_until(account, newest(service))
+        await anext(book)
+        trade(service, 23, blocks=20)  # all at once: more than the node keeps for a connection
+        with trio.fail_after(10):
+            while client.stream.connections < 2:
+                await trio.sleep(0.01)
+        events += await read_until(account, newest(service))
+        copy = await reach(book, service.tape.get_update(0))
+        side = iterate_orders(service.state.markets[0].book.asks)
+        assert [order[0] for order in copy.asks()] == [order.id for order in side]
+    assert [event.seq for event in events] == list(range(1, newest(service) + 1))
+
+
 async def test_a_broken_connection_repeats_and_loses_nothing():
     service = make_node()
     service.fund(ALICE, BOB)

@@ -30,6 +30,7 @@ from node.records import make_executed_record
 from primitives.keccak import keccak256
 from storage.chain_store import ChainStore
 from storage.records import ExecutedRecord
+from tests.exchange.chaos import NAMES, Chaos
 from tests.exchange.world import DOMAIN, START_MS, World, make_genesis, make_key
 
 NETWORK = b"n" * 32
@@ -91,6 +92,31 @@ class Flow:
                 market, side, r.randrange(990, 1_011), r.randrange(1, 40), tif, r.randrange(4)
             )
         return self.world.quick(name, op)
+
+
+class ChaosFlow:
+    """The exchange's own stream of everything, commits and openings included."""
+
+    def __init__(self, seed: int) -> None:
+        self.chaos = Chaos(seed)
+        self.world = self.chaos.world
+
+    def ledger(self) -> Ledger:
+        return Ledger(self.world.genesis, self.world.committee)
+
+    def make(self, ledger: Ledger) -> tuple[SimpleNamespace, tuple]:
+        """Make the next block."""
+        if ledger.height == 0:
+            deposits = [
+                (make_key(name).address, asset, amount)
+                for name in NAMES
+                for asset, amount in ((0, 5_000_000), (1, 500_000))
+            ]
+            actions = tuple(verify_action(a, DOMAIN) for a in self.world.attest(*deposits))
+            header = SimpleNamespace(height=1, time_ms=START_MS, proposer=0, executed_height=0)
+            return SimpleNamespace(header=header, hash=keccak256(b"first")), actions
+        block = self.chaos.make_block()
+        return SimpleNamespace(header=block, hash=block.block_hash), block.actions
 
 
 def record(ledger: Ledger, outcome: Outcome) -> ExecutedRecord:

@@ -28,7 +28,7 @@ from node.book_views import (
     make_l3_update,
 )
 from primitives.errors import TransientError
-from tests.node.tape_world import Flow
+from tests.node.tape_world import ChaosFlow, Flow
 
 SHAPES = [(seed, mode) for seed in range(4) for mode in ("fair", "sealed")]
 
@@ -93,6 +93,22 @@ def test_a_missing_update_is_noticed_and_a_repeated_one_ignored():
     assert not l3.apply(made[0][1])
     with pytest.raises(BookBroken, match="missing"):
         l3.apply(made[2][1])
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("market", [0, 1, 2])
+def test_copies_follow_every_kind_of_market(seed, market, soak):
+    flow = ChaosFlow(seed)
+    ledger = flow.ledger()
+    l2, l3 = begin(ledger, market)
+    for _ in range(400 * soak):
+        updates = step(ledger, flow, market)
+        if updates is not None:
+            l2.apply(updates[0])
+            l3.apply(updates[1])
+        check(ledger, l2, l3, market)
+    assert l3.update > 20
+    assert ledger.tape.get_stats(market).trades or market == 1  # few find each other there
 
 
 @pytest.mark.parametrize("seed", range(3))

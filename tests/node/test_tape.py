@@ -12,22 +12,26 @@ from node.account_events import BalanceNews, FillNews, OrderNews, decode_events
 from node.api.errors import ApiError
 from node.api.render import encode_json
 from node.market_data import MarketData
+from node.startup import restore_snapshot
 from node.tape_snapshot import unwrap_chunks, wrap_chunks
 from primitives.errors import PeerError
+from storage.block_store import SNAPSHOT, BlockStore
 from storage.chain_store import ChainStore
+from storage.snapshots import Snapshots
 from tests.exchange.world import START_MS
-from tests.node.tape_world import NETWORK, Flow, adopt, record
+from tests.node.tape_world import NETWORK, ChaosFlow, Flow, adopt, record
+from tests.storage.chain_records import make_final
 
 HEIGHTS = 60
 
 
-def run_two(seed, tmp_path, mode="fair"):
+def run_two(seed, tmp_path, make_flow=Flow, heights=HEIGHTS):
     """Feed the same blocks to two ledgers and stores; the second begins at height 25."""
-    flow = Flow(seed, mode=mode)
+    flow = make_flow(seed)
     first, second = flow.ledger(), flow.ledger()
     stores = [ChainStore(tmp_path / f"{name}.sqlite", NETWORK) for name in "ab"]
     joined = False
-    for _ in range(HEIGHTS):
+    for _ in range(heights):
         block, actions = flow.make(first)
         outcome = first.execute(block, actions)
         assert stores[0].write_executed(record(first, outcome))
@@ -124,9 +128,10 @@ async def ask_everything(data, ledger, late):
     return found
 
 
+@pytest.mark.parametrize("make_flow", [Flow, ChaosFlow])
 @pytest.mark.parametrize("seed", range(4))
-def test_an_accounts_events_lead_to_its_balances_and_orders(seed, tmp_path):
-    _, (ledger, _), (store, other) = run_two(seed, tmp_path)
+def test_an_accounts_events_lead_to_its_balances_and_orders(seed, make_flow, tmp_path):
+    _, (ledger, _), (store, other) = run_two(seed, tmp_path, make_flow)
     for account in ledger.state.accounts:
         balances, orders, expected = {}, {}, 1
         for batch in store.read.account_events(account.owner):
@@ -187,11 +192,44 @@ def test_the_store_goes_on_where_a_crash_cut_it_off(tmp_path):
     broken.close()
 
 
-def test_sealed_batches_are_taped_alike(tmp_path):
-    _, (a, b), stores = run_two(3, tmp_path, mode="sealed")
+@pytest.mark.parametrize("seed", range(4))
+def test_sealed_batches_are_taped_alike(seed, tmp_path):
+    _, (a, b), stores = run_two(seed, tmp_path, ChaosFlow, heights=300)
+    assert a.tape.get_stats(0).trades
+    assert a.tape.get_stats(2).trades
     assert a.snapshot() == b.snapshot()
     for store in stores:
         store.close()
+
+
+def test_a_restarted_node_takes_its_numbers_from_the_snapshot(tmp_path):
+    flow = Flow(12)
+    ledger, again = flow.ledger(), flow.ledger()
+    store = ChainStore(tmp_path / "chain.sqlite", NETWORK)
+    blocks = BlockStore(tmp_path / "blocks.sqlite", {SNAPSHOT: 32 << 20})
+    snapshots = Snapshots(blocks)
+    for height in range(1, 31):
+        outcome = ledger.execute(*flow.make(ledger))
+        store.write_final(make_final(height))
+        store.write_executed(record(ledger, outcome))
+        if outcome.is_checkpoint:
+            snapshots.write(height, outcome.state_root, ledger.snapshot())
+            snapshots.prune(keep=2)
+    for _ in range(8):
+        outcome = ledger.execute(*flow.make(ledger))
+        store.write_final(make_final(outcome.height))
+        store.write_executed(record(ledger, outcome))
+    restore_snapshot(store, snapshots, again)
+    assert again.height == 30
+    for block, actions in flow.blocks[30:]:
+        outcome = again.execute(block, actions)
+        assert not store.write_executed(record(again, outcome))
+    assert again.snapshot() == ledger.snapshot()
+    outcome = again.execute(*flow.make(again))
+    store.write_final(make_final(outcome.height))
+    assert store.write_executed(record(again, outcome))
+    store.close()
+    blocks.close()
 
 
 def test_a_snapshot_of_another_shape_is_refused():

@@ -1,8 +1,8 @@
 """Credit deposits that more than two thirds of the committee's weight attests.
 
 Rule: a vault's windows are applied in a chain of content hashes, its deposits by consecutive ids:
-nothing is credited twice, skipped or out of order, whatever validators send. Registry events are
-handed on in the order of their positions, each once.
+nothing is credited twice, skipped or out of order, whatever validators send. Changes in the
+validator registry are handed on by consecutive numbers likewise.
 Spec: docs/spec/exchange.md#deposits
 Deviations: only non-empty windows are attested (ADR 0021).
 """
@@ -56,11 +56,9 @@ def process_attestation(
     for offset, deposit in enumerate(op.deposits):
         if deposit.id != vault.credited + offset:
             return BAD_DEPOSITS
-    position = vault.registry_position
-    for event in op.events:
-        if event.position <= position:
+    for offset, event in enumerate(op.events):
+        if event.number != vault.registry_changes + offset:
             return BAD_DEPOSITS
-        position = event.position
     vault.votes[validator] = content
     agreeing = sum(weights.get(v, 0) for v, vote in vault.votes.items() if vote == content)
     if agreeing * 3 <= sum(weights.values()) * 2:
@@ -83,7 +81,7 @@ def _apply_window(state: State, vault: Vault, op: Attest, content: bytes) -> Non
         )
         vault.credited += 1
     for event in op.events:
-        vault.registry_position = event.position
+        vault.registry_changes += 1
         state.log.registry.append(event)
     attesters = {validator for validator, vote in vault.votes.items() if vote == content}
     vault.open_windows[content] = OpenWindow(op.window, state.height, attesters)

@@ -171,13 +171,13 @@ class Deposit(Struct, frozen=True, array_like=True, forbid_unknown_fields=True, 
 
 
 class RegistryEvent(Struct, frozen=True, array_like=True, forbid_unknown_fields=True, gc=False):
-    """One event of the validator registry with all that the contract says of the validator then."""
+    """One change in the validator registry, with all that the contract says of the validator."""
 
-    position: U64
-    """EVM block number * 2**20 + index of the log in its block: the order of events."""
-    kind: Annotated[int, Meta(ge=1, le=7)]
-    """1 registered, 2 stake added, 3 hot key changed, 4 services, network key or payout changed,
-    5 exit requested, 6 stake withdrawn, 7 slashed.
+    number: U64
+    """Changes before it; they are consecutive."""
+    change: Annotated[int, Meta(ge=1, le=7)]
+    """1 registered, 2 stake added, 3 hot key, 4 services, network key or payout, 5 exit requested,
+    6 stake withdrawn (hot key and stake are zero), 7 slashed.
     """
     owner: Address
     hot_key: Address
@@ -185,7 +185,7 @@ class RegistryEvent(Struct, frozen=True, array_like=True, forbid_unknown_fields=
     network_key: Hash32
     services: U64
     stake: Amount
-    exit_at_s: U64
+    exiting: bool
 
 
 class Attest(Op, frozen=True, tag=20):
@@ -200,7 +200,7 @@ class Attest(Op, frozen=True, tag=20):
     """`compute_window_hash` of the last applied attestation of this vault; zero for the first."""
     deposits: Annotated[tuple[Deposit, ...], Meta(max_length=limits.DEPOSITS_PER_ATTESTATION_MAX)]
     events: Annotated[tuple[RegistryEvent, ...], Meta(max_length=limits.REGISTRY_EVENTS_MAX)] = ()
-    """Events of the validator registry on that chain, by ascending position."""
+    """Changes in the validator registry on that chain, in order of their numbers."""
 
 
 class Heartbeat(Op, frozen=True, tag=21):

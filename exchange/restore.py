@@ -155,7 +155,7 @@ def _load_rest(state: State, rest: RestRecord, orders: list[list[OrderRecord]]) 
         vault.window = cursor.window
         vault.last_hash = cursor.last_hash
         vault.votes = dict(cursor.votes)
-        vault.registry_position = cursor.registry_position
+        vault.registry_changes = cursor.registry_changes
         for one in cursor.open_windows:
             vault.open_windows[one.content] = OpenWindow(one.window, one.height, set(one.attesters))
     state.notes = rest.notes

@@ -100,7 +100,7 @@ def dump_rest(state: State) -> bytes:
                 v.window,
                 v.last_hash,
                 tuple(sorted(v.votes.items())),
-                v.registry_position,
+                v.registry_changes,
                 tuple(
                     OpenWindowRecord(content, one.window, one.height, tuple(sorted(one.attesters)))
                     for content, one in v.open_windows.items()

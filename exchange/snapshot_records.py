@@ -68,7 +68,7 @@ class VaultRecord(Record, frozen=True):
     window: int
     last_hash: Hash32
     votes: tuple[tuple[Address, Hash32], ...]
-    registry_position: int
+    registry_changes: int
     open_windows: tuple[OpenWindowRecord, ...]
 
 

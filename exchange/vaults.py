@@ -31,7 +31,7 @@ class OpenWindow:
 class Vault:
     """How far a vault's events are applied, and who attests what as the next window."""
 
-    __slots__ = ("credited", "last_hash", "open_windows", "registry_position", "votes", "window")
+    __slots__ = ("credited", "last_hash", "open_windows", "registry_changes", "votes", "window")
 
     def __init__(self) -> None:
         self.credited: int = 0
@@ -42,8 +42,8 @@ class Vault:
         """Content hash of the last applied attestation."""
         self.votes: dict[bytes, bytes] = {}
         """Content hash attested by each validator for the next window."""
-        self.registry_position: int = -1
-        """Position of the last applied registry event."""
+        self.registry_changes: int = 0
+        """Changes of the chain's validator registry applied: the number of the next one."""
         self.open_windows: dict[bytes, OpenWindow] = {}
         """Applied windows by content hash, oldest first, while late attestations still count."""
 

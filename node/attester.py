@@ -1,29 +1,26 @@
-"""Watch a vault and attest its deposits, so that the ledger credits them.
+"""Watch a vault and the validator registry, and attest what happens there to the ledger.
 
 Rule: what is attested was read from confirmed EVM blocks by this node itself; an attestation that
-did not
-take effect is signed again with a new nonce, and the ledger credits each deposit once whatever is
-sent.
+did not take effect is signed again with a new nonce, and the ledger applies each event once
+whatever is sent. A window that others applied first is attested late, so that it counts as served.
 Spec: docs/spec/exchange.md#deposits; docs/spec/node.md (Settlement). Deviations: none.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import TypeVar
 
 import trio
 
 from contracts.settlement_client import SettlementClient
-from contracts.settlement_types import Deposit as EvmDeposit
-from contracts.settlement_types import DepositWindow
-from exchange.actions import Action, Attest, Deposit, SignedAction, encode_amount, sign
-from exchange.limits import DEPOSITS_PER_ATTESTATION_MAX
-from exchange.vaults import Vault
+from exchange.actions import Action, Attest, SignedAction, sign
+from exchange.vaults import Vault, compute_window_hash
 from node.clock import NodeClock
+from node.evm_windows import Cursor, WindowReader, make_attestation, read_cursor
 from node.ledger import Ledger
-from node.limits import ATTEST_LIFETIME_MS, ATTEST_RESEND_MS, EVM_SCAN_BLOCKS_MAX
+from node.limits import ATTEST_LIFETIME_MS, ATTEST_RESEND_MS
 from node.network_file import Chain
 from node.problems import Problems
 from primitives.errors import NodeError, TransientError
@@ -34,7 +31,7 @@ T = TypeVar("T")
 
 
 class Attester:
-    """Attests the deposits of one vault."""
+    """Attests the events of one chain."""
 
     def __init__(
         self,
@@ -49,9 +46,11 @@ class Attester:
         submit: Callable[[SignedAction], None],
         problems: Problems,
         poll_ms: int,
+        has_registry: bool = False,
     ) -> None:
+        """`has_registry` is true for the chain whose validator registry the network follows."""
         self._chain = chain
-        self._client = client
+        self._reader = WindowReader(chain, client, has_registry=has_registry)
         self._limiter = limiter
         self._ledger = ledger
         self._key = key
@@ -60,10 +59,9 @@ class Attester:
         self._submit = submit
         self._problems = problems
         self._poll_s = poll_ms / 1_000
-        self._scan_from = chain.first_block
         self._sent: tuple[bytes, int] = (b"", 0)  # (previous content hash, when)
+        self._seen: Cursor | None = None  # of the ledger, when last looked at
         self._last_nonce_ms = 0
-        self.head = 0  # newest EVM block seen
         self.is_online = False
 
     async def run(self) -> None:
@@ -91,56 +89,42 @@ class Attester:
                 fix="check evm.rpc and the chain's node",
             )
 
+    @property
+    def head(self) -> int:
+        """The newest EVM block seen."""
+        return self._reader.head
+
     async def _round(self) -> None:
-        vault = self._vault()
-        now_ms = self._clock.now_ms()
+        cursor = read_cursor(self._vault())
+        if self._seen is not None and self._seen.content != cursor.content:
+            await self._catch_up(self._seen, cursor)
+        self._seen = cursor
         previous, sent_ms = self._sent
-        if previous == vault.last_hash and now_ms - sent_ms < ATTEST_RESEND_MS and sent_ms:
-            self.head, _ = await self._call(self._client.head)
+        is_fresh = self._clock.now_ms() - sent_ms < ATTEST_RESEND_MS
+        if previous == cursor.content and is_fresh and sent_ms:
+            await self._call(self._reader.look)
             return
-        window = await self._next_window(vault.credited, vault.window)
-        vault = self._vault()  # it may have moved while the chain was asked
-        if window is None:
+        window = await self._call(self._reader.find_next, cursor)
+        cursor = read_cursor(self._vault())  # it may have moved while the chain was asked
+        op = None if window is None else make_attestation(self._chain, window, cursor)
+        if op is not None:
+            self._attest(op)
+
+    async def _catch_up(self, before: Cursor, now: Cursor) -> None:
+        """Attest the window that others applied before this node could, if it sees the same."""
+        if self._sent[0] == before.content:
             return
-        deposits = [d for d in window.deposits if d.id >= vault.credited]
-        if deposits:
-            self._attest(window, deposits[:DEPOSITS_PER_ATTESTATION_MAX], vault.last_hash)
+        window = await self._call(self._reader.read, now.window)
+        op = None if window is None else make_attestation(self._chain, window, before)
+        if op is not None and compute_window_hash(op) == now.content:
+            self._attest(op)
 
     def _vault(self) -> Vault:
         return self._ledger.state.vaults[(self._chain.chain_id, self._chain.vault_bytes)]
 
-    async def _next_window(self, credited: int, applied: int) -> DepositWindow | None:
-        """Return the first confirmed window with a deposit that is not credited yet."""
-        size = self._chain.window_blocks
-        self.head, _ = await self._call(self._client.head)
-        last = (self.head - self._chain.confirmations + 1) // size * size - 1
-        first = max(self._scan_from, applied * size, 0)
-        while first <= last:
-            end = min(last, first + EVM_SCAN_BLOCKS_MAX - 1)
-            found = await self._call(self._client.deposits_in, first, end)
-            new = [deposit for deposit in found if deposit.id >= credited]
-            if new:
-                self._scan_from = new[0].block_number // size * size
-                return await self._call(self._client.deposit_window, new[0].block_number // size)
-            first = end + 1
-            self._scan_from = first
-        return None
-
-    def _attest(
-        self, window: DepositWindow, deposits: Sequence[EvmDeposit], previous: bytes
-    ) -> None:
+    def _attest(self, op: Attest) -> None:
         now_ms = max(self._clock.now_ms(), self._last_nonce_ms + 1)
         self._last_nonce_ms = now_ms
-        op = Attest(
-            chain_id=self._chain.chain_id,
-            vault=self._chain.vault_bytes,
-            window=window.index,
-            end_hash=window.end_hash,
-            previous=previous,
-            deposits=tuple(
-                Deposit(d.id, d.beneficiary, d.token, encode_amount(d.amount)) for d in deposits
-            ),
-        )
         action = Action(
             domain=self._domain,
             account=self._key.address,
@@ -151,8 +135,13 @@ class Attester:
             ops=(op,),
         )
         self._submit(sign(action, self._key))
-        self._sent = (previous, now_ms)
-        log.info("attested window %d with %d deposits", window.index, len(deposits))
+        self._sent = (op.previous, now_ms)
+        log.info(
+            "attested window %d with %d deposits and %d registry changes",
+            op.window,
+            len(op.deposits),
+            len(op.events),
+        )
 
     async def _call(self, function: Callable[..., T], *arguments: object) -> T:
         return await trio.to_thread.run_sync(

@@ -44,6 +44,7 @@ from node.durability import Durability
 from node.executor import Execution
 from node.feed import Feed
 from node.final_blocks import FinalBlocks
+from node.heartbeats import Heart
 from node.inclusion import InclusionWatch
 from node.ledger import Ledger
 from node.limits import BITSWAP_FETCH_S_MAX
@@ -293,7 +294,10 @@ class Node:
 
     def _build_settlement(self) -> None:
         self.monitors: list[VaultMonitor] = []
-        self._settlement_tasks: list[Callable[[], Awaitable[None]]] = []
+        heart = Heart(
+            self.ledger, self.key, domain=self.domain, clock=self.clock, submit=self._submit_own
+        )
+        self._settlement_tasks: list[Callable[[], Awaitable[None]]] = [heart.run]
         for chain in self.file.chains if self.config.evm.rpc_urls else ():
             self._add_chain(chain)
 
@@ -331,6 +335,7 @@ class Node:
             submit=self._submit_own,
             problems=self.problems,
             poll_ms=poll_ms,
+            has_registry=chain is self.file.chains[0],
         )
         self.monitors.append(monitor)
         self._settlement_tasks += [monitor.run, attester.run]
@@ -476,7 +481,7 @@ class Node:
 
     async def _submit_checked(self, action: SignedAction) -> None:
         verified = await self.verifier.verify((action,))
-        assert not verified[0].error, "our own attestation is well formed"
+        assert not verified[0].error, "what we sign ourselves is well formed"
         self.bundles.submit(verified[0].id, action)
 
     def _on_submitted(self, candidate: Candidate, submission: Submission) -> None:

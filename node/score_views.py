@@ -34,7 +34,7 @@ def make_score(state: Participation, one: Validator) -> ValidatorScore:
         jailed_until_ms=one.jailed_until_ms,
         jail_count=one.jail_count,
         is_convicted=one.is_convicted,
-        exit_at_s=one.exit_at_s,
+        is_leaving=one.is_leaving,
         period_ends_height=compute_period_end(state.rules, state.height),
         parts=tuple(_make_part(one, part) for part in range(len(POINTS))),
     )

@@ -112,7 +112,7 @@ def make_participation(network: NetworkFile) -> Participation:
                 network_key=NO_NETWORK_KEY,
                 services=seat.services,
                 stake=rules.bond_min,
-                exit_at_s=0,
+                is_leaving=False,
             ),
             seat.weight,
         )
@@ -157,5 +157,5 @@ def make_registration(event: RegistryEvent) -> Registration:
         network_key=event.network_key,
         services=event.services,
         stake=decode_amount(event.stake),
-        exit_at_s=event.exit_at_s,
+        is_leaving=event.exiting,
     )

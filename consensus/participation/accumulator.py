@@ -216,7 +216,7 @@ def _genesis_validator(registration: Registration) -> Validator:
         network_key=registration.network_key,
         services=registration.services,
         stake=registration.stake,
-        exit_at_s=registration.exit_at_s,
+        is_leaving=registration.is_leaving,
         score=GENESIS_SCORE,
         period_score=GENESIS_SCORE,
     )

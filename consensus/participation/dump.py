@@ -61,7 +61,7 @@ class ValidatorRecord(msgspec.Struct, frozen=True, array_like=True, forbid_unkno
     network_key: Word
     services: Count
     stake: Amount
-    exit_at_s: Count
+    is_leaving: bool
     score: Score
     period_score: Score
     is_convicted: bool
@@ -155,7 +155,7 @@ def _dump_validator(one: Validator) -> ValidatorRecord:
         one.network_key,
         one.services,
         one.stake.to_bytes(AMOUNT_BYTES, "big"),
-        one.exit_at_s,
+        one.is_leaving,
         one.score,
         one.period_score,
         one.is_convicted,
@@ -182,7 +182,7 @@ def _load_validator(record: ValidatorRecord) -> Validator:
         network_key=record.network_key,
         services=record.services,
         stake=int.from_bytes(record.stake, "big"),
-        exit_at_s=record.exit_at_s,
+        is_leaving=record.is_leaving,
         score=record.score,
         period_score=record.period_score,
         is_convicted=record.is_convicted,

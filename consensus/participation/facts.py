@@ -17,6 +17,7 @@ from primitives.keccak import keccak256
 
 MISSED_VIEWS_MAX = 1_024  # skipped views of one block that are counted, the newest ones
 AMOUNT_BYTES = 16
+NO_KEY = bytes(20)  # hot key of a registration that has ended
 
 _encoder = msgspec.msgpack.Encoder()
 
@@ -31,7 +32,7 @@ class Registration:
     network_key: bytes  # Ed25519 key of the libp2p identity, 32 bytes
     services: int  # bit mask: 1 trading, 2 chat, 4 storage
     stake: int  # atoms
-    exit_at_s: int  # when the stake may be taken out, seconds since 1970; 0 while it serves
+    is_leaving: bool  # it asked to leave
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,7 +86,7 @@ def hash_facts(word: bytes, facts: BlockFacts) -> bytes:
     return keccak256(word + _encoder.encode(content))
 
 
-def registration_fields(one: Registration) -> tuple[bytes, bytes, bytes, bytes, int, bytes, int]:
+def registration_fields(one: Registration) -> tuple[bytes, bytes, bytes, bytes, int, bytes, bool]:
     """Return the fields in encoding order; the stake as 16 bytes, for it may exceed 64 bits."""
     return (
         one.owner,
@@ -94,5 +95,5 @@ def registration_fields(one: Registration) -> tuple[bytes, bytes, bytes, bytes, 
         one.network_key,
         one.services,
         one.stake.to_bytes(AMOUNT_BYTES, "big"),
-        one.exit_at_s,
+        one.is_leaving,
     )

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Container
 from dataclasses import dataclass, field
 
-from consensus.participation.facts import Registration
+from consensus.participation.facts import NO_KEY, Registration
 from consensus.participation.parameters import (
     NEWCOMER_SCORE,
     POINTS,
@@ -36,7 +36,7 @@ class Validator:
     network_key: bytes
     services: int
     stake: int
-    exit_at_s: int
+    is_leaving: bool
     score: int = NEWCOMER_SCORE  # with memory
     period_score: int = 0  # of the last closed period; rewards go by it
     is_convicted: bool = False
@@ -60,7 +60,7 @@ class Validator:
 
     def is_bonded(self, rules: Rules) -> bool:
         """True while it serves with enough stake."""
-        return self.exit_at_s == 0 and self.stake >= rules.bond_min
+        return not self.is_leaving and self.stake >= rules.bond_min
 
     def forget_votes(self) -> None:
         """Begin a new vote record, for a validator without a seat has none."""
@@ -93,7 +93,7 @@ class Register:
     def apply(self, event: Registration) -> None:
         """Take over what the contract says; a new key after a conviction begins as a newcomer."""
         known = self.by_owner.get(event.owner)
-        if event.stake == 0 and event.exit_at_s != 0:
+        if event.hot_key == NO_KEY:
             if known is not None:
                 self._remove(known)
             return
@@ -110,7 +110,7 @@ class Register:
         known.network_key = event.network_key
         known.services = event.services
         known.stake = event.stake
-        known.exit_at_s = event.exit_at_s
+        known.is_leaving = event.is_leaving
 
     def _change_key(self, validator: Validator, hot_key: bytes) -> None:
         del self._owner_of[validator.hot_key]
@@ -133,5 +133,5 @@ def _newcomer(event: Registration) -> Validator:
         network_key=event.network_key,
         services=event.services,
         stake=event.stake,
-        exit_at_s=event.exit_at_s,
+        is_leaving=event.is_leaving,
     )

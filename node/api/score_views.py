@@ -40,6 +40,6 @@ class ValidatorScore(View, frozen=True, kw_only=True):
     jailed_until_ms: int  # 0 when free
     jail_count: int
     is_convicted: bool
-    exit_at_s: int  # 0 while it serves
+    is_leaving: bool
     period_ends_height: int  # scores close here
     parts: tuple[ScorePart, ...]

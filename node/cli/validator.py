@@ -105,8 +105,8 @@ def describe(found: dict[str, Any]) -> list[str]:
         state = "convicted of two conflicting votes"
     elif found["jailed_until_ms"]:
         state = f"jailed until {found['jailed_until_ms']} ms, then until its next heartbeat"
-    elif found["exit_at_s"]:
-        state = f"leaving, stake free at {found['exit_at_s']} s"
+    elif found["is_leaving"]:
+        state = "leaving"
     return [
         f"validator  {found['address']}  {seat}  weight {found['weight']}  {state}",
         f"score      {found['score'] / 10_000:.4f} of 100; a seat requires 50",

@@ -21,7 +21,11 @@ def address(kind: str, number: int) -> bytes:
 
 
 def registration(
-    number: int, *, stake: int = 100_000 * XOM, services: int = ALL_SERVICES, exit_at_s: int = 0
+    number: int,
+    *,
+    stake: int = 100_000 * XOM,
+    services: int = ALL_SERVICES,
+    is_leaving: bool = False,
 ) -> Registration:
     return Registration(
         owner=address("owner", number),
@@ -30,7 +34,7 @@ def registration(
         network_key=keccak256(b"%d" % number),
         services=services,
         stake=stake,
-        exit_at_s=exit_at_s,
+        is_leaving=is_leaving,
     )
 
 

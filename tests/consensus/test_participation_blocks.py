@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from consensus.participation.accumulator import Participation
-from consensus.participation.facts import ServiceFact, compute_missed_leaders
+from consensus.participation.facts import NO_KEY, ServiceFact, compute_missed_leaders
 from consensus.participation.parameters import (
     CHAT,
     GENESIS_SCORE,
@@ -155,10 +155,10 @@ def test_a_newcomer_earns_a_seat_by_heartbeats():
 
 def test_exit_and_withdrawal_take_seat_and_entry():
     chain = Chain(genesis(5))
-    chain.block(registry=(registration(1, exit_at_s=99),))
+    chain.block(registry=(registration(1, is_leaving=True),))
     chain.run_to(200)
     assert address("owner", 1) not in {seat.owner for seat in chain.state.seats}
-    chain.block(registry=(registration(1, exit_at_s=99, stake=0),))
+    chain.block(registry=(replace(registration(1, is_leaving=True), hot_key=NO_KEY),))
     assert address("owner", 1) not in chain.state.register.by_owner
 
 

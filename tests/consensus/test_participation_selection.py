@@ -34,7 +34,7 @@ def validator(number: int, *, score: int = SCORE_ONE, stake: int = 100_000, **mo
         network_key=plain.network_key,
         services=plain.services,
         stake=plain.stake,
-        exit_at_s=0,
+        is_leaving=False,
         score=score,
         **more,  # type: ignore[arg-type]
     )

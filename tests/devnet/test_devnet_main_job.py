@@ -174,6 +174,21 @@ def test_state_roots_are_equal_at_equal_heights(devnet: LocalDevnet) -> None:
     assert stated
 
 
+def test_stakes_in_the_registry_are_attested_to_the_ledger(devnet: LocalDevnet) -> None:
+    seat = devnet.ask("v0", "/v1/validators")["validators"][1]
+
+    def staked() -> bool:
+        scores = [devnet.ask(v, f"/v1/validators/{seat['address']}/score") for v in ("v0", "v3")]
+        return all(int(one["network_key"], 16) for one in scores)
+
+    devnet.until(staked, MARGIN * 20, "the registry's changes on the ledger")
+    score = devnet.ask("v2", f"/v1/validators/{seat['address']}/score")
+    assert int(score["stake"]) == devnet.plan.deployment_plan.stake
+    assert score["owner"] == seat["payout"]
+    assert score["seat"] == 1
+    assert score["votes"] > 0
+
+
 def test_the_ledger_replayed_from_genesis_matches_what_was_settled(devnet: LocalDevnet) -> None:
     """Fees, shares and roots on chain against an execution of all blocks by this test."""
     with open_settlement(devnet) as (settlement, _):

@@ -16,18 +16,18 @@ from tests.exchange.world import DOMAIN, QUOTE, VAULT, World, make_genesis, make
 XOM = 10**18
 
 
-def event(position: int, number: int = 1, *, kind: int = 1, stake: int = 1_000) -> RegistryEvent:
-    mark = bytes([number])
+def event(number: int, who: int = 1, *, change: int = 1, stake: int = 1_000) -> RegistryEvent:
+    mark = bytes([who])
     return RegistryEvent(
-        position=position,
-        kind=kind,
+        number=number,
+        change=change,
         owner=mark * 20,
-        hot_key=bytes([number + 100]) * 20,
+        hot_key=bytes([who + 100]) * 20,
         payout=mark * 20,
         network_key=mark * 32,
         services=7,
         stake=encode_amount(stake * XOM),
-        exit_at_s=0,
+        exiting=False,
     )
 
 
@@ -45,27 +45,31 @@ def statuses(outcome: Outcome) -> list[list[int]]:
 
 def test_registry_events_are_handed_out_once_at_more_than_two_thirds() -> None:
     world = World()
-    op = window(event(5), event(9, 2, kind=7))
+    op = window(event(0), event(1, 2, change=7))
     assert attest(world, op, 0, 1).notes == Notes()
     assert attest(world, op, 2).notes.registry == op.events
     assert attest(world, op, 3).notes == Notes()
-    assert world.state.vaults[(31337, VAULT)].registry_position == 9
+    assert world.state.vaults[(31337, VAULT)].registry_changes == 2
 
 
 def test_registry_events_out_of_order_or_twice_are_refused() -> None:
     world = World()
-    first = window(event(5))
+    first = window(event(0))
     attest(world, first, 0, 1, 2)
     link = compute_window_hash(first)
-    for bad in (window(event(5), previous=link), window(event(8), event(8), previous=link)):
+    for bad in (
+        window(event(0), previous=link),
+        window(event(2), previous=link),
+        window(event(1), event(1), previous=link),
+    ):
         assert statuses(attest(world, bad, 0)) == [[Reason.BAD_DEPOSITS]]
-    good = window(event(6), event(8), previous=link)
+    good = window(event(1), event(2), previous=link)
     assert len(attest(world, good, 0, 1, 2).notes.registry) == 2
 
 
 def test_who_attested_a_window_is_told_when_late_words_no_longer_count() -> None:
     world = World()
-    op = window(event(5))
+    op = window(event(0))
     attest(world, op, 0, 1, 2)
     late = attest(world, op, 3)
     assert statuses(late) == [[Reason.ATTESTED_ALREADY]]
@@ -80,8 +84,8 @@ def test_who_attested_a_window_is_told_when_late_words_no_longer_count() -> None
 
 def test_only_the_agreed_content_counts_as_attested() -> None:
     world = World()
-    attest(world, window(event(5, 9)), 3)
-    attest(world, window(event(5)), 0, 1, 2)
+    attest(world, window(event(0, 9)), 3)
+    attest(world, window(event(0)), 0, 1, 2)
     for _ in range(ATTESTATION_GRACE_BLOCKS - 1):
         assert world.block().notes.windows == ()
     (closed,) = world.block().notes.windows
@@ -90,7 +94,7 @@ def test_only_the_agreed_content_counts_as_attested() -> None:
 
 def test_an_attestation_after_the_grace_is_not_counted() -> None:
     world = World()
-    op = window(event(5))
+    op = window(event(0))
     attest(world, op, 0, 1, 2)
     for _ in range(ATTESTATION_GRACE_BLOCKS):
         world.block()
@@ -142,9 +146,9 @@ def test_the_participation_digest_moves_the_state_root_of_every_block() -> None:
     assert execute_with(World()).state_root not in (first.state_root, second.state_root)
 
 
-def test_a_snapshot_carries_digest_notes_positions_and_open_windows() -> None:
+def test_a_snapshot_carries_digest_notes_changes_and_open_windows() -> None:
     world = World()
-    op = window(event(5))
+    op = window(event(0))
     attest(world, op, 0, 1)
     last = verify(world.act(world.validators[2], op), DOMAIN)
     digest = keccak256(b"participation")

@@ -160,7 +160,7 @@ def make_participation(owners: list[bytes]) -> Participation:
         (
             Registration(
                 owner=owner, hot_key=owner, payout=ALICE, network_key=bytes(32), services=7,
-                stake=10**21, exit_at_s=0,
+                stake=10**21, is_leaving=False,
             ),
             1,
         )

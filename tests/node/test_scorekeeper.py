@@ -74,15 +74,15 @@ def run(ledger: Ledger, until: int, actions: tuple[VerifiedAction, ...] = ()) ->
 
 def test_facts_are_read_from_header_certificate_and_notes():
     event = RegistryEvent(
-        position=1,
-        kind=2,
+        number=0,
+        change=2,
         owner=b"\1" * 20,
         hot_key=b"\2" * 20,
         payout=b"\3" * 20,
         network_key=bytes(32),
         services=7,
         stake=encode_amount(10**21),
-        exit_at_s=0,
+        exiting=False,
     )
     closed = WindowClosed(31337, b"\4" * 20, 3, (b"\5" * 20,))
     notes = Notes((event,), (closed,), (b"\6" * 20,))

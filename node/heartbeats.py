@@ -1,0 +1,81 @@
+"""Send the signs of life that observers earn a seat by and that end a jail term.
+
+Rule: a heartbeat says nothing but that the key's owner runs a node now; it is signed only when the
+ledger's own scores ask for one.
+Spec: docs/spec/participation.md (Counters, Jail). Deviations: none.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+
+import trio
+
+from consensus.participation.accumulator import Participation
+from consensus.participation.register import Validator
+from exchange.actions import Action, Heartbeat, SignedAction, sign
+from node.clock import NodeClock
+from node.ledger import Ledger
+from node.limits import ATTEST_LIFETIME_MS, ATTEST_RESEND_MS
+from primitives.secp256k1 import PrivateKey
+
+log = logging.getLogger("omnibazaar.heartbeats")
+POLL_S = 1.0
+
+
+def needs_heartbeat(state: Participation, validator: Validator, time_ms: int) -> bool:
+    """True when a heartbeat now would free the validator or count in this part of the period."""
+    if validator.jailed_until_ms and time_ms >= validator.jailed_until_ms:
+        return True
+    if any(seat.owner == validator.owner for seat in state.seats):
+        return False
+    slot = state.rules.compute_heartbeat_slot(state.height + 1)
+    return not validator.heartbeat_slots >> slot & 1
+
+
+class Heart:
+    """Watches this node's own validator."""
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        key: PrivateKey,
+        *,
+        domain: bytes,
+        clock: NodeClock,
+        submit: Callable[[SignedAction], None],
+    ) -> None:
+        self._ledger = ledger
+        self._key = key
+        self._domain = domain
+        self._clock = clock
+        self._submit = submit
+        self._sent_ms = 0
+
+    async def run(self) -> None:
+        """Look once a second until cancelled."""
+        while True:
+            self.look()
+            await trio.sleep(POLL_S)
+
+    def look(self) -> None:
+        """Send a heartbeat if one is due; one that did not arrive is sent again after a while."""
+        keeper, now_ms = self._ledger.scorekeeper, self._clock.now_ms()
+        own = None if keeper is None else keeper.find(self._key.address)
+        if keeper is None or own is None or now_ms - self._sent_ms < ATTEST_RESEND_MS:
+            return
+        if not needs_heartbeat(keeper.participation, own, self._ledger.state.time_ms):
+            return
+        action = Action(
+            domain=self._domain,
+            account=self._key.address,
+            sub=0,
+            nonce_ms=now_ms,
+            deadline_ms=now_ms + ATTEST_LIFETIME_MS,
+            atomic=False,
+            ops=(Heartbeat(),),
+        )
+        self._sent_ms = now_ms
+        self._submit(sign(action, self._key))
+        log.info("sent a heartbeat at height %d", self._ledger.height)

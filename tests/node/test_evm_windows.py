@@ -1,0 +1,115 @@
+"""Facts about what a validator reads on the EVM chain and attests to the ledger."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from exchange.limits import REGISTRY_EVENTS_MAX
+from exchange.vaults import compute_window_hash
+from node.evm_windows import Cursor, Window, WindowReader, make_attestation
+from node.network_file import Chain
+from primitives.address import to_checksum
+from primitives.errors import TransientError
+from tests.contracts.harness import CHAIN_ID, World, embedded_evm
+
+SIZE = 4
+START = Cursor(content=bytes(32), window=0, credited=0, changes=0)
+
+
+@pytest.fixture(scope="module")
+def world() -> World:
+    world = World(embedded_evm())
+    for amount in (5, 6):
+        world.deposit(world.usdx, amount)
+    world.evm.rpc.call("evm_mine", "0x10")
+    return world
+
+
+def make_chain(world: World) -> Chain:
+    return Chain(
+        chain_id=CHAIN_ID,
+        vault=to_checksum(world.vault),
+        registry=to_checksum(world.deployment.registry),
+        distributor=to_checksum(world.vault),
+        confirmations=1,
+        window_blocks=SIZE,
+    )
+
+
+def read_all(world: World, *, registry: bool = True) -> list[tuple[Window, Cursor, Cursor]]:
+    """Follow the chain as the ledger would; return windows with the cursors around them."""
+    chain = make_chain(world)
+    reader = WindowReader(chain, world.client, has_registry=registry)
+    cursor, steps = START, []
+    while (window := reader.find_next(cursor)) is not None:
+        op = make_attestation(chain, window, cursor)
+        assert op is not None
+        after = Cursor(
+            content=compute_window_hash(op),
+            window=op.window,
+            credited=cursor.credited + len(op.deposits),
+            changes=cursor.changes + len(op.events),
+        )
+        steps.append((window, cursor, after))
+        cursor = after
+    return steps
+
+
+def test_deposits_and_registry_changes_are_attested_once_in_order(world: World):
+    steps = read_all(world)
+    last = steps[-1][2]
+    assert last.credited == 2
+    assert last.changes == 2 * len(world.plan.validators)
+    windows = [after.window for _, _, after in steps]
+    assert windows == sorted(windows)
+
+
+def test_a_chain_whose_registry_does_not_count_attests_deposits_only(world: World):
+    steps = read_all(world, registry=False)
+    assert steps[-1][2].changes == 0
+    assert steps[-1][2].credited == 2
+
+
+def test_a_window_applied_by_others_is_attested_late_with_equal_bytes(world: World):
+    chain = make_chain(world)
+    reader = WindowReader(chain, world.client, has_registry=True)
+    for _, before, after in read_all(world):
+        window = reader.read(after.window)
+        assert window is not None
+        late = make_attestation(chain, window, before)
+        assert late is not None
+        assert compute_window_hash(late) == after.content
+        assert make_attestation(chain, window, after) is None or after.window == before.window
+
+
+def test_values_that_no_registry_has_are_not_attested(world: World):
+    chain = make_chain(world)
+    for spoilt in ({"stake": 1 << 128}, {"services": 1 << 64}, {"number": 1 << 64}):
+
+        class Lying:
+            def validator_changes(self, first: int, last: int, spoilt=spoilt):
+                found = world.client.validator_changes(first, last)
+                return tuple(replace(one, **spoilt) for one in found)
+
+            def __getattr__(self, name: str):
+                return getattr(world.client, name)
+
+        reader = WindowReader(chain, Lying(), has_registry=True)  # type: ignore[arg-type]
+        with pytest.raises(TransientError, match="cannot be"):
+            reader.find_next(START)
+
+
+def test_more_changes_than_one_attestation_holds_come_in_several(world: World):
+    chain = make_chain(world)
+    window = next(w for w, _, _ in read_all(world) if w.changes)
+    first = window.changes[0]
+    many = tuple(replace(first, number=number) for number in range(REGISTRY_EVENTS_MAX + 3))
+    op = make_attestation(chain, replace(window, changes=many), START)
+    assert op is not None
+    assert len(op.events) == REGISTRY_EVENTS_MAX
+    rest = replace(START, changes=REGISTRY_EVENTS_MAX, credited=2)
+    op = make_attestation(chain, replace(window, changes=many), rest)
+    assert op is not None
+    assert [event.number for event in op.events] == [64, 65, 66]

@@ -174,15 +174,15 @@ class SettlementClient:
         """Return the vault's totals and balance of a token, all read at one EVM block."""
         self._ready()
         at = quantity(self.head()[0])
-        words = self._view_words(7, "tokenAccount", token, at=at)
+        words = self._view_words(8, "tokenAccount", token, at=at)
         balance = self._call(token, encode_view("TestToken", "balanceOf", self._vault), at)
         return TokenStatus(
             listed=as_integer(words[0]) == 1,
-            deposited=as_integer(words[2]),
-            withdrawn=as_integer(words[3]),
-            fees_certified=as_integer(words[4]),
-            fees_settled=as_integer(words[5]),
-            released=as_integer(words[6]),
+            deposited=as_integer(words[3]),
+            withdrawn=as_integer(words[4]),
+            fees_certified=as_integer(words[5]),
+            fees_settled=as_integer(words[6]),
+            released=as_integer(words[7]),
             balance=as_integer(decode_answer(balance, 1)[0]),
             liabilities=as_integer(self._view_words(1, "liabilities", token, at=at)[0]),
         )

@@ -69,6 +69,9 @@ abstract contract Governance is Deposits {
     error BadDecision();
     /// @notice The successor is this vault or no contract.
     error BadSuccessor(address vault);
+    /// @notice The successor has not accepted this vault's last root: it follows another ledger, or
+    /// is behind.
+    error SuccessorBehind(bytes32 root);
     /// @notice No successor has been announced for long enough.
     error SuccessorTooEarly(uint64 possibleAt);
 
@@ -129,13 +132,19 @@ abstract contract Governance is Deposits {
         successorAt = vault == address(0) ? 0 : uint64(block.timestamp) + MIGRATION_NOTICE;
     }
 
-    /// @dev What is left is for withdrawals that have not been claimed.
+    /// @dev What is left is for withdrawals that have not been claimed: from the first hand-over of
+    /// a token on, its balances are paid by the successor, which must know them.
     function _handOver(address token, uint256 amount) private {
         if (successor == address(0) || block.timestamp < successorAt) {
             revert SuccessorTooEarly(successorAt);
         }
+        bytes32 root = _checkpoint.stateRoot;
+        if (root == 0 || IVault(successor).stateRootAt(_checkpoint.executedHeight) != root) {
+            revert SuccessorBehind(root);
+        }
         _requireLiability(token, amount);
         _accounts[token].released += amount;
+        _accounts[token].moved = true;
         uint256 before = Money.held(token);
         if (token == Money.NATIVE) {
             IVault(successor).fund{value: amount}(token, amount);

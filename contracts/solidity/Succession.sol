@@ -37,6 +37,11 @@ interface IVault {
     /// @return at seconds; zero if none is announced
     function successorAt() external view returns (uint64 at);
 
+    /// @notice State root that it has accepted for a ledger height.
+    /// @param executedHeight the height
+    /// @return root zero if it has accepted none
+    function stateRootAt(uint64 executedHeight) external view returns (bytes32 root);
+
     /// @notice Takes funds that back the ledger's credit without being anybody's deposit.
     /// @param token ERC-20 that the caller has approved, or the marker of the chain's coin
     /// @param amount atoms

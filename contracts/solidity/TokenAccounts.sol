@@ -10,6 +10,7 @@ abstract contract TokenAccounts {
     /// @notice Running totals of one token, in atoms.
     /// @param listed whether the vault takes deposits of it
     /// @param known whether it was ever listed; what is known is paid out for ever
+    /// @param moved whether any of it was handed over to the successor, which owes balances since
     /// @param deposited ever received
     /// @param withdrawn ever paid to withdrawals
     /// @param feesCertified cumulative fees that checkpoints have certified
@@ -18,6 +19,7 @@ abstract contract TokenAccounts {
     struct TokenAccount {
         bool listed;
         bool known;
+        bool moved;
         uint256 deposited;
         uint256 withdrawn;
         uint256 feesCertified;

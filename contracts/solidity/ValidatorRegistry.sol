@@ -146,7 +146,7 @@ contract ValidatorRegistry is Penalties, ICommitteeFollower {
     error AlreadyPunished();
     /// @notice The caller is not the vault.
     error OnlySettlement();
-    /// @notice The vault has no successor whose time has come.
+    /// @notice The vault has no successor whose time has come, or that follows the same epoch.
     error NoSuccessor();
 
     /// @notice Registers the genesis set.
@@ -276,9 +276,10 @@ contract ValidatorRegistry is Penalties, ICommitteeFollower {
     /// @notice Follows the successor of the vault, once its time has come. Anyone may call.
     function followSettlement() external {
         address next = IVault(settlement).successor();
-        if (next == address(0) || block.timestamp < IVault(settlement).successorAt()) {
-            revert NoSuccessor();
-        }
+        if (
+            next == address(0) || block.timestamp < IVault(settlement).successorAt()
+                || IVault(next).epoch() < IVault(settlement).epoch()
+        ) revert NoSuccessor();
         settlement = next;
         emit VaultChanged(next);
     }

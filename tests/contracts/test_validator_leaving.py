@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contracts.decisions import DecisionKind
 from contracts.deployment import STAKE_MIN_ATOMS
+from contracts.settlement_calls import encode_checkpoint
 from primitives.address import to_checksum
 from primitives.keccak import keccak256
 from primitives.secp256k1 import PrivateKey
@@ -116,7 +117,16 @@ def test_registry_follows_the_successor_of_its_vault(world: World) -> None:
     successor = world.deploy_contract("Settlement", config, tokens)
     decide(world, DecisionKind.ANNOUNCE, successor)
     assert refused(world, STRANGER, "followSettlement") == "NoSuccessor"
-    world.increase_time(FORTNIGHT)
+    world.increase_time(6 * DAY)
+    header = world.header()
+    world.client.submit_checkpoint(world.submission(header))
+    payload = encode_checkpoint(world.submission(header))
+    assert world.send(RELAYER, successor, payload)["status"] == 1
+    world.increase_time(8 * DAY - 60)
+    boundary = hand_over(world)
+    world.increase_time(60)
+    assert refused(world, STRANGER, "followSettlement") == "NoSuccessor"  # it is an epoch behind
+    assert world.send(RELAYER, successor, boundary)["status"] == 1
     assert call(world, STRANGER, "followSettlement") == 1
     assert read(world, "settlement") == to_checksum(successor)
 

@@ -11,7 +11,7 @@ from consensus.vote import Kind, compute_vote_digest
 from contracts.artifact import load_artifact
 from contracts.deployment import STAKE_MIN_ATOMS
 from contracts.registry_events import Change, order_changes
-from contracts.settlement_calls import encode_members
+from contracts.settlement_calls import encode_boundary, encode_members
 from contracts.settlement_types import CommitteeMember, Submission
 from primitives.abi import encode_words
 from primitives.address import to_checksum
@@ -102,17 +102,19 @@ def changes(world: World) -> list[dict[str, Any]]:
     return [dict(log["args"]) for log in registry.events.ValidatorChanged.get_logs(from_block=0)]
 
 
-def hand_over(world: World, *, without: int = -1, extra: PrivateKey | None = None) -> None:
-    """Take the vault over the next epoch border, with one seat fewer or more."""
+def hand_over(world: World, *, without: int = -1, extra: PrivateKey | None = None) -> bytes:
+    """Take the vault over the next epoch border, with one seat fewer or more; return the call."""
     epoch = world.client.status().epoch
     keys = [key for index, key in enumerate(world.keys) if index != without]
     keys += [extra] if extra else []
     members = tuple(CommitteeMember(address=key.address, weight=1) for key in keys)
     header = world.header(epoch=epoch, next_committee_hash=keccak256(encode_members(members)))
-    done = world.client.submit_boundary(world.submission(header), members, epoch + 1)
+    boundary = world.submission(header)
+    done = world.client.submit_boundary(boundary, members, epoch + 1)
     assert done is Submission.DONE
     world.keys = tuple(keys)
     world.committee = Committee(tuple(Member(address=key.address, weight=1) for key in keys))
+    return encode_boundary(boundary, members)
 
 
 def test_genesis_set_is_registered_and_active(world: World) -> None:

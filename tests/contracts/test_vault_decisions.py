@@ -8,9 +8,11 @@ from typing import Any
 import pytest
 
 from contracts.decisions import Decision, DecisionKind, compute_decision_digest, encode_decide
-from contracts.settlement_types import Submission
+from contracts.settlement_calls import encode_checkpoint
+from contracts.settlement_types import StateWords, Submission
 from primitives.address import to_checksum
 from tests.contracts.harness import CHAIN_ID, NETWORK_ID, RELAYER, STRANGER, TRADER, World
+from tests.contracts.test_vault_escape import Silent
 
 DAY = 24 * 3600
 NEVER = 2**40
@@ -55,7 +57,17 @@ def deposit_refusal(world: World, token: bytes) -> str:
 def next_vault(world: World) -> bytes:
     """A vault that takes over from the world's."""
     tokens = [to_checksum(token) for token in world.tokens.values()]
-    return world.deploy_contract("Settlement", world.vault_config(epoch=7), tokens)
+    return world.deploy_contract("Settlement", world.vault_config(), tokens)
+
+
+def both_follow(world: World, other: bytes) -> StateWords:
+    """Bring the ledger's next checkpoint to the world's vault and to another one."""
+    header = world.header()
+    submission = world.submission(header)
+    world.client.submit_checkpoint(submission)
+    payload = encode_checkpoint(submission)
+    assert world.send(RELAYER, other, payload)["status"] == 1
+    return world.ledger.words(header.executed_height)
 
 
 def test_pause_stops_deposits_and_nothing_else(world: World) -> None:
@@ -162,11 +174,13 @@ def test_vault_moves_to_its_successor_after_a_fortnight(world: World, next_vault
     move = make(world, DecisionKind.HAND_OVER, world.usdx, 700)
     assert refused(world, move) == "SuccessorTooEarly"
     world.increase_time(7 * DAY - 60)
-    world.checkpoint()
+    both_follow(world, next_vault)
     world.increase_time(7 * DAY)
     assert refused(world, move) == "SuccessorTooEarly"
     world.increase_time(60)
-    words = world.checkpoint()
+    world.checkpoint()
+    assert refused(world, move) == "SuccessorBehind"
+    words = both_follow(world, next_vault)
     decide(world, DecisionKind.HAND_OVER, world.usdx, 700)
     assert world.balance(world.usdx, next_vault) == 700
     owed = world.view("Settlement", next_vault, "liabilities", to_checksum(world.usdx))
@@ -183,12 +197,38 @@ def test_no_more_than_is_owed_is_handed_over(world: World, next_vault: bytes) ->
         "SuccessorTooEarly"
     )
     decide(world, DecisionKind.ANNOUNCE, next_vault)
-    world.increase_time(8 * DAY)
-    world.checkpoint()
-    world.increase_time(8 * DAY)
-    world.checkpoint()
+    for _ in range(2):
+        world.increase_time(8 * DAY)
+        both_follow(world, next_vault)
     too_much = make(world, DecisionKind.HAND_OVER, world.usdx, 1_001)
     assert refused(world, too_much) == "InsufficientVault"
+
+
+def test_nothing_is_handed_over_before_the_first_root(world: World, next_vault: bytes) -> None:
+    decide(world, DecisionKind.ANNOUNCE, next_vault)
+    world.increase_time(8 * DAY)
+    assert refused(world, make(world, DecisionKind.HAND_OVER, world.usdx, 1)) == (
+        "SuccessorTooEarly"
+    )
+
+
+def test_balances_that_were_moved_escape_from_the_successor_only(
+    world: World, next_vault: bytes
+) -> None:
+    """Otherwise what is kept for unclaimed withdrawals would be paid to somebody else."""
+    world.deposit(world.usdx, 1_000)
+    world.deposit(world.tokens["WETH"], 50)
+    world.ledger.accounts = {TRADER.address: [(0, 0, 1_000, 0), (0, 2, 50, 0)]}
+    decide(world, DecisionKind.ANNOUNCE, next_vault)
+    for _ in range(2):
+        world.increase_time(8 * DAY)
+        words = both_follow(world, next_vault)
+    decide(world, DecisionKind.HAND_OVER, world.usdx, 600)
+    silent = Silent(world, words)
+    silent.close()
+    assert world.refusal(silent.escape(TRADER.address, 0)).reason == "MovedToSuccessor"
+    assert silent.send(silent.escape(TRADER.address, 1)) == 1
+    assert world.balance(world.tokens["WETH"], TRADER.address) == 50
 
 
 def test_announcement_can_be_called_off_and_starts_anew(world: World, next_vault: bytes) -> None:
@@ -214,7 +254,8 @@ def test_hand_over_to_a_vault_that_takes_less_is_refused(world: World) -> None:
     for _ in range(2):
         world.increase_time(8 * DAY)
         world.checkpoint()
-    payload = signed(world, make(world, DecisionKind.HAND_OVER, world.usdx, 10))
+    move = make(world, DecisionKind.HAND_OVER, world.usdx, 10)
+    payload = signed(world, move)
     assert world.send(RELAYER, world.vault, payload)["status"] == 0
     assert world.balance(world.usdx, world.vault) == 1_000
 

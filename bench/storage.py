@@ -3,7 +3,7 @@
     python -m bench.storage [--fills 100000] [--json]
 
 Rule: synthetic records of the real shape, one process, a fresh folder; the figure for fills
-includes receipts (one per fill), account events (two per fill) and all candles.
+includes receipts (one per fill), account events (two per fill) and the writing of all candles.
 
 Spec: docs/spec/storage.md
 Deviations: none
@@ -24,6 +24,7 @@ from pathlib import Path
 
 from primitives.cid import Cid
 from storage.block_store import CACHE, BlockStore
+from storage.candles import Candle, CandleKey, Trade, advance
 from storage.chain_store import ChainStore
 from storage.records import AccountEventsRecord, ExecutedRecord, FillRecord, ReceiptRecord
 from storage.unixfs import import_file
@@ -33,7 +34,7 @@ ACCOUNTS = [hashlib.sha256(bytes([i])).digest()[:20] for i in range(200)]
 MIB = 1 << 20
 
 
-def make_height(height: int, r: random.Random) -> ExecutedRecord:
+def make_height(height: int, r: random.Random, current: dict[CandleKey, Candle]) -> ExecutedRecord:
     fills = tuple(make_fill(height * FILLS_PER_HEIGHT + i, r) for i in range(FILLS_PER_HEIGHT))
     receipts = tuple(
         ReceiptRecord(action_id=r.randbytes(32), index=i, statuses=b"\0")
@@ -46,14 +47,19 @@ def make_height(height: int, r: random.Random) -> ExecutedRecord:
         )
         for owner, count in sorted(owners.items())
     )
+    time_ms = 1_700_000_000_000 + 100 * height
+    trades = [Trade(market=f.market, time_ms=time_ms, price=f.price, size=f.size) for f in fills]
+    candles = tuple(advance(current, trades))
+    current.update({(candle.market, candle.interval_ms): candle for candle in candles})
     return ExecutedRecord(
         height=height,
-        time_ms=1_700_000_000_000 + 100 * height,
+        time_ms=time_ms,
         state_root=bytes(32),
         fees_root=bytes(32),
         first_fill=(height - 1) * FILLS_PER_HEIGHT + 1,
         receipts=receipts,
         fills=fills,
+        candles=candles,
         events=events,
     )
 
@@ -84,7 +90,9 @@ def take(work: Callable[[], object]) -> tuple[float, float]:
 
 def measure_fills(folder: Path, fills: int) -> dict[str, float]:
     r = random.Random(1)
-    heights = [make_height(height, r) for height in range(1, fills // FILLS_PER_HEIGHT + 1)]
+    current: dict[CandleKey, Candle] = {}
+    count = fills // FILLS_PER_HEIGHT
+    heights = [make_height(height, r, current) for height in range(1, count + 1)]
     store = ChainStore(folder / "chain.sqlite", b"n" * 32)
     wall, cpu = take(lambda: [store.write_executed(record) for record in heights])
     count = len(heights) * FILLS_PER_HEIGHT

@@ -136,6 +136,7 @@ ENDPOINTS = (
         path="/v1/accounts/{address}/state",
         summary="Balances and live orders with the number of the newest event",
         handler=get_state,
+        weight=EVENTS_WEIGHT,
         answer=AccountState,
         parameters=(ADDRESS,),
     ),

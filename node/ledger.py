@@ -100,7 +100,9 @@ class Ledger:
         header = block.header
         assert header.height == self.state.height + 1, "blocks are executed in order of height"
         scores = self.scorekeeper
+        committee = pay = self._committee
         if scores is not None:
+            committee, pay = scores.committee, scores.pay  # of those who made the block
             scores.add_block(block, self.state.notes)
         outcome = execute(
             self.state,
@@ -111,9 +113,9 @@ class Ledger:
                 proposer=header.proposer,
                 executed_height=header.executed_height,
                 is_seal=False,
-                committee=self._committee,
+                committee=committee,
                 actions=actions,
-                pay=None if scores is None else scores.pay,
+                pay=pay,
                 participation_digest=NO_DIGEST if scores is None else scores.digest,
                 registered=() if scores is None else scores.registered,
             ),

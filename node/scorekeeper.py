@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Container, Sequence
 
 from consensus.block import Block
+from consensus.committee import Committee
 from consensus.leader import compute_slots
 from consensus.participation.accumulator import Participation, PayRow
 from consensus.participation.facts import (
@@ -45,6 +46,21 @@ class Scorekeeper:
     def digest(self) -> bytes:
         """What the state root of the block commits to."""
         return self.participation.digest
+
+    def begin_epoch(self, slots: Sequence[int]) -> None:
+        """Take the leader slots of the committee in office from the block after a border on."""
+        self.slots = slots
+
+    @property
+    def next_committee(self) -> Committee | None:
+        """Who takes over at the coming border, known from the selection height on."""
+        chosen = self.participation.next_seats
+        return None if chosen is None else make_committee(chosen)
+
+    @property
+    def committee(self) -> tuple[PayRow, ...]:
+        """Who is in office: (hot key, weight, payout)."""
+        return self.participation.committee_table()
 
     @property
     def pay(self) -> tuple[PayRow, ...]:
@@ -103,7 +119,12 @@ def make_participation(network: NetworkFile) -> Participation:
         bond_cap=scoring.bond_cap_atoms,
         is_fixed=True,
     )
-    members = tuple(
+    return Participation(rules, make_members(network))
+
+
+def make_members(network: NetworkFile) -> tuple[tuple[Registration, int], ...]:
+    """Return the committee of genesis with weights, bonded as the least bond."""
+    return tuple(
         (
             Registration(
                 owner=seat.owner_bytes,
@@ -111,14 +132,13 @@ def make_participation(network: NetworkFile) -> Participation:
                 payout=seat.payout_bytes,
                 network_key=NO_NETWORK_KEY,
                 services=seat.services,
-                stake=rules.bond_min,
+                stake=network.scoring.bond_min_atoms,
                 is_leaving=False,
             ),
             seat.weight,
         )
         for seat in network.committee
     )
-    return Participation(rules, members)
 
 
 def make_facts(

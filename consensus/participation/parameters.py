@@ -43,7 +43,7 @@ SEATS_MIN: Final = 4  # members that jail and low scores leave in office
 SHARE_CAP_PERCENT: Final = 2  # of the weight, or an equal share if that is more
 MOVE_PERCENT_MAX: Final = 10  # of the weight that may change hands at a border, or one seat
 TOTAL_WEIGHT: Final = 1_000_000_000  # weights of a selected committee add up to at most this
-VALIDATORS_MAX: Final = 10_000  # registrations kept; further ones wait for removals
+VALIDATORS_MAX: Final = 10_000  # registrations kept; further ones enter by a later change
 HEARTBEAT_SLOTS: Final = 16  # equal parts of a scoring period, one heartbeat counted in each
 
 

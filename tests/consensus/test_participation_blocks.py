@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -21,6 +25,8 @@ from consensus.participation.parameters import (
 )
 from primitives.errors import InvalidMessage
 from tests.consensus.duties import BLOCK_MS, XOM, Chain, address, genesis, registration, rules
+
+ROOT = Path(__file__).parents[2]
 
 
 def validator(state: Participation, number: int):
@@ -215,3 +221,27 @@ def test_a_restored_state_goes_on_like_the_original(data: st.DataObject):
             assert copy.digest == chain.state.digest
             chain.state = copy
             chain._seats = None
+
+
+PROGRAM = """
+from tests.consensus.duties import Chain, address, genesis, registration
+chain = Chain(genesis(7))
+for height in range(1, 450):
+    joined = (registration(height),) if height % 9 == 0 else ()
+    beats = tuple(address("hot", n) for n in range(9, height, 9))
+    chain.block(absent=(height % 7,) if height % 5 == 0 else (), registry=joined, heartbeats=beats)
+print(chain.state.digest.hex(), chain.state.dump().hex())
+"""
+
+
+def test_the_order_of_hashing_changes_nothing():
+    outputs = {
+        subprocess.run(
+            [sys.executable, "-c", PROGRAM],
+            env={**os.environ, "PYTHONHASHSEED": seed, "PYTHONPATH": str(ROOT)},
+            capture_output=True,
+            check=True,
+        ).stdout
+        for seed in ("0", "1")
+    }
+    assert len(outputs) == 1

@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from consensus.block import Block, make_block
 from consensus.certificate import assemble_certificate
 from consensus.header import ZERO_HASH, Header
+from consensus.participation.accumulator import Participation
 from consensus.participation.parameters import TRADING
 from consensus.vote import Kind, Vote
 from exchange.actions import Heartbeat, RegistryEvent, VerifiedAction, encode_amount, verify
 from exchange.outcome import Notes, WindowClosed
 from node.ledger import Ledger
 from node.network_file import NetworkFile, Scoring, Seat
-from node.scorekeeper import make_facts, make_scorekeeper
+from node.scorekeeper import (
+    Scorekeeper,
+    make_facts,
+    make_members,
+    make_participation,
+    make_scorekeeper,
+)
 from primitives.address import to_checksum
 from primitives.errors import InvalidMessage
 from tests.exchange.world import DOMAIN, START_MS, World, make_genesis
@@ -157,3 +166,25 @@ def test_a_validator_is_found_by_hot_key_and_by_owner():
     assert found is not None
     assert found is keeper.find(payout), "the owner is the payout address unless the file says so"
     assert keeper.find(bytes(20)) is None
+
+
+def test_the_next_committee_is_known_from_the_selection_to_the_border():
+    world = World()
+    file = network(world)
+    state = Participation(
+        replace(make_participation(file).rules, is_fixed=False), make_members(file)
+    )
+    ledger = Ledger(world.genesis, world.committee, Scorekeeper(state, (0, 1, 2, 3)))
+    keeper = ledger.scorekeeper
+    assert keeper is not None
+    run(ledger, 24)
+    assert keeper.next_committee is None
+    run(ledger, 25)
+    chosen = keeper.next_committee
+    assert chosen is not None
+    assert {member.address for member in chosen.members} == {row[0] for row in world.committee}
+    run(ledger, 30)
+    assert keeper.next_committee is None
+    assert [row[:2] for row in keeper.committee] == [(m.address, m.weight) for m in chosen.members]
+    keeper.begin_epoch((3, 2, 1, 0))
+    assert keeper.slots == (3, 2, 1, 0)

@@ -166,11 +166,9 @@ class Replay:
         found = []
         book = self.market.book
         for number, side in enumerate((book.bids, book.asks)):
-            if side.touched:
-                for key in side.touched:
-                    level = side.levels.get(key)
-                    found.append(Change(number, abs(key), 0 if level is None else level.size))
-                side.touched.clear()
+            for key in side.take_touched():
+                level = side.levels.get(key)
+                found.append(Change(number, abs(key), 0 if level is None else level.size))
         return tuple(found)
 
 

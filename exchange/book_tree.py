@@ -66,20 +66,29 @@ class BookTree:
             yield number, group.data
 
     def _collect(self, book: Book) -> list[int]:
-        """Put orders that newly rest into their groups; returns the numbers of changed groups."""
-        dirty: dict[int, None] = {}
-        for place in sorted(book.changed):
-            order = book.changed[place]
-            number = place // ORDERS_PER_GROUP
-            dirty[number] = None
-            if order.level is None or order.place != place:
-                continue
+        """Put orders into the groups of their places; returns the numbers of changed groups."""
+        dirty: set[int] = set()
+        new: list[Order] = []
+        for order in book.changed:
+            order.noted = False
+            known = order.tree_place
+            if known >= 0:
+                dirty.add(known // ORDERS_PER_GROUP)
+            if order.level is None:
+                order.tree_place = -1
+            elif order.place != known:
+                order.tree_place = order.place
+                new.append(order)
+        new.sort(key=_get_place)
+        for order in new:
+            number = order.place // ORDERS_PER_GROUP
+            dirty.add(number)
             group = self._groups.get(number)
             if group is None:
                 group = self._groups[number] = Group()
             if order not in group.orders:
                 group.orders.append(order)
-        return list(dirty)
+        return sorted(dirty)
 
     def _make_leaf(self, number: int) -> bytes:
         """Drop orders that left, encode the rest and hash them."""

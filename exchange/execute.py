@@ -314,10 +314,9 @@ def _collect_levels(state: State) -> dict[int, tuple[LevelChange, ...]]:
     for market in state.markets:
         changes: list[LevelChange] = []
         for number, side in enumerate((market.book.bids, market.book.asks)):
-            for key in sorted(side.touched, reverse=True):
+            for key in side.take_touched():
                 level = side.levels.get(key)
                 changes.append(LevelChange(number, abs(key), 0 if level is None else level.size))
-            side.touched.clear()
         if changes:
             found[market.id] = tuple(changes)
     return found

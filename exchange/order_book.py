@@ -33,6 +33,7 @@ class Order:
         "id",
         "level",
         "next",
+        "noted",
         "place",
         "prev",
         "price",
@@ -42,6 +43,7 @@ class Order:
         "tif",
         "total",
         "trader",
+        "tree_place",
     )
 
     def __init__(
@@ -78,6 +80,10 @@ class Order:
         """Number of the session key that placed it, 0 for the wallet."""
         self.place: int = 0
         """Its number in the order in which orders came to rest on this book."""
+        self.noted: bool = False
+        """True while it stands in the book's list of changed orders."""
+        self.tree_place: int = -1
+        """Its place as the book's tree knows it, -1 if it does not."""
         self.level: Level | None = None
         self.prev: Order | None = None
         self.next: Order | None = None
@@ -86,11 +92,13 @@ class Order:
 class Level:
     """Orders of one price, oldest first, and their total."""
 
-    __slots__ = ("head", "key", "size", "tail")
+    __slots__ = ("head", "key", "size", "tail", "touched")
 
     def __init__(self, key: int) -> None:
         self.key: int = key
         self.size: int = 0
+        self.touched: bool = False
+        """True while its key stands in the side's list of touched levels."""
         self.head: Order | None = None
         self.tail: Order | None = None
 
@@ -103,8 +111,19 @@ class Side:
     def __init__(self) -> None:
         self.levels: dict[int, Level] = {}
         self.keys: list[int] = []
-        self.touched: dict[int, None] = {}
-        """Keys whose total changed in this block."""
+        self.touched: list[int] = []
+        """Keys whose total changed in this block; a level that came anew stands here again."""
+
+    def take_touched(self) -> list[int]:
+        """Return the keys whose totals changed since the last time, each once, best first."""
+        keys = sorted(set(self.touched), reverse=True)
+        levels = self.levels
+        for key in keys:
+            level = levels.get(key)
+            if level is not None:
+                level.touched = False
+        self.touched.clear()
+        return keys
 
     def is_fillable(self, limit: int, size: int) -> bool:
         """Tell whether levels with keys at or above `limit` hold `size` lots, by their totals."""
@@ -133,8 +152,8 @@ class Book:
         self.orders: Final[dict[int, Order]] = {}
         """Live orders by id, resting and pending."""
         self.next_place: int = 0
-        self.changed: Final[dict[int, Order]] = {}
-        """Orders by place that came, changed or left since the book's root was computed."""
+        self.changed: Final[list[Order]] = []
+        """Orders that came, changed or left since the book's root was computed, each once."""
 
     def get_opposite(self, side: int) -> Side:
         """Return the side against which an order of `side` trades."""
@@ -187,11 +206,14 @@ class Book:
         level.tail = order
         level.size += size
         order.level = level
-        own.touched[key] = None
-        place = self.next_place
-        order.place = place
-        self.next_place = place + 1
-        self.changed[place] = order
+        if not level.touched:
+            level.touched = True
+            own.touched.append(key)
+        order.place = self.next_place
+        self.next_place += 1
+        if not order.noted:
+            order.noted = True
+            self.changed.append(order)
 
     def reduce(self, order: Order, size: int) -> None:
         """Take lots off a resting order, which keeps its place; at zero it leaves the book."""
@@ -200,14 +222,19 @@ class Book:
         assert 0 < size <= order.size
         order.size -= size
         level.size -= size
-        self.changed[order.place] = order
+        if not order.noted:
+            order.noted = True
+            self.changed.append(order)
         trader = order.trader
         if order.side:
             trader.selling -= size
-            self.asks.touched[level.key] = None
+            side = self.asks
         else:
             trader.buying -= size
-            self.bids.touched[level.key] = None
+            side = self.bids
+        if not level.touched:
+            level.touched = True
+            side.touched.append(level.key)
         if order.size == 0:
             self._unlink(order, level)
 

@@ -194,8 +194,8 @@ def _load_book(
         book.next_place = stored.place
         book.rest(_load_order(state, market, stored))
     book.next_place = record.next_place
-    book.bids.touched.clear()
-    book.asks.touched.clear()
+    book.bids.take_touched()
+    book.asks.take_touched()
     if market.tree.update(book) != record.book_root:
         raise InvalidMessage("the resting orders do not match their root")
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from copy import copy
+
 import msgspec
 import pytest
 
@@ -9,6 +11,7 @@ from exchange.book_tree import BookTree
 from exchange.execute import execute
 from exchange.market import Market
 from exchange.operations import CancelClient, Place
+from exchange.order_book import Book
 from exchange.restore import restore
 from exchange.snapshot import ORDERS, snapshot
 from primitives.errors import InvalidMessage
@@ -20,14 +23,12 @@ from tests.exchange.world import World, make_genesis
 
 def compute_afresh(market: Market) -> bytes:
     """The root as one who knows only the resting orders computes it."""
-    book = market.book
-    kept = dict(book.changed)
-    book.changed.clear()
-    book.changed.update({o.place: o for o in book.orders.values() if o.level is not None})
-    root = BookTree().update(book)
-    book.changed.clear()
-    book.changed.update(kept)
-    return root
+    orders = [copy(o) for o in market.book.orders.values() if o.level is not None]
+    for order in orders:
+        order.tree_place = -1
+    book = Book()
+    book.changed.extend(orders)
+    return BookTree().update(book)
 
 
 def test_root_is_the_same_however_often_it_is_brought_up_to_date() -> None:

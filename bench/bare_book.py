@@ -1,0 +1,57 @@
+"""Drive our order book without money: what the data structure alone costs.
+
+Rule: the book of the exchange with all that it keeps (totals, changed levels, places); only funds,
+fees, events and self-trade prevention are left out.
+Spec: docs/reference/benchmarks.md
+Deviations: none.
+"""
+
+from __future__ import annotations
+
+import time
+
+from bench.matching_workload import ADD, CANCEL, Fill, Row
+from exchange.accounts import Account, Trader
+from exchange.order_book import Book, Order
+
+
+def run(events: list[Row]) -> tuple[float, list[Fill]]:
+    """Apply the events; returns CPU seconds and the fills."""
+    account = Account(1, bytes(20))
+    balance = account.open_balance(0, 0)
+    trader: Trader = account.add_trader(0, 0, balance, balance)
+    book = Book()
+    fills: list[Fill] = []
+    started = time.process_time()
+    for kind, order_id, side, price, size in events:
+        if kind == CANCEL:
+            order = book.orders.pop(order_id)
+            book.reduce(order, order.size)
+            continue
+        size = take(book, order_id, side, price, size, fills)
+        if size and kind == ADD:
+            order = Order(order_id, trader, side, price, size, 0, 0, 0, 0)
+            book.orders[order_id] = order
+            book.rest(order)
+    return time.process_time() - started, fills
+
+
+def take(book: Book, taker: int, side: int, price: int, size: int, fills: list[Fill]) -> int:
+    """Trade against the book; returns the lots left."""
+    opposite = book.bids if side else book.asks
+    limit = price if side else -price
+    keys = opposite.keys
+    levels = opposite.levels
+    while size > 0 and keys:
+        key = keys[-1]
+        if key < limit:
+            break
+        maker = levels[key].head
+        assert maker is not None
+        traded = maker.size if maker.size < size else size
+        fills.append((taker, maker.id, maker.price, traded))
+        size -= traded
+        book.reduce(maker, traded)
+        if maker.size == 0:
+            del book.orders[maker.id]
+    return size

@@ -67,6 +67,14 @@ class MarketData:
 
     # From memory
 
+    def find_market(self, text: str) -> int | None:
+        """Return the id of a market named by id or name; None if there is none."""
+        name = text.upper()
+        for market in self._ledger.state.markets:
+            if name == market.name or text == str(market.id):
+                return market.id
+        return None
+
     def l2(self, market: int) -> L2Book:
         """Return the levels of a market."""
         return make_l2(self._ledger.state, self._ledger.tape, market)

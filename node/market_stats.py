@@ -49,6 +49,8 @@ class MarketStats:
     last_price: int | None = None
     last_trade_ms: int = 0
     minutes: deque[Minute] = field(default_factory=deque)  # oldest first, at most a day
+    _day: tuple[tuple[int, int], Day | None] | None = field(default=None, compare=False, repr=False)
+    """The day as of a minute and a number of trades: many ask, few things change it."""
 
     def add(self, price: int, size: int, time_ms: int) -> None:
         """Count one fill."""
@@ -69,6 +71,12 @@ class MarketStats:
 
     def day(self, time_ms: int) -> Day | None:
         """Return the last 24 hours before a block's time; None without trades."""
+        key = (time_ms // MINUTE_MS, self.trades)
+        if self._day is None or self._day[0] != key:
+            self._day = (key, self._sum_up(time_ms))
+        return self._day[1]
+
+    def _sum_up(self, time_ms: int) -> Day | None:
         minutes = [m for m in self.minutes if m.start_ms > time_ms - DAY_MS]
         if not minutes:
             return None

@@ -111,9 +111,9 @@ def parse_integer(parameter: Parameter, text: str) -> int:
 
 def parse_market(service: NodeService, text: str) -> int:
     """Find a market by id or name."""
-    for market in service.markets():
-        if text.upper() == market.name or text == str(market.id):
-            return market.id
+    market = service.market_data.find_market(text)
+    if market is not None:
+        return market
     raise ApiError(
         "not_found", f"there is no market {text[:32]!r}", fix="GET /v1/markets lists all."
     )

@@ -64,6 +64,10 @@ class IpfsAnswer(msgspec.Struct, frozen=True, kw_only=True):
 class MarketDataService(Protocol):
     """Market data; what is not on record here raises `ApiError` `pruned`."""
 
+    def find_market(self, text: str) -> int | None:
+        """Return the id of a market named by id or name; None if there is none."""
+        ...
+
     def l2(self, market: int) -> L2Book: ...
 
     def l3(self, market: int) -> L3Book: ...

@@ -31,11 +31,16 @@ class FakeMarketData:
 
     height: int
     now_ms: Any
+    markets: Any
     markets_: Any
     orders: Any
     _hub: Any
     _update: Any
     _balances: Any
+
+    def find_market(self, text: str) -> int | None:
+        found = [m.id for m in self.markets() if text.upper() == m.name or text == str(m.id)]
+        return found[0] if found else None
 
     def l2(self, market: int) -> L2Book:
         book = self.markets_[market].book(DEPTH_MAX, self.height, self.now_ms)

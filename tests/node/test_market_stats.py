@@ -34,6 +34,23 @@ def test_a_day_is_what_counting_the_fills_gives(steps) -> None:
     assert stats.last_price == (fills[-1][1] if fills else None)
 
 
+def test_the_day_is_that_of_the_moment_asked_for() -> None:
+    stats = MarketStats()
+    stats.add(5, 1, START)
+    stats.add(7, 2, START + MINUTE_MS)
+    first = stats.day(START + MINUTE_MS)
+    assert first == stats.day(START + MINUTE_MS)
+    assert first is not None
+    assert (first.open, first.volume) == (5, 3)
+    later = stats.day(START + DAY_MS)
+    assert later is not None
+    assert (later.open, later.volume) == (7, 2)
+    stats.add(9, 4, START + DAY_MS)
+    now = stats.day(START + DAY_MS)
+    assert now is not None
+    assert (now.high, now.volume, now.trades) == (9, 6, 2)
+
+
 def test_after_a_silent_day_there_are_no_figures_but_the_last_price() -> None:
     stats = MarketStats()
     stats.add(5, 1, START)

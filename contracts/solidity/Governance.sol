@@ -139,7 +139,7 @@ abstract contract Governance is Deposits {
             revert SuccessorTooEarly(successorAt);
         }
         bytes32 root = _checkpoint.stateRoot;
-        if (root == 0 || IVault(successor).stateRootAt(_checkpoint.executedHeight) != root) {
+        if (IVault(successor).stateRootAt(_checkpoint.executedHeight) != root) {
             revert SuccessorBehind(root);
         }
         _requireLiability(token, amount);

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from contracts.decisions import DecisionKind
 from contracts.deployment import STAKE_MIN_ATOMS
 from contracts.settlement_calls import encode_checkpoint
@@ -131,8 +133,9 @@ def test_registry_follows_the_successor_of_its_vault(world: World) -> None:
     assert read(world, "settlement") == to_checksum(successor)
 
 
-def test_boundary_leaves_another_vaults_registry_alone(world: World) -> None:
-    registry = to_checksum(world.deployment.registry)
+@pytest.mark.parametrize("has_registry", [True, False])
+def test_boundary_leaves_another_vaults_registry_alone(world: World, has_registry: bool) -> None:
+    registry = to_checksum(world.deployment.registry) if has_registry else NOBODY
     config = world.vault_config(registry=registry)
     other = world.deploy_contract("Settlement", config, [])
     world.vault = world.ledger.vault = other

@@ -156,6 +156,14 @@ def test_hot_key_must_agree_to_serve_this_owner(world: World) -> None:
     assert refused(world, TRADER, "register", *arguments) == "ECDSAInvalidSignatureLength"
 
 
+def test_services_that_there_are_not_are_refused(world: World) -> None:
+    give_xom(world, STAKE_MIN_ATOMS)
+    proof = prove(world, NEW_HOT_KEY, TRADER.address)
+    arguments = list(registration(STAKE_MIN_ATOMS, NEW_HOT_KEY.address, proof))
+    arguments[3] = 8
+    assert refused(world, TRADER, "register", *arguments) == "UnknownService"
+
+
 def test_registering_twice_is_refused(world: World) -> None:
     join(world)
     other = PrivateKey(keccak256(b"other"))

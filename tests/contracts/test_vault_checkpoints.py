@@ -30,6 +30,15 @@ def test_certified_checkpoint_is_accepted_and_recorded(world: World) -> None:
     assert status.committee_hash == world.committee.hash
 
 
+@pytest.mark.parametrize(("height", "snapshot"), [(32, 0), (33, 1), (100, 68)])
+def test_snapshot_lies_thirty_two_heights_before_its_digest(
+    world: World, height: int, snapshot: int
+) -> None:
+    header = world.header(height=height, checkpoint_digest=keccak256(b"snapshot"))
+    world.client.submit_checkpoint(world.submission(header))
+    assert world.client.status().snapshot_height == snapshot
+
+
 def test_events_of_a_checkpoint_are_read_back(world: World) -> None:
     header = world.header(checkpoint_digest=keccak256(b"snapshot"))
     world.client.submit_checkpoint(world.submission(header))

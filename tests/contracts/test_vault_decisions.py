@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from contracts.decisions import Decision, DecisionKind, compute_decision_digest, encode_decide
+from contracts.deposit_orders import NATIVE
 from contracts.settlement_calls import encode_checkpoint
 from contracts.settlement_types import StateWords, Submission
 from primitives.address import to_checksum
@@ -229,6 +230,37 @@ def test_balances_that_were_moved_escape_from_the_successor_only(
     assert world.refusal(silent.escape(TRADER.address, 0)).reason == "MovedToSuccessor"
     assert silent.send(silent.escape(TRADER.address, 1)) == 1
     assert world.balance(world.tokens["WETH"], TRADER.address) == 50
+
+
+def test_successor_that_takes_less_than_it_is_given_gets_nothing(world: World) -> None:
+    world.deposit(world.usdx, 1_000)
+    hostile = world.deploy_contract("HostileVault")
+    decide(world, DecisionKind.ANNOUNCE, hostile)
+    for _ in range(2):
+        world.increase_time(8 * DAY)
+        world.checkpoint()
+    root = world.client.status().state_root
+    payload = world.encode("HostileVault", "setRoot", root)
+    assert world.send(STRANGER, hostile, payload)["status"] == 1
+    assert refused(world, make(world, DecisionKind.HAND_OVER, world.usdx, 700)) == "WrongTransfer"
+    assert world.balance(world.usdx, hostile) == 0
+
+
+def test_coin_is_handed_over_as_well(world: World) -> None:
+    tokens = [to_checksum(NATIVE)]
+    vaults = [world.deploy_contract("Settlement", world.vault_config(), tokens) for _ in "ab"]
+    world.vault = world.ledger.vault = vaults[0]
+    world.client = world.make_client(RELAYER)
+    payload = world.encode("Settlement", "depositNative", to_checksum(TRADER.address))
+    assert world.send(TRADER, world.vault, payload, value=1_000)["status"] == 1
+    decide(world, DecisionKind.ANNOUNCE, vaults[1])
+    for _ in range(2):
+        world.increase_time(8 * DAY)
+        both_follow(world, vaults[1])
+    decide(world, DecisionKind.HAND_OVER, NATIVE, 600)
+    assert world.evm.web3.eth.get_balance(to_checksum(vaults[1])) == 600
+    assert world.view("Settlement", vaults[1], "liabilities", to_checksum(NATIVE)) == 600
+    assert world.view("Settlement", vaults[0], "liabilities", to_checksum(NATIVE)) == 400
 
 
 def test_announcement_can_be_called_off_and_starts_anew(world: World, next_vault: bytes) -> None:

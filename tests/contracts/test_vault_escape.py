@@ -111,6 +111,7 @@ def silent(world: World) -> Silent:
 def test_notice_needs_a_week_of_silence(silent: Silent) -> None:
     world = silent.world
     assert refused(world, "openEscape") == "EscapeTooEarly"
+    assert world.view("Settlement", world.vault, "closedAt") == 0
     world.increase_time(7 * DAY - 3600)
     assert refused(world, "openEscape") == "EscapeTooEarly"
     world.increase_time(3600)

@@ -2,68 +2,45 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from eth_account import Account
 
-from primitives.address import to_checksum
-from primitives.eip712 import StructType, typed_digest
-from primitives.secp256k1 import PrivateKey
-from tests.contracts.harness import CHAIN_ID, RELAYER, STRANGER, TRADER, Evm, World
-
-ORDER_TYPE = StructType(
-    "DepositOrder(address depositor,address token,uint256 amount,uint256 fee,address beneficiary,"
-    "uint256 nonce,uint256 deadline,uint256 chainId,address vault)"
+from contracts.deposit_orders import (
+    NATIVE,
+    DepositOrder,
+    Permit,
+    compute_deposit_digest,
+    encode_deposit_order,
+    encode_deposit_with_permit,
 )
-NATIVE = bytes.fromhex("ee" * 20)
+from primitives.address import to_checksum
+from primitives.secp256k1 import PrivateKey
+from tests.contracts.harness import CHAIN_ID, NETWORK_ID, RELAYER, STRANGER, TRADER, Evm, World
+
 NEVER = 2**40
-NO_PERMIT = (0, 0, 0, bytes(32), bytes(32))
 
 
-@dataclass(frozen=True)
-class Order:
-    """A deposit that its owner signs."""
-
-    token: bytes
-    amount: int
-    fee: int = 0
-    depositor: bytes = TRADER.address
-    beneficiary: bytes = TRADER.address
-    nonce: int = 1
-    deadline: int = NEVER
-
-    def values(self) -> tuple[Any, ...]:
-        """In the order of the contract's struct, with addresses as bytes."""
-        return (
-            self.depositor,
-            self.token,
-            self.amount,
-            self.fee,
-            self.beneficiary,
-            self.nonce,
-            self.deadline,
-        )
+def make(token: bytes, amount: int, **other: Any) -> DepositOrder:
+    """An order of the trader for itself."""
+    values = {"fee": 0, "nonce": 1, "deadline_s": NEVER, "beneficiary": TRADER.address, **other}
+    return DepositOrder(**{"depositor": TRADER.address, "token": token, "amount": amount, **values})
 
 
-def digest(world: World, order: Order) -> bytes:
+def digest(world: World, order: DepositOrder, **other: Any) -> bytes:
     """What the depositor signs."""
-    return typed_digest(world.domain, ORDER_TYPE.hash(*order.values(), CHAIN_ID, world.vault))
+    place = {"network_id": NETWORK_ID, "chain_id": CHAIN_ID, "vault": world.vault, **other}
+    return compute_deposit_digest(order, **place)
 
 
-def encode(world: World, order: Order, signature: bytes, permit: Any = NO_PERMIT) -> bytes:
-    """Calldata of `depositBySignature`."""
-    values = tuple(to_checksum(v) if isinstance(v, bytes) else v for v in order.values())
-    return world.encode("Settlement", "depositBySignature", values, signature, permit)
-
-
-def signed(world: World, order: Order, key: PrivateKey = TRADER) -> bytes:
+def signed(world: World, order: DepositOrder, key: PrivateKey = TRADER) -> bytes:
     """Calldata of an order signed by a key."""
-    return encode(world, order, key.sign(digest(world, order)))
+    return encode_deposit_order(order, key.sign(digest(world, order)))
 
 
-def sign_permit(world: World, value: int, *, nonce: int = 0) -> tuple[Any, ...]:
+def sign_permit(world: World, value: int, *, nonce: int = 0) -> Permit:
     """The trader's permit of USDX for the vault."""
     fields = ("owner:address", "spender:address", "value:uint256", "nonce:uint256")
     names = [field.split(":") for field in (*fields, "deadline:uint256")]
@@ -78,7 +55,8 @@ def sign_permit(world: World, value: int, *, nonce: int = 0) -> tuple[Any, ...]:
     values = (owner, spender, value, nonce, NEVER)
     message = {name: item for (name, _), item in zip(names, values, strict=True)}
     made = Account.sign_typed_data(TRADER.secret, domain, types, message)
-    return value, NEVER, made.v, made.r.to_bytes(32, "big"), made.s.to_bytes(32, "big")
+    r, s = made.r.to_bytes(32, "big"), made.s.to_bytes(32, "big")
+    return Permit(value=value, deadline_s=NEVER, v=made.v, r=r, s=s)
 
 
 def approve(world: World, amount: int) -> None:
@@ -95,7 +73,7 @@ def deposits(world: World) -> Any:
 
 def test_relayer_brings_an_order_and_gets_the_signed_fee(world: World) -> None:
     approve(world, 1_000)
-    order = Order(world.usdx, 1_000, fee=30, beneficiary=STRANGER.address)
+    order = make(world.usdx, 1_000, fee=30, beneficiary=STRANGER.address)
     assert world.send(RELAYER, world.vault, signed(world, order))["status"] == 1
     (made,) = deposits(world)
     assert (made.depositor, made.beneficiary, made.amount) == (
@@ -110,37 +88,39 @@ def test_relayer_brings_an_order_and_gets_the_signed_fee(world: World) -> None:
 
 def test_order_with_permit_needs_no_approval(world: World) -> None:
     world.fund(world.usdx, 1_000)
-    order = Order(world.usdx, 1_000, fee=1)
+    order = make(world.usdx, 1_000, fee=1)
     signature = TRADER.sign(digest(world, order))
-    payload = encode(world, order, signature, sign_permit(world, 1_000))
+    payload = encode_deposit_order(order, signature, sign_permit(world, 1_000))
     assert world.send(RELAYER, world.vault, payload)["status"] == 1
     assert deposits(world)[0].amount == 999
 
 
 def test_permit_that_somebody_used_first_does_not_stop_the_order(world: World) -> None:
     world.fund(world.usdx, 1_000)
-    value, deadline, v, r, s = sign_permit(world, 1_000)
+    permit = sign_permit(world, 1_000)
     owner, spender = to_checksum(TRADER.address), to_checksum(world.vault)
-    first = world.encode("TestToken", "permit", owner, spender, value, deadline, v, r, s)
+    first = world.encode(
+        "TestToken", "permit", owner, spender, permit.value, NEVER, permit.v, permit.r, permit.s
+    )
     assert world.send(STRANGER, world.usdx, first)["status"] == 1
-    order = Order(world.usdx, 1_000)
+    order = make(world.usdx, 1_000)
     signature = TRADER.sign(digest(world, order))
-    payload = encode(world, order, signature, (value, deadline, v, r, s))
+    payload = encode_deposit_order(order, signature, permit)
     assert world.send(RELAYER, world.vault, payload)["status"] == 1
 
 
 def test_order_is_carried_out_once(world: World) -> None:
     approve(world, 2_000)
-    payload = signed(world, Order(world.usdx, 1_000))
+    payload = signed(world, make(world.usdx, 1_000))
     assert world.send(RELAYER, world.vault, payload)["status"] == 1
     assert world.refusal(payload).reason == "OrderDone"
-    again = signed(world, Order(world.usdx, 1_000, nonce=2))
+    again = signed(world, make(world.usdx, 1_000, nonce=2))
     assert world.send(RELAYER, world.vault, again)["status"] == 1
 
 
 def test_nothing_of_an_order_can_be_altered(world: World) -> None:
     approve(world, 2_000)
-    order = Order(world.usdx, 1_000, fee=10)
+    order = make(world.usdx, 1_000, fee=10)
     signature = TRADER.sign(digest(world, order))
     for spoilt in (
         replace(order, depositor=STRANGER.address),
@@ -149,36 +129,34 @@ def test_nothing_of_an_order_can_be_altered(world: World) -> None:
         replace(order, fee=11),
         replace(order, beneficiary=RELAYER.address),
         replace(order, nonce=2),
-        replace(order, deadline=NEVER + 1),
+        replace(order, deadline_s=NEVER + 1),
     ):
-        assert world.refusal(encode(world, spoilt, signature)).reason == "OrderNotSigned"
+        assert world.refusal(encode_deposit_order(spoilt, signature)).reason == "OrderNotSigned"
     assert world.refusal(signed(world, order, STRANGER)).reason == "OrderNotSigned"
-    assert world.refusal(encode(world, order, b"short")).reason == "OrderNotSigned"
+    assert world.refusal(encode_deposit_order(order, bytes(65))).reason == "OrderNotSigned"
 
 
 def test_order_of_another_vault_does_not_count(world: World) -> None:
     approve(world, 1_000)
-    order = Order(world.usdx, 1_000)
-    for chain_id, vault in ((1, world.vault), (CHAIN_ID, STRANGER.address)):
-        other = typed_digest(world.domain, ORDER_TYPE.hash(*order.values(), chain_id, vault))
-        payload = encode(world, order, TRADER.sign(other))
+    order = make(world.usdx, 1_000)
+    for other in ({"chain_id": 1}, {"vault": STRANGER.address}, {"network_id": bytes(32)}):
+        payload = encode_deposit_order(order, TRADER.sign(digest(world, order, **other)))
         assert world.refusal(payload).reason == "OrderNotSigned"
 
 
 def test_expired_order_and_order_eaten_by_its_fee_are_refused(world: World) -> None:
     approve(world, 1_000)
-    late = signed(world, Order(world.usdx, 1_000, deadline=1))
+    late = signed(world, make(world.usdx, 1_000, deadline_s=1))
     assert world.refusal(late).reason == "OrderExpired"
     for fee in (1_000, 1_001):
-        eaten = signed(world, Order(world.usdx, 1_000, fee=fee))
+        eaten = signed(world, make(world.usdx, 1_000, fee=fee))
         assert world.refusal(eaten).reason == "BadAmount"
 
 
 def test_caller_deposits_with_a_permit(world: World) -> None:
     world.fund(world.usdx, 1_000)
-    beneficiary = to_checksum(STRANGER.address)
-    arguments = (to_checksum(world.usdx), 1_000, beneficiary, sign_permit(world, 1_000))
-    payload = world.encode("Settlement", "depositWithPermit", *arguments)
+    permit = sign_permit(world, 1_000)
+    payload = encode_deposit_with_permit(world.usdx, 1_000, STRANGER.address, permit)
     assert world.send(TRADER, world.vault, payload)["status"] == 1
     assert deposits(world)[0].beneficiary == STRANGER.address
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import pytest
 from eth_account import Account
 
 from contracts.decisions import DecisionKind
+from contracts.transaction import created_address
 from primitives.address import to_checksum
 from primitives.keccak import keccak256
-from tests.contracts.harness import CHAIN_ID, DEPLOYER, STRANGER, TRADER, World
+from tests.contracts.harness import CHAIN_ID, DEPLOYER, RELAYER, STRANGER, TRADER, World
 from tests.contracts.test_vault_decisions import decide
 
 DAY = 24 * 3600
@@ -35,6 +37,38 @@ def test_xom_grows_by_two_percent_a_year_through_checkpoints_only(world: World) 
     assert world.balance(xom, world.vault) == minted
     assert world.view("OmniCoin", xom, "totalSupply") == supply + minted
     world.assert_solvent()
+
+
+def follow(world: World, vault: bytes) -> None:
+    """Let the ledger's next checkpoint come to a vault after two days."""
+    world.vault = world.ledger.vault = vault
+    world.client = world.make_client(RELAYER)
+    world.increase_time(2 * DAY)
+    world.checkpoint()
+
+
+@pytest.mark.parametrize("is_listed", [True, False])
+def test_vault_that_is_not_the_minter_or_takes_no_xom_mints_nothing(
+    world: World, is_listed: bool
+) -> None:
+    xom = world.tokens["XOM"]
+    config = world.vault_config(reward_token=to_checksum(xom))
+    tokens = [to_checksum(xom)] if is_listed else []
+    follow(world, world.deploy_contract("Settlement", config, tokens))
+    assert world.view("OmniCoin", xom, "minted") == 0
+    assert world.client.status().deposits == 0
+
+
+@pytest.mark.parametrize("supply", [0, 10**45])
+def test_rewards_of_nothing_or_beyond_a_deposit_are_not_minted(world: World, supply: int) -> None:
+    nonce = world.evm.web3.eth.get_transaction_count(to_checksum(DEPLOYER.address))
+    minter = to_checksum(created_address(DEPLOYER.address, nonce + 1))
+    coin = to_checksum(world.deploy_contract("OmniCoin", minter, supply, minter))
+    config = world.vault_config(reward_token=coin)
+    vault = world.deploy_contract("Settlement", config, [coin])
+    assert to_checksum(vault) == minter
+    follow(world, vault)
+    assert world.client.status().deposits == 0
 
 
 def test_no_vault_mints_more_than_the_rule(world: World) -> None:

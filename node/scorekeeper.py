@@ -7,7 +7,7 @@ Spec: docs/spec/participation.md (Facts). Deviations: none.
 
 from __future__ import annotations
 
-from collections.abc import Container, Sequence
+from collections.abc import Callable, Container, Sequence
 
 from consensus.block import Block
 from consensus.committee import Committee
@@ -31,25 +31,36 @@ NO_NETWORK_KEY = bytes(32)
 
 
 class Scorekeeper:
-    """The participation state of this node and the leader slots of the epoch in office."""
+    """The participation state of this node, and who led which view of the epoch in execution."""
 
-    def __init__(self, participation: Participation, slots: Sequence[int]) -> None:
+    def __init__(self, participation: Participation, seed_of: Callable[[int], bytes]) -> None:
+        """`seed_of` returns the seed of an epoch's leader slots once its first block is final."""
         self.participation = participation
-        self.slots = slots
-        """Leader slots of the committee in office; a new epoch brings new ones."""
+        self._seed_of = seed_of
+        self._slots: tuple[int, Sequence[int]] = (0, ())  # (epoch, leaders by view)
 
     def add_block(self, block: Block, notes: Notes) -> None:
         """Add the next final block before it is executed; `notes` are of the one before."""
-        self.participation.on_block(make_facts(block, notes, self.slots, self._trading_seats()))
+        slots = self._get_slots(block.header.epoch)
+        self.participation.on_block(make_facts(block, notes, slots, self._trading_seats()))
+
+    def committee_after(self, border: int) -> Committee | None:
+        """Return the committee that takes over after a border height.
+
+        None before its selection was executed here, and for borders of past epochs.
+        """
+        state = self.participation
+        if state.height < border:
+            near = border - state.height < state.rules.epoch_blocks
+            return self.next_committee if near else None
+        if state.height - border < state.rules.epoch_blocks:
+            return make_committee(state.seats)
+        return None
 
     @property
     def digest(self) -> bytes:
         """What the state root of the block commits to."""
         return self.participation.digest
-
-    def begin_epoch(self, slots: Sequence[int]) -> None:
-        """Take the leader slots of the committee in office from the block after a border on."""
-        self.slots = slots
 
     @property
     def next_committee(self) -> Committee | None:
@@ -87,6 +98,12 @@ class Scorekeeper:
         register = self.participation.register
         return register.find_by_key(address) or register.by_owner.get(address)
 
+    def _get_slots(self, epoch: int) -> Sequence[int]:
+        if self._slots[0] != epoch:
+            committee = make_committee(self.participation.seats)
+            self._slots = (epoch, compute_slots(committee, self._seed_of(epoch)))
+        return self._slots[1]
+
     def _trading_seats(self) -> tuple[bytes, ...]:
         by_owner = self.participation.register.by_owner
         return tuple(
@@ -97,10 +114,8 @@ class Scorekeeper:
 
 
 def make_scorekeeper(network: NetworkFile) -> Scorekeeper:
-    """Return the scores of genesis, for the first epoch's leaders."""
-    participation = make_participation(network)
-    committee = make_committee(participation.seats)
-    return Scorekeeper(participation, compute_slots(committee, compute_seed(network)))
+    """Return the scores of genesis, for an epoch without end."""
+    return Scorekeeper(make_participation(network), lambda epoch: compute_seed(network))
 
 
 def compute_seed(network: NetworkFile) -> bytes:

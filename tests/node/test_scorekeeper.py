@@ -44,14 +44,16 @@ def replace_struct(file: NetworkFile, **changes: object) -> NetworkFile:
     return NetworkFile(**(fields | changes))
 
 
-def block(height: int, *, voters: tuple[int, ...] = (0, 1, 2, 3), view: int = 0) -> Block:
+def block(
+    height: int, *, voters: tuple[int, ...] = (0, 1, 2, 3), view: int = 0, epoch: int = 1
+) -> Block:
     """A final block; every view before it was skipped that `view` leaves room for."""
     votes = tuple(
         Vote(Kind.NOTARIZE, 1, height - 1, bytes(32), (), index, bytes(65)) for index in voters
     )
     attendance = assemble_certificate(votes) if height > 1 and voters else None
     header = Header(
-        epoch=1,
+        epoch=epoch,
         view=view or height,
         height=height,
         parent_view=height - 1,
@@ -174,17 +176,29 @@ def test_the_next_committee_is_known_from_the_selection_to_the_border():
     state = Participation(
         replace(make_participation(file).rules, is_fixed=False), make_members(file)
     )
-    ledger = Ledger(world.genesis, world.committee, Scorekeeper(state, (0, 1, 2, 3)))
+    seeds: list[int] = []
+
+    def seed_of(epoch: int) -> bytes:
+        seeds.append(epoch)
+        return bytes(32)
+
+    ledger = Ledger(world.genesis, world.committee, Scorekeeper(state, seed_of))
     keeper = ledger.scorekeeper
     assert keeper is not None
     run(ledger, 24)
     assert keeper.next_committee is None
+    assert keeper.committee_after(30) is None
     run(ledger, 25)
     chosen = keeper.next_committee
     assert chosen is not None
+    assert chosen == keeper.committee_after(30)
+    assert keeper.committee_after(60) is None
     assert {member.address for member in chosen.members} == {row[0] for row in world.committee}
     run(ledger, 30)
     assert keeper.next_committee is None
     assert [row[:2] for row in keeper.committee] == [(m.address, m.weight) for m in chosen.members]
-    keeper.begin_epoch((3, 2, 1, 0))
-    assert keeper.slots == (3, 2, 1, 0)
+    assert keeper.committee_after(30) == chosen
+    while ledger.height < 40:
+        ledger.execute(block(ledger.height + 1, epoch=2), ())
+    assert keeper.committee_after(30) == chosen
+    assert seeds == [1, 2], "each epoch's leaders are drawn once"

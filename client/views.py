@@ -52,6 +52,8 @@ class Asset(View, frozen=True, kw_only=True):
     chain_id: int
     vault: bytes
     token: bytes
+    transfer_minimum: int = 0
+    withdrawal_minimum: int = 0
 
 
 class Market(View, frozen=True, kw_only=True):
@@ -72,6 +74,7 @@ class Market(View, frozen=True, kw_only=True):
     best_bid: int | None
     best_ask: int | None
     last_price: int | None
+    phase_round: int = 0
 
 
 class Level(View, frozen=True, kw_only=True, array_like=True):

@@ -49,6 +49,7 @@ from exchange.operations import (
     RegistryEvent,
     Replace,
     Revoke,
+    SetMarket,
     Transfer,
     Withdraw,
     decode_amount,
@@ -87,6 +88,7 @@ __all__ = [
     "Replace",
     "Revoke",
     "SELL",
+    "SetMarket",
     "STP_BOTH",
     "STP_DECREMENT",
     "STP_NEWEST",
@@ -277,12 +279,12 @@ def _check_kind(action: Action, signer: bytes) -> Reason:
             return Reason.NEEDS_WALLET
         if isinstance(op, Grant | Revoke) and action.sub != 0:
             return Reason.MALFORMED
-        if isinstance(op, Attest | Heartbeat) and signer != action.account:
+        if isinstance(op, Attest | Heartbeat | SetMarket) and signer != action.account:
             return Reason.NOT_VALIDATOR
         return Reason.OK
     attests = 0
     for op in ops:
-        if isinstance(op, (*WALLET_OPS, Heartbeat)):
+        if isinstance(op, (*WALLET_OPS, Heartbeat, SetMarket)):
             return Reason.MIXED_OPERATIONS
         if isinstance(op, Attest):
             attests += 1

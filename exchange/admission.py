@@ -17,7 +17,7 @@ from typing import Final
 from exchange.accounts import Account, SessionKey, Trader, make_client_key
 from exchange.actions import VerifiedAction
 from exchange.batch import Batch, CancelRequest, Entry, Group, Replacement
-from exchange.market import Market
+from exchange.market import CANCEL_ONLY, DELISTED, Market
 from exchange.operations import Cancel, CancelAll, CancelClient, Place, Replace
 from exchange.order_book import Order
 from exchange.outcome import Receipt
@@ -49,6 +49,9 @@ NEEDS_COMMIT = int(Reason.NEEDS_COMMIT)
 DUPLICATE_CLIENT_ID = int(Reason.DUPLICATE_CLIENT_ID)
 TOO_MANY_ORDERS = int(Reason.TOO_MANY_ORDERS)
 KEY_LACKS_MARKET = int(Reason.KEY_LACKS_MARKET)
+MARKET_POST_ONLY = int(Reason.MARKET_POST_ONLY)
+MARKET_CANCEL_ONLY = int(Reason.MARKET_CANCEL_ONLY)
+MARKET_DELISTED = int(Reason.MARKET_DELISTED)
 OVER_KEY_NOTIONAL = int(Reason.OVER_KEY_NOTIONAL)
 
 
@@ -137,6 +140,11 @@ def admit_place(context: Context, op: Place, index: int) -> int:
         if reason:
             return reason
     tif = op.tif
+    if market.status:
+        reason = check_status(market, tif)
+        if reason:
+            return reason
+        tif = POST_ONLY
     if market.sealed:
         if tif in (IOC, FOK):
             return NEEDS_COMMIT
@@ -220,6 +228,10 @@ def admit_replace(context: Context, op: Replace, index: int) -> int:
     order = market.book.orders.get(op.order_id)
     if order is None or not _is_own(context, order):
         return UNKNOWN_ORDER
+    if market.status:
+        reason = check_status(market, IOC if order.tif != POST_ONLY else POST_ONLY)
+        if reason:
+            return reason
     if context.key is not None:
         reason = check_scope(context.key, market, op.price, op.size)
         if reason:
@@ -259,6 +271,15 @@ def check_scope(key: SessionKey, market: Market, price: int, size: int) -> int:
     if key.notional_cap and price * size * market.tick > key.notional_cap:
         return OVER_KEY_NOTIONAL
     return OK
+
+
+def check_status(market: Market, tif: int) -> int:
+    """Check that a market which is not open takes an order. Returns a reason code."""
+    if market.status == DELISTED:
+        return MARKET_DELISTED
+    if market.status == CANCEL_ONLY:
+        return MARKET_CANCEL_ONLY
+    return MARKET_POST_ONLY if tif in (IOC, FOK) else OK
 
 
 def _is_own(context: Context, order: Order) -> bool:

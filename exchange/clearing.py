@@ -59,7 +59,7 @@ def clear_market(state: State, market: Market) -> None:
 def clear_batch(state: State, market: Market, batch: Batch) -> None:
     """Clear one batch."""
     for request in batch.cancels:
-        _process_cancel(market, request)
+        process_cancel(market, request)
     rank_hash = batch.get_rank_hash()
     groups = batch.groups
     if len(groups) > 1:
@@ -87,7 +87,8 @@ def _get_rank(pair: tuple[bytes, object]) -> bytes:
     return pair[0]
 
 
-def _process_cancel(market: Market, request: CancelRequest) -> None:
+def process_cancel(market: Market, request: CancelRequest) -> None:
+    """Carry out a waiting cancel."""
     status = OK
     orders = market.book.orders
     if request.order_id:

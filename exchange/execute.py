@@ -28,6 +28,7 @@ from exchange.attestation import close_windows, process_attestation
 from exchange.authority import check_key, check_time, count_action, prune_nonces, spend_nonce
 from exchange.clearing import clear_market
 from exchange.conservation import verify_conservation
+from exchange.governance import process_market_vote
 from exchange.ledger import process_transfer, process_withdrawal, share_fees, share_rewards
 from exchange.operations import (
     Attest,
@@ -41,6 +42,7 @@ from exchange.operations import (
     Place,
     Replace,
     Revoke,
+    SetMarket,
     Transfer,
     Withdraw,
 )
@@ -173,6 +175,8 @@ def _process_action(state: State, block: BlockInput, action: VerifiedAction) -> 
         return _process_attestations(state, block, action)
     if isinstance(ops[0], Heartbeat):
         return _process_heartbeat(state, block, action)
+    if isinstance(ops[0], SetMarket):
+        return _process_market_vote(state, block, action, ops[0])
     account = state.by_address.get(action.account)
     if account is None:
         return _refuse(action, NO_ACCOUNT, UNKNOWN_ACCOUNT)
@@ -254,6 +258,21 @@ def _process_heartbeat(state: State, block: BlockInput, action: VerifiedAction) 
     if action.signer not in state.log.heartbeats:
         state.log.heartbeats.append(action.signer)
     return Receipt(action.id, number, [OK], [0])
+
+
+def _process_market_vote(
+    state: State, block: BlockInput, action: VerifiedAction, op: SetMarket
+) -> Receipt:
+    """A committee member's word on a market; like an attestation it needs no account."""
+    known = state.by_address.get(action.account)
+    number = NO_ACCOUNT if known is None else known.number
+    if all(action.signer != member[0] for member in block.committee):
+        return _refuse(action, number, NOT_VALIDATOR)
+    reason = check_time(state, action) or spend_nonce(state, action)
+    if reason:
+        return _refuse(action, number, reason)
+    status = process_market_vote(state, block.committee, action.signer, op)
+    return Receipt(action.id, number, [status], [0])
 
 
 def _process_wallet_op(context: Context, op: Any, index: int) -> int:
@@ -343,6 +362,7 @@ def _make_outcome(state: State, changes: tuple[BalanceChange, ...], is_checkpoin
         withdrawals=tuple(log.withdrawals),
         shares=tuple(log.shares),
         notes=state.notes,
+        market_changes=tuple(log.market_changes),
         withdrawal_count=state.withdrawals.size,
         fee_totals=tuple(state.fees),
         is_checkpoint=is_checkpoint,

@@ -31,6 +31,10 @@ class AssetConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True)
     chain_id: Annotated[int, Meta(ge=1, lt=1 << 62)]
     vault: HexAddress
     token: HexAddress
+    transfer_minimum: Annotated[int, Meta(ge=0, lt=1 << 62)] = 0
+    """Smallest transfer to another owner, in atoms; between own sub-accounts there is none."""
+    withdrawal_minimum: Annotated[int, Meta(ge=0, lt=1 << 62)] = 0
+    """Smallest withdrawal, in atoms."""
 
     @property
     def vault_bytes(self) -> bytes:

@@ -22,12 +22,21 @@ from exchange.outcome import (
     DepositCredited,
     FeesShared,
     Fill,
+    MarketChanged,
     OrderEvent,
     Receipt,
     Resolution,
     WindowClosed,
     Withdrawal,
 )
+
+OPEN: Final = 0
+POST_ONLY: Final = 1
+"""New orders may only rest; there are no new commits."""
+CANCEL_ONLY: Final = 2
+"""Nothing new; everything may be cancelled."""
+DELISTED: Final = 3
+"""For ever: no order is left and none is taken."""
 
 
 class BlockLog:
@@ -40,6 +49,7 @@ class BlockLog:
         "fills",
         "heartbeats",
         "height",
+        "market_changes",
         "orders",
         "receipts",
         "registry",
@@ -68,6 +78,7 @@ class BlockLog:
         self.registry: list[RegistryEvent] = []
         self.windows: list[WindowClosed] = []
         self.heartbeats: list[bytes] = []
+        self.market_changes: list[MarketChanged] = []
         self.touched: list[Balance] = []
         """Balances that changed, each once."""
 
@@ -90,11 +101,14 @@ class Market:
         "maker_bps",
         "name",
         "quote",
+        "round",
         "sealed",
+        "status",
         "taker_bps",
         "tick",
         "tree",
         "uniform",
+        "votes",
     )
 
     def __init__(
@@ -123,6 +137,11 @@ class Market:
         """Batches that wait to clear, oldest first; the last one may be the current block's."""
         self.commits: dict[tuple[int, bytes], Commitment] = {}
         """Live commits by account number and hash."""
+        self.status: int = OPEN
+        self.round: int = 0
+        """Changes of status so far; validators vote on one round at a time."""
+        self.votes: dict[bytes, int] = {}
+        """The status each validator wants, by hot key, in this round."""
 
 
 def compute_bond_ppm(floor_ppm: int, sigma_ppm: int, delay_ms: int) -> int:

@@ -207,6 +207,16 @@ class Heartbeat(Op, frozen=True, tag=21):
     """A validator's sign of life, by its hot key: observers earn a seat by it, jail ends by it."""
 
 
+class SetMarket(Op, frozen=True, tag=50):
+    """A validator's word on the status of a market, by its hot key."""
+
+    market: MarketId
+    round: U64
+    """Changes of the market's status so far: a word counts for one decision only."""
+    status: Annotated[int, Meta(ge=0, le=3)]
+    """0 open, 1 post only, 2 cancel only, 3 delisted."""
+
+
 AnyOp = (
     Place
     | Cancel
@@ -221,6 +231,7 @@ AnyOp = (
     | Transfer
     | Attest
     | Heartbeat
+    | SetMarket
 )
 TRADING_TAGS: Final = (1, 2, 3, 4, 5, 6, 7)
 TRADING_MASK: Final = sum(1 << tag for tag in TRADING_TAGS)

@@ -26,6 +26,8 @@ COMMITTED: Final = 0
 OPENED: Final = 1
 CLEARED: Final = 2
 FORFEITED: Final = 3
+VOIDED: Final = 4
+"""Commit event: the market was restricted; tier and bond went back to the owner."""
 
 
 class Receipt(Struct, array_like=True, gc=False):
@@ -176,6 +178,16 @@ class WindowClosed(Struct, array_like=True, gc=False, frozen=True):
     """Hot keys, ascending."""
 
 
+class MarketChanged(Struct, array_like=True, gc=False, frozen=True):
+    """A decision of the committee about a market."""
+
+    market: int
+    status: int
+    """0 open, 1 post only, 2 cancel only, 3 delisted."""
+    round: int
+    """The round that begins now."""
+
+
 class Notes(Struct, array_like=True, gc=False, frozen=True):
     """What the block tells about validators; participation takes it up with the next block."""
 
@@ -225,3 +237,4 @@ class Outcome(Struct, frozen=True, kw_only=True):
     fee_totals: tuple[int, ...]
     """Cumulative fees per asset."""
     is_checkpoint: bool
+    market_changes: tuple[MarketChanged, ...] = ()

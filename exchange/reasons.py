@@ -95,6 +95,18 @@ class Reason(IntEnum):
     BAD_DEPOSITS = 99
     UNKNOWN_VAULT = 100
 
+    MARKET_POST_ONLY = 112
+    """The market takes only orders that rest, and no commits."""
+    MARKET_CANCEL_ONLY = 113
+    """The market takes no orders; in events: ended because it came to that."""
+    MARKET_DELISTED = 114
+    NOT_THIS_ROUND = 115
+    """A validator's word on another round of the market's status than the present one."""
+    NO_CHANGE = 116
+    """The market has this status; an earlier word of this validator in the round is taken back."""
+    BELOW_MINIMUM = 117
+    """Less than the asset's smallest transfer or withdrawal."""
+
 
 def is_accepted(status: int) -> bool:
     """Tell whether a status is no rejection."""

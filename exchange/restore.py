@@ -202,6 +202,9 @@ def _load_book(
 
 def _load_market(state: State, market: Market, record: MarketRecord) -> None:
     market.last_price = record.last_price
+    market.status = record.status
+    market.round = record.round
+    market.votes = dict(record.votes)
     for batch in record.batches:
         market.batches.append(_load_batch(state, market, batch))
 

@@ -14,7 +14,7 @@ from functools import partial
 
 from exchange import limits
 from exchange.accounts import Balance
-from exchange.admission import Context, check_market, get_current_batch, open_trader
+from exchange.admission import Context, check_market, check_status, get_current_batch, open_trader
 from exchange.batch import SHOWN, VOID, WAITING, Batch, Commitment
 from exchange.commits import (
     NO_TIER,
@@ -26,7 +26,7 @@ from exchange.commits import (
     split_tier,
 )
 from exchange.market import Market
-from exchange.operations import POST_ONLY, Commit, Open
+from exchange.operations import IOC, POST_ONLY, Commit, Open
 from exchange.outcome import COMMITTED, OPENED, CommitEvent
 from exchange.reasons import Reason
 from exchange.settlement import touch
@@ -56,6 +56,8 @@ def admit_commit(context: Context, op: Commit, index: int) -> int:
     market = state.markets[op.market]
     if not market.sealed:
         return NOT_SEALED
+    if market.status:  # a commit takes liquidity, as an immediate order does
+        return check_status(market, IOC)
     tiers = split_tier(op.hold, op.tier)
     if tiers == (NO_TIER, NO_TIER):
         return BAD_TIER

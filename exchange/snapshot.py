@@ -188,6 +188,9 @@ def _dump_market(market: Market) -> MarketRecord:
         market.book.next_place,
         market.tree.update(market.book),
         tuple(_dump_batch(batch) for batch in market.batches),
+        market.status,
+        market.round,
+        tuple(sorted(market.votes.items())),
     )
 
 

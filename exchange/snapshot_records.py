@@ -16,7 +16,7 @@ from exchange.operations import Address, Hash32, Place
 from exchange.outcome import Notes
 
 Atoms = Annotated[bytes, Meta(min_length=32, max_length=32)]
-VERSION = 3
+VERSION = 4
 
 
 class Record(Struct, frozen=True, array_like=True, forbid_unknown_fields=True, gc=False):
@@ -180,6 +180,10 @@ class MarketRecord(Record, frozen=True):
     next_place: int
     book_root: Hash32
     batches: tuple[BatchRecord, ...]
+    status: Annotated[int, Meta(ge=0, le=3)]
+    round: int
+    votes: tuple[tuple[Address, Annotated[int, Meta(ge=0, le=3)]], ...]
+    """The status each validator wants, by ascending hot key."""
 
 
 class RestRecord(Record, frozen=True):

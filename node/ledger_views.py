@@ -29,6 +29,7 @@ from node.limits import LEVEL_ORDERS_COUNTED_MAX
 from node.market_stats import MarketStats
 
 PPM_PER_BP = 100
+PHASES = ("OPEN", "POST_ONLY", "CANCEL_ONLY", "DELISTED")
 SIDES: tuple[Literal["buy"], Literal["sell"]] = ("buy", "sell")
 
 
@@ -50,6 +51,8 @@ def make_asset(state: State, genesis: ExchangeGenesis, asset: int) -> views.Asse
         chain_id=live.chain_id,
         vault=live.vault,
         token=live.token,
+        transfer_minimum=config.transfer_minimum,
+        withdrawal_minimum=config.withdrawal_minimum,
     )
 
 
@@ -68,7 +71,8 @@ def make_market(
         tick=live.tick,
         lot=live.lot,
         mode=genesis.markets[market].mode,
-        phase="OPEN",
+        phase=PHASES[live.status],
+        phase_round=live.round,
         maker_fee_ppm=live.maker_bps * PPM_PER_BP,
         taker_fee_ppm=live.taker_bps * PPM_PER_BP,
         orders=count_orders(state, market),

@@ -127,6 +127,8 @@ class Asset(View, frozen=True, kw_only=True):
     chain_id: int
     vault: Address
     token: Address
+    transfer_minimum: Amount = 0  # atoms, to another owner; 0 = none
+    withdrawal_minimum: Amount = 0  # atoms; 0 = none
 
 
 class Market(View, frozen=True, kw_only=True):
@@ -139,7 +141,7 @@ class Market(View, frozen=True, kw_only=True):
     tick: int  # quote atoms per base lot
     lot: int  # base atoms
     mode: str  # sealed | fair | auction
-    phase: str  # OPEN | POST_ONLY | CANCEL_ONLY | HALTED
+    phase: str  # OPEN | POST_ONLY | CANCEL_ONLY | DELISTED
     maker_fee_ppm: int
     taker_fee_ppm: int
     orders: int  # resting
@@ -153,6 +155,7 @@ class Market(View, frozen=True, kw_only=True):
     low_24h: int | None
     volume_24h: int  # lots
     sealed_pending: int  # commits not yet cleared
+    phase_round: int = 0  # changes of phase so far; validators vote on one round
 
 
 class Level(View, frozen=True, kw_only=True, array_like=True):

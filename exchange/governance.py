@@ -1,0 +1,117 @@
+"""Change a market's status by a quorum of the committee: open, restrict, delist.
+
+Rule: more than two thirds of the committee's weight must say the same about the same round of a
+market; every decision ends its round, so a word on an earlier round never counts for a later one.
+No status ever keeps an owner from cancelling, and nothing here touches deposits, transfers,
+withdrawals or checkpoints.
+Spec: docs/spec/markets.md
+Deviations: there is no status that refuses cancels (ADR 0110).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from exchange.batch import Batch, Commitment, Replacement
+from exchange.clearing import process_cancel, resolve
+from exchange.market import CANCEL_ONLY, DELISTED, Market
+from exchange.matching import end_order
+from exchange.operations import SetMarket
+from exchange.outcome import VOIDED, CommitEvent, MarketChanged
+from exchange.reasons import Reason
+from exchange.settlement import release
+from exchange.state import State
+
+OK: Final = int(Reason.OK)
+COUNTED: Final = int(Reason.COUNTED)
+CANCELLED: Final = int(Reason.CANCELLED)
+NOT_VALIDATOR: Final = int(Reason.NOT_VALIDATOR)
+UNKNOWN_MARKET: Final = int(Reason.UNKNOWN_MARKET)
+MARKET_CANCEL_ONLY: Final = int(Reason.MARKET_CANCEL_ONLY)
+MARKET_DELISTED: Final = int(Reason.MARKET_DELISTED)
+NOT_THIS_ROUND: Final = int(Reason.NOT_THIS_ROUND)
+NO_CHANGE: Final = int(Reason.NO_CHANGE)
+
+
+def process_market_vote(
+    state: State, committee: Sequence[tuple[bytes, int, bytes]], validator: bytes, op: SetMarket
+) -> int:
+    """Count a validator's word on a market; act once enough weight agrees.
+
+    A newer word of the same validator in the same round takes the place of its older one. Returns
+    OK if the decision was carried out now, COUNTED if it waits for others, or why it was refused.
+    """
+    if op.market >= len(state.markets):
+        return UNKNOWN_MARKET
+    market = state.markets[op.market]
+    weights = {member[0]: member[1] for member in committee}
+    if validator not in weights:
+        return NOT_VALIDATOR
+    if market.status == DELISTED:
+        return MARKET_DELISTED
+    if op.round != market.round:
+        return NOT_THIS_ROUND
+    if op.status == market.status:
+        market.votes.pop(validator, None)  # whoever wants no change takes its word back
+        return NO_CHANGE
+    market.votes[validator] = op.status
+    agreeing = sum(weights.get(v, 0) for v, vote in market.votes.items() if vote == op.status)
+    if agreeing * 3 <= sum(weights.values()) * 2:
+        return COUNTED
+    set_status(market, op.status)
+    return OK
+
+
+def set_status(market: Market, status: int) -> None:
+    """Give a market another status at once and end the round of votes."""
+    market.status = status
+    market.round += 1
+    market.votes.clear()
+    if status >= CANCEL_ONLY:
+        reason = MARKET_DELISTED if status == DELISTED else MARKET_CANCEL_ONLY
+        for batch in market.batches:
+            _void_batch(market, batch, reason)
+        market.batches.clear()
+        if status == DELISTED:
+            for order_id in sorted(market.book.orders):
+                end_order(market, market.book.orders[order_id], reason)
+    market.log.market_changes.append(MarketChanged(market.id, status, market.round))
+
+
+def _void_batch(market: Market, batch: Batch, reason: int) -> None:
+    """End all that waits in a batch without a trade and without a forfeit; cancels are done."""
+    for request in batch.cancels:
+        process_cancel(market, request)
+    for group in batch.groups:
+        for entry in group.entries:
+            order = entry.order
+            if isinstance(entry, Replacement):
+                trader = order.trader
+                release(market, trader.base if order.side else trader.quote, entry.extra)
+                resolve(market, entry.ticket, reason)
+            elif order.size == 0:
+                resolve(market, entry.ticket, CANCELLED)
+            else:
+                end_order(market, order, reason)
+                resolve(market, entry.ticket, reason)
+    for commitment in batch.commits:
+        _void_commit(market, commitment, reason)
+
+
+def _void_commit(market: Market, commitment: Commitment, reason: int) -> None:
+    """Give back tier and bond of a commit, opened or not; what it broke before is forgiven."""
+    account = commitment.account
+    trader = commitment.trader
+    del market.commits[(account.number, commitment.commit_hash)]
+    account.commits -= 1
+    release(market, trader.quote, commitment.quote_tier + commitment.quote_bond)
+    release(market, trader.base, commitment.base_tier + commitment.base_bond)
+    market.log.commits.append(
+        CommitEvent(
+            VOIDED, market.id, commitment.batch, account.number, commitment.commit_hash, reason
+        )
+    )
+    resolve(market, commitment.ticket, reason)
+    if commitment.open_ticket is not None:
+        resolve(market, commitment.open_ticket, reason)

@@ -169,7 +169,7 @@ class Participation:
     def _convict(self, index: int) -> None:
         holder = self._holder(index)
         if holder is not None:
-            holder.is_convicted = True
+            holder.convicted_key = self.seats[index].hot_key
             holder.score = holder.period_score = 0
 
     def _note_services(self, facts: BlockFacts) -> None:

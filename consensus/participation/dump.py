@@ -64,7 +64,7 @@ class ValidatorRecord(msgspec.Struct, frozen=True, array_like=True, forbid_unkno
     is_leaving: bool
     score: Score
     period_score: Score
-    is_convicted: bool
+    convicted_key: Address
     jailed_until_ms: Count
     jail_count: Count
     opportunities: Counts
@@ -158,7 +158,7 @@ def _dump_validator(one: Validator) -> ValidatorRecord:
         one.is_leaving,
         one.score,
         one.period_score,
-        one.is_convicted,
+        one.convicted_key,
         one.jailed_until_ms,
         one.jail_count,
         tuple(one.opportunities),
@@ -185,7 +185,7 @@ def _load_validator(record: ValidatorRecord) -> Validator:
         is_leaving=record.is_leaving,
         score=record.score,
         period_score=record.period_score,
-        is_convicted=record.is_convicted,
+        convicted_key=record.convicted_key,
         jailed_until_ms=record.jailed_until_ms,
         jail_count=record.jail_count,
         opportunities=list(record.opportunities),

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from consensus.participation.facts import NO_KEY
 from consensus.participation.parameters import (
     CREDIT_ONE,
     HEARTBEAT_SLOTS,
@@ -76,6 +77,8 @@ def _score(validator: Validator, mask: int) -> None:
 
 
 def _begin(validator: Validator) -> None:
+    if validator.hot_key != validator.convicted_key and not validator.was_seated:
+        validator.convicted_key = NO_KEY
     if validator.was_seated and not validator.jailed_until_ms and validator.jail_count:
         validator.jail_count -= 1  # a period served without fault is forgotten time
     validator.opportunities = [0] * PARTS

@@ -39,7 +39,7 @@ class Validator:
     is_leaving: bool
     score: int = NEWCOMER_SCORE  # with memory
     period_score: int = 0  # of the last closed period; rewards go by it
-    is_convicted: bool = False
+    convicted_key: bytes = NO_KEY  # the key that signed conflicting votes
     jailed_until_ms: int = 0  # end of the term; 0 when free
     jail_count: int = 0
     opportunities: list[int] = field(default_factory=_zeros)  # per part in the open period
@@ -52,6 +52,11 @@ class Validator:
     votes: int = 0  # bit per height, the newest lowest: voted or not
     vote_heights: int = 0  # heights in `votes`
     missed_in_row: int = 0  # leader slots since the last block
+
+    @property
+    def is_convicted(self) -> bool:
+        """True from a conviction until a period without a seat under a new key has passed."""
+        return self.convicted_key != NO_KEY
 
     def offers(self, part: int) -> bool:
         """True when the validator has taken on what a part measures."""
@@ -91,7 +96,7 @@ class Register:
         self._owner_of[validator.hot_key] = validator.owner
 
     def apply(self, event: Registration) -> None:
-        """Take over what the contract says; a new key after a conviction begins as a newcomer."""
+        """Take over what the contract says."""
         known = self.by_owner.get(event.owner)
         if event.hot_key == NO_KEY:
             if known is not None:
@@ -116,9 +121,6 @@ class Register:
         del self._owner_of[validator.hot_key]
         self._owner_of[hot_key] = validator.owner
         validator.hot_key = hot_key
-        if validator.is_convicted:
-            validator.is_convicted = False
-            validator.score = min(validator.score, NEWCOMER_SCORE)
 
     def _remove(self, validator: Validator) -> None:
         del self.by_owner[validator.owner]

@@ -139,14 +139,33 @@ def test_a_convicted_member_is_paid_nothing_and_out_at_the_next_border():
     assert len(chain.state.seats) == 6
 
 
-def test_a_convicted_owner_begins_again_with_a_new_key():
+def test_a_convicted_owner_cannot_stay_by_another_key_but_begins_again_from_nothing():
     chain = Chain(genesis(7))
     chain.block(convicted=(2,))
     guilty = chain.state.seats[2].owner
     number = next(n for n in range(7) if address("owner", n) == guilty)
-    chain.block(registry=(replace(registration(number), hot_key=address("new", number)),))
-    assert not validator(chain.state, number).is_convicted
-    assert validator(chain.state, number).score == 0
+    new = replace(registration(number), hot_key=address("new", number))
+    chain.block(registry=(new,))
+    one = validator(chain.state, number)
+    assert one.is_convicted
+    chain.run_to(200)
+    assert guilty not in {seat.owner for seat in chain.state.seats}
+    chain.run_to(2 * 200, heartbeats=(new.hot_key,))
+    assert one.is_convicted, "the last seat was in this period"
+    chain.run_to(3 * 200, heartbeats=(new.hot_key,))
+    assert not one.is_convicted
+    assert one.score == 0
+    chain.run_to(4 * 200, heartbeats=(new.hot_key,))
+    assert one.score == SCORE_ONE // 16
+
+
+def test_a_convicted_key_stays_out_for_ever():
+    chain = Chain(genesis(7))
+    chain.block(convicted=(2,))
+    one = chain.state.register.by_owner[chain.state.seats[2].owner]
+    chain.run_to(2_000, heartbeats=(one.hot_key,))
+    assert one.is_convicted
+    assert one.score == 0
 
 
 def test_a_newcomer_earns_a_seat_by_heartbeats():

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from consensus.limits import COMMITTEE_MAX
+from consensus.participation.facts import NO_KEY
 from consensus.participation.parameters import SCORE_ONE, SEATS_MIN, TOTAL_WEIGHT, Rules
 from consensus.participation.register import Validator
 from consensus.participation.selection import (
@@ -23,6 +24,7 @@ from consensus.participation.selection import (
 from tests.consensus.duties import XOM, address, registration, rules
 
 RULES = rules()
+GUILTY = b"\7" * 20
 
 
 def validator(number: int, *, score: int = SCORE_ONE, stake: int = 100_000, **more: object):
@@ -107,20 +109,20 @@ def test_many_homes_knocked_offline_leave_slowly():
 
 
 def test_convicted_members_leave_at_once_however_many():
-    known = by_owner(*(validator(n, is_convicted=n < 5) for n in range(10)))
+    known = by_owner(*(validator(n, convicted_key=GUILTY if n < 5 else NO_KEY) for n in range(10)))
     chosen = select_next_committee(known, seats_of(10), RULES)
     assert {seat.owner for seat in chosen} == {address("owner", n) for n in range(5, 10)}
 
 
 def test_a_committee_that_is_convicted_whole_stays_for_its_people():
-    known = by_owner(*(validator(n, is_convicted=True) for n in range(4)))
+    known = by_owner(*(validator(n, convicted_key=GUILTY) for n in range(4)))
     assert select_next_committee(known, seats_of(4), RULES) == seats_of(4)
 
 
 @pytest.mark.parametrize(
-    "flaw", [{"score": 499_999}, {"stake": 999}, {"jailed_until_ms": 1}, {"is_convicted": True}]
+    "flaw", [{"score": 499_999}, {"stake": 999}, {"jailed_until_ms": 1}, {"convicted_key": GUILTY}]
 )
-def test_whoever_is_not_eligible_gets_no_seat(flaw: dict[str, int]):
+def test_whoever_is_not_eligible_gets_no_seat(flaw: dict[str, object]):
     known = by_owner(*(validator(n) for n in range(4)), validator(9, **flaw))
     assert address("owner", 9) not in shares(select_next_committee(known, seats_of(4), RULES))
 
@@ -143,7 +145,11 @@ def test_the_selection_keeps_its_promises(people: list, office: int, old_weights
     known = by_owner(
         *(
             validator(
-                n, score=score, stake=stake, jailed_until_ms=jailed, is_convicted=bool(guilty)
+                n,
+                score=score,
+                stake=stake,
+                jailed_until_ms=jailed,
+                convicted_key=GUILTY if guilty else NO_KEY,
             )
             for n, (score, stake, jailed, guilty) in enumerate(people)
         )

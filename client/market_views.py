@@ -6,7 +6,7 @@ Spec: docs/spec/market-data.md; docs/reference/api.md (Market data). Deviations:
 
 from __future__ import annotations
 
-from client.views import Atoms, Balance, Fill, Order, View
+from client.views import ActionReceipt, Atoms, Balance, Fill, Order, View
 
 
 class PriceLevel(View, frozen=True, kw_only=True, array_like=True):
@@ -167,18 +167,28 @@ class WithdrawalView(View, frozen=True, kw_only=True):
     to: bytes
 
 
+class Resolution(View, frozen=True, kw_only=True):
+    """The end of an operation that had been pending."""
+
+    id: bytes
+    index: int
+    code: str
+
+
 class AccountEvent(View, frozen=True, kw_only=True):
     """One event of an account; the field named like `type` is set."""
 
     seq: int
     height: int
     time_ms: int
-    type: str  # order | fill | balance | deposit | withdrawal
+    type: str  # receipt | order | fill | deposit | withdrawal | resolution | balance
     order: Order | None = None
     fill: Fill | None = None
     balance: Balance | None = None
     deposit: DepositView | None = None
     withdrawal: WithdrawalView | None = None
+    receipt: ActionReceipt | None = None
+    resolution: Resolution | None = None
 
 
 class AccountEvents(View, frozen=True, kw_only=True):

@@ -1,8 +1,8 @@
 """List what a block did to each account, in the order in which it happened.
 
-Rule: a pure function of the outcome: order events and fills as they took turns, then deposits and
-withdrawals, then every balance that changed, as it is after the block. Each of them counts as one
-event of its account.
+Rule: a pure function of the outcome: receipts, then order events and fills as they took turns, then
+deposits and withdrawals, then the ends of operations that had been pending, then every balance that
+changed, as it is after the block. Each of them counts as one event of its account.
 Spec: docs/spec/market-data.md#account-events
 Deviations: none.
 """
@@ -14,7 +14,7 @@ from typing import TypeAlias
 
 from msgspec import Struct
 
-from exchange.outcome import Fill, OrderEvent, Outcome
+from exchange.outcome import Fill, OrderEvent, Outcome, Resolution
 from primitives import codec
 from storage.integers import decode_integer, encode_integer
 from storage.limits import ACCOUNT_BATCH_BYTES_MAX
@@ -85,12 +85,40 @@ class WithdrawalNews(Event, frozen=True, tag=5):
     to: bytes
 
 
-AnyEvent: TypeAlias = OrderNews | FillNews | BalanceNews | DepositNews | WithdrawalNews
+class ReceiptNews(Event, frozen=True, tag=6):
+    """What became of an action: per operation its status and the order it made or concerned."""
+
+    action_id: bytes
+    statuses: tuple[int, ...]
+    orders: tuple[int, ...]
 
 
-def collect_events(outcome: Outcome, first_fill: int) -> dict[int, list[AnyEvent]]:
-    """Return every account's events by account number; `first_fill` numbers the block's fills."""
+class ResolutionNews(Event, frozen=True, tag=7):
+    """The end of an operation that had been pending."""
+
+    action_id: bytes
+    op: int
+    status: int
+
+
+AnyEvent: TypeAlias = (
+    OrderNews | FillNews | BalanceNews | DepositNews | WithdrawalNews | ReceiptNews | ResolutionNews
+)
+
+
+def collect_events(
+    outcome: Outcome, first_fill: int, resolved: Iterable[tuple[int, Resolution]]
+) -> dict[int, list[AnyEvent]]:
+    """Return every account's events by account number.
+
+    `first_fill` numbers the block's fills, `resolved` are its resolutions with their accounts.
+    """
     found: dict[int, list[AnyEvent]] = {}
+    for receipt in outcome.receipts:
+        if receipt.account >= 0:
+            statuses, orders = tuple(receipt.statuses), tuple(receipt.orders)
+            news = ReceiptNews(receipt.action_id, statuses, orders)
+            found.setdefault(receipt.account, []).append(news)
     for item in merge_orders(outcome.orders, enumerate(outcome.fills, first_fill)):
         if isinstance(item, OrderEvent):
             found.setdefault(item.account, []).append(_order(item))
@@ -98,6 +126,18 @@ def collect_events(outcome: Outcome, first_fill: int) -> dict[int, list[AnyEvent
             number, fill = item
             found.setdefault(fill.maker_account, []).append(_maker(number, fill))
             found.setdefault(fill.taker_account, []).append(_taker(number, fill))
+    _add_transfers(found, outcome)
+    for account, end in resolved:
+        found.setdefault(account, []).append(ResolutionNews(end.action_id, end.op, end.status))
+    for balance in outcome.balances:
+        free, held = encode_integer(balance.free), encode_integer(balance.held)
+        now = BalanceNews(balance.sub, balance.asset, free, held)
+        found.setdefault(balance.account, []).append(now)
+    return found
+
+
+def _add_transfers(found: dict[int, list[AnyEvent]], outcome: Outcome) -> None:
+    """Add what came from vaults and what goes to them."""
     for deposit in outcome.deposits:
         if deposit.asset >= 0:
             news = DepositNews(
@@ -112,11 +152,6 @@ def collect_events(outcome: Outcome, first_fill: int) -> dict[int, list[AnyEvent
         amount = encode_integer(out.amount)
         left = WithdrawalNews(out.index, out.sub, out.asset, amount, out.to)
         found.setdefault(out.account, []).append(left)
-    for balance in outcome.balances:
-        free, held = encode_integer(balance.free), encode_integer(balance.held)
-        now = BalanceNews(balance.sub, balance.asset, free, held)
-        found.setdefault(balance.account, []).append(now)
-    return found
 
 
 def merge_orders(

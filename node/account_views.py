@@ -17,12 +17,15 @@ from node.account_events import (
     DepositNews,
     FillNews,
     OrderNews,
+    ReceiptNews,
+    ResolutionNews,
     amount,
     decode_events,
 )
 from node.api import views
-from node.api.market_views import AccountEvent, DepositView, WithdrawalView
+from node.api.market_views import AccountEvent, DepositView, ResolutionView, WithdrawalView
 from node.ledger_views import SIDES, reason_name
+from node.receipts import make_receipt
 from node.tape import AccountBatch
 from storage.records import StoredAccountEvents, StoredFill
 
@@ -93,6 +96,17 @@ def _show(
         )
         return AccountEvent(
             seq=seq, height=height, time_ms=time_ms, type="deposit", deposit=deposit
+        )
+    if isinstance(event, ReceiptNews):
+        statuses, orders = list(event.statuses), list(event.orders)
+        receipt = make_receipt(event.action_id, statuses, orders, height, time_ms)
+        return AccountEvent(
+            seq=seq, height=height, time_ms=time_ms, type="receipt", receipt=receipt
+        )
+    if isinstance(event, ResolutionNews):
+        end = ResolutionView(id=event.action_id, index=event.op, code=reason_name(event.status))
+        return AccountEvent(
+            seq=seq, height=height, time_ms=time_ms, type="resolution", resolution=end
         )
     withdrawal = WithdrawalView(
         index=event.index,

@@ -60,6 +60,7 @@ CHECKPOINT_SPACING_MS: Final = 5_000  # least time between two submissions by th
 SETTLED_KEPT_MAX: Final = 64  # newest accepted checkpoints shown by the API
 
 LEVEL_ORDERS_COUNTED_MAX: Final = 1_000  # orders of one price level that a book view counts
+PENDING_ACTIONS_MAX: Final = 100_000  # actions whose operations the tape sees pending
 PENDING_RECEIPTS_MAX: Final = 200_000  # actions whose operations still wait for a batch
 FINALITY_SAMPLES: Final = 101  # newest blocks whose finality is summed up in the status
 STORE_QUEUE_BLOCKS_MAX: Final = 64  # executed blocks waiting for the disk

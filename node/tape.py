@@ -12,10 +12,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from exchange.accounts import Account
-from exchange.outcome import Outcome
+from exchange.outcome import Outcome, Resolution
+from exchange.reasons import Reason
 from node.account_events import AnyEvent, collect_events
+from node.limits import PENDING_ACTIONS_MAX
 from node.market_stats import MarketStats
 from storage.candles import Candle, CandleKey, Trade, advance
+
+PENDING = int(Reason.PENDING)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,6 +61,8 @@ class Tape:
     stats: list[MarketStats] = field(default_factory=list)  # per market
     candles: dict[CandleKey, Candle] = field(default_factory=dict)  # the newest of each interval
     events: list[int] = field(default_factory=list)  # per account number
+    pending: dict[bytes, tuple[int, int]] = field(default_factory=dict)
+    """Actions with pending operations, oldest first: account number, how many of them."""
     block: BlockTape = NOTHING
     """The newest block's numbers."""
 
@@ -116,10 +122,32 @@ class Tape:
             self.candles[candle.market, candle.interval_ms] = candle
         return tuple(changed)
 
+    def _resolve(self, outcome: Outcome) -> list[tuple[int, Resolution]]:
+        """Return the block's resolutions with the accounts of their actions."""
+        pending = self.pending
+        for receipt in outcome.receipts:
+            count = receipt.statuses.count(PENDING)
+            if count and receipt.account >= 0:
+                pending[receipt.action_id] = (receipt.account, count)
+        resolved = []
+        for resolution in outcome.resolutions:
+            entry = pending.get(resolution.action_id)
+            if entry is None:
+                continue
+            account, count = entry
+            resolved.append((account, resolution))
+            if count > 1:
+                pending[resolution.action_id] = (account, count - 1)
+            else:
+                del pending[resolution.action_id]
+        while len(pending) > PENDING_ACTIONS_MAX:
+            del pending[next(iter(pending))]
+        return resolved
+
     def _number_events(
         self, outcome: Outcome, accounts: Sequence[Account]
     ) -> tuple[AccountBatch, ...]:
-        found = collect_events(outcome, self.fills + 1)
+        found = collect_events(outcome, self.fills + 1, self._resolve(outcome))
         counts = self.events
         counts.extend([0] * (len(accounts) - len(counts)))
         batches = []

@@ -14,6 +14,7 @@ from typing import Annotated, Final
 
 from msgspec import Meta, Struct
 
+from exchange.operations import Hash32
 from node.market_stats import Minute
 from node.tape import BlockTape, Tape
 from primitives import codec
@@ -22,7 +23,7 @@ from storage.candles import Candle
 from storage.integers import decode_integer, encode_integer
 from storage.limits import CHUNK_BYTES_MAX, SNAPSHOT_CHUNKS_MAX
 
-VERSION: Final = 2
+VERSION: Final = 3
 TAPE_BYTES_MAX: Final = 1 << 30
 Count = Annotated[int, Meta(ge=0)]
 Big = int | bytes
@@ -86,6 +87,7 @@ class TapeRecord(Record, frozen=True):
     markets: tuple[MarketRecord, ...]
     candles: tuple[CandleRecord, ...]  # by market, then interval
     events: tuple[Count, ...]  # by account number
+    pending: tuple[tuple[Hash32, Count, Count], ...]  # action, account, operations; oldest first
 
 
 def wrap_chunks(state: Sequence[bytes], tape: Tape, scores: bytes) -> tuple[bytes, ...]:
@@ -119,6 +121,7 @@ def _record(tape: Tape) -> TapeRecord:
         markets=tuple(_market(tape, market) for market in range(len(tape.updates))),
         candles=tuple(_candle(tape.candles[key]) for key in sorted(tape.candles)),
         events=tuple(tape.events),
+        pending=tuple((action_id, *entry) for action_id, entry in tape.pending.items()),
     )
 
 
@@ -160,7 +163,12 @@ def _candle(candle: Candle) -> CandleRecord:
 
 
 def _tape(record: TapeRecord) -> Tape:
-    tape = Tape(height=record.height, fills=record.fills, events=list(record.events))
+    tape = Tape(
+        height=record.height,
+        fills=record.fills,
+        events=list(record.events),
+        pending={action_id: (account, count) for action_id, account, count in record.pending},
+    )
     for number, market in enumerate(record.markets):
         stats = tape.get_stats(number)
         tape.updates[number] = market.update

@@ -125,7 +125,7 @@ ENDPOINTS = (
     Endpoint(
         method="GET",
         path="/v1/accounts/{address}/events",
-        summary="Order, fill, balance, deposit and withdrawal events, oldest first",
+        summary="What happened to one account, oldest first, without a gap",
         handler=get_events,
         weight=EVENTS_WEIGHT,
         answer=AccountEvents,

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from node.api.views import Address, Amount, Balance, Fill, Order, Side, View
+from node.api.views import ActionReceipt, Address, Amount, Balance, Fill, Hex, Order, Side, View
 
 
 class PriceLevel(View, frozen=True, kw_only=True, array_like=True):
@@ -150,18 +150,28 @@ class WithdrawalView(View, frozen=True, kw_only=True):
     to: Address
 
 
+class ResolutionView(View, frozen=True, kw_only=True):
+    """The end of an operation that had been pending: its action, its place there, its code."""
+
+    id: Hex
+    index: int
+    code: str
+
+
 class AccountEvent(View, frozen=True, kw_only=True, omit_defaults=True):
     """One event of an account; the field named like `type` is set."""
 
     seq: int
     height: int
     time_ms: int
-    type: Literal["order", "fill", "balance", "deposit", "withdrawal"]
+    type: Literal["receipt", "order", "fill", "deposit", "withdrawal", "resolution", "balance"]
     order: Order | None = None
     fill: Fill | None = None
     balance: Balance | None = None
     deposit: DepositView | None = None
     withdrawal: WithdrawalView | None = None
+    receipt: ActionReceipt | None = None
+    resolution: ResolutionView | None = None
 
 
 class AccountEvents(View, frozen=True, kw_only=True):

@@ -8,7 +8,15 @@ from __future__ import annotations
 import pytest
 
 from exchange.outcome import CLOSED
-from node.account_events import BalanceNews, FillNews, OrderNews, decode_events
+from exchange.reasons import Reason
+from node.account_events import (
+    BalanceNews,
+    FillNews,
+    OrderNews,
+    ReceiptNews,
+    ResolutionNews,
+    decode_events,
+)
 from node.api.errors import ApiError
 from node.api.render import encode_json
 from node.market_data import MarketData
@@ -161,6 +169,28 @@ def follow(event, balances, orders):
     elif isinstance(event, FillNews):
         price = orders[event.order][0] if event.order in orders else event.price
         orders[event.order] = (price, event.left if event.order in orders else 0)
+
+
+def test_no_end_of_a_pending_operation_is_forgotten(tmp_path):
+    _flow, (ledger, late), stores = run_two(2, tmp_path, ChaosFlow, heights=300)
+    told = ends = 0
+    for account in ledger.state.accounts:
+        waiting = {}
+        for batch in stores[0].read.account_events(account.owner):
+            for event in decode_events(batch.body):
+                if isinstance(event, ReceiptNews) and int(Reason.PENDING) in event.statuses:
+                    waiting[event.action_id] = event.statuses.count(int(Reason.PENDING))
+                    told += 1
+                elif isinstance(event, ResolutionNews):
+                    waiting[event.action_id] -= 1
+                    ends += 1
+        left = {number: n for number, n in waiting.items() if n}
+        assert left == {i: n for i, (a, n) in ledger.tape.pending.items() if a == account.number}
+    assert told > 50
+    assert ends > 50
+    assert ledger.tape.pending == late.tape.pending
+    for store in stores:
+        store.close()
 
 
 def test_the_store_goes_on_where_a_crash_cut_it_off(tmp_path):

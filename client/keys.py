@@ -51,8 +51,13 @@ def make_grant(
     markets: tuple[int, ...] = (),
     notional_cap: int = 0,
     cancel_on_revoke: bool = False,
+    notional_total: int = 0,
+    orders_cap: int = 0,
 ) -> Grant:
-    """Let `key` trade until `expiry_ms`; no markets means all, no cap (quote atoms) means none."""
+    """Let `key` trade until `expiry_ms`; no markets means all, no cap (quote atoms) means none.
+
+    `notional_cap` bounds one order, `notional_total` and `orders_cap` the key's whole life.
+    """
     return Grant(
         key=key,
         expiry_ms=expiry_ms,
@@ -60,6 +65,8 @@ def make_grant(
         markets=tuple(sorted(set(markets))),
         notional_cap=encode_amount(notional_cap),
         cancel_on_revoke=cancel_on_revoke,
+        notional_total=encode_amount(notional_total),
+        orders_cap=orders_cap,
     )
 
 

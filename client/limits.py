@@ -33,4 +33,5 @@ SEAL_DEADLINE_MS: Final = 10_000  # a commit not executed by then never will be
 SEAL_GRACE_S: Final = 5.0  # for sealed orders not yet opened when a trader leaves
 OPENINGS_MAX: Final = 5  # times an opening is sent, signed anew
 GRANT_MS_DEFAULT: Final = 86_400_000
+GRANT_MS_WEEK: Final = 7 * 86_400_000
 SALT_BYTES: Final = 32

@@ -169,11 +169,22 @@ class Trader:
         lifetime_ms: int = GRANT_MS_DEFAULT,
         markets: Sequence[int] = (),
         notional_cap: int = 0,
+        notional_total: int = 0,
+        orders_cap: int = 0,
         timeout_s: float = OUTCOME_TIMEOUT_S,
     ) -> None:
-        """Let a session key trade for this account; the wallet signs. Raises ActionRejected."""
+        """Let a session key trade for this account; the wallet signs. Raises ActionRejected.
+
+        `client.limits` has the usual lifetimes of a day and a week. Notionals are quote atoms: of
+        one order, and of all orders that the key ever sends; zero means no cap.
+        """
         op = make_grant(
-            key, now_ms() + lifetime_ms, markets=tuple(markets), notional_cap=notional_cap
+            key,
+            now_ms() + lifetime_ms,
+            markets=tuple(markets),
+            notional_cap=notional_cap,
+            notional_total=notional_total,
+            orders_cap=orders_cap,
         )
         verify_accepted(await self.execute(op, timeout_s=timeout_s))
 

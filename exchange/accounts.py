@@ -157,8 +157,12 @@ class SessionKey:
         "expiry_ms",
         "markets",
         "notional_cap",
+        "notional_used",
         "number",
+        "orders_cap",
+        "orders_used",
         "revoked",
+        "total_cap",
     )
 
     def __init__(
@@ -170,6 +174,8 @@ class SessionKey:
         markets: tuple[int, ...],
         notional_cap: int,
         cancel_on_revoke: bool,
+        total_cap: int = 0,
+        orders_cap: int = 0,
     ) -> None:
         self.number: int = number
         """Dense, from 1 in order of grant; orders name their key by it, 0 is the wallet."""
@@ -180,6 +186,11 @@ class SessionKey:
         self.notional_cap: int = notional_cap
         self.cancel_on_revoke: bool = cancel_on_revoke
         self.revoked: bool = False
+        self.total_cap: int = total_cap
+        self.orders_cap: int = orders_cap
+        self.notional_used: int = 0
+        """Quote atoms, summed over quotes of all markets."""
+        self.orders_used: int = 0
 
 
 def use_nonce(window: list[int], nonce_ms: int) -> int:

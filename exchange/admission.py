@@ -17,6 +17,7 @@ from typing import Final
 from exchange.accounts import Account, SessionKey, Trader, make_client_key
 from exchange.actions import VerifiedAction
 from exchange.batch import Batch, CancelRequest, Entry, Group, Replacement
+from exchange.key_budget import check_budget, refund, spend
 from exchange.market import CANCEL_ONLY, DELISTED, Market
 from exchange.operations import Cancel, CancelAll, CancelClient, Place, Replace
 from exchange.order_book import Order
@@ -173,6 +174,7 @@ def admit_place(context: Context, op: Place, index: int) -> int:
     if not hold_funds(market, order):
         return INSUFFICIENT_FUNDS
     state.next_order += 1
+    spend_budget(context, op.price * op.size * market.tick, 1)
     enlist(market, order)
     context.receipt.orders[index] = order.id
     _queue_entry(context, market, Entry(order, (context.receipt, state.height, index)))
@@ -249,6 +251,7 @@ def admit_replace(context: Context, op: Replace, index: int) -> int:
         extra = 0
     ticket = (context.receipt, context.state.height, index)
     entry = Replacement(order, ticket, op.price, op.size, extra)
+    spend_budget(context, op.price * op.size * market.tick, 1)
     context.receipt.orders[index] = order.id
     _queue_entry(context, market, entry)
     if context.undo is not None:
@@ -270,7 +273,16 @@ def check_scope(key: SessionKey, market: Market, price: int, size: int) -> int:
         return KEY_LACKS_MARKET
     if key.notional_cap and price * size * market.tick > key.notional_cap:
         return OVER_KEY_NOTIONAL
-    return OK
+    return check_budget(key, price * size * market.tick, 1)
+
+
+def spend_budget(context: Context, atoms: int, orders: int) -> None:
+    """Take an admitted operation out of the budget of the key that signed it, if one did."""
+    key = context.key
+    if key is not None:
+        spend(key, atoms, orders)
+        if context.undo is not None:
+            context.undo.append(partial(refund, key, atoms, orders))
 
 
 def check_status(market: Market, tif: int) -> int:

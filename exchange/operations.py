@@ -136,6 +136,10 @@ class Grant(Op, frozen=True, tag=10):
     notional_cap: Amount
     """Largest notional of one order in quote atoms; zero means none."""
     cancel_on_revoke: bool
+    notional_total: Amount = bytes(limits.AMOUNT_BYTES)
+    """Largest sum of notionals over the key's whole life in quote atoms; zero means none."""
+    orders_cap: Annotated[int, Meta(ge=0, lt=1 << 32)] = 0
+    """Most orders over the key's whole life; zero means no cap."""
 
 
 class Revoke(Op, frozen=True, tag=11):

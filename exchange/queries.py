@@ -52,6 +52,10 @@ class KeyView(NamedTuple):
     notional_cap: int
     cancel_on_revoke: bool
     revoked: bool
+    total_cap: int
+    notional_used: int
+    orders_cap: int
+    orders_used: int
 
 
 class CommitView(NamedTuple):
@@ -150,6 +154,10 @@ def _view_key(state: State, address: bytes) -> KeyView:
         key.notional_cap,
         key.cancel_on_revoke,
         key.revoked,
+        key.total_cap,
+        key.notional_used,
+        key.orders_cap,
+        key.orders_used,
     )
 
 

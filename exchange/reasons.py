@@ -56,6 +56,10 @@ class Reason(IntEnum):
     KEY_LACKS_ACTION = 32
     KEY_LACKS_MARKET = 33
     OVER_KEY_NOTIONAL = 34
+    OVER_KEY_TOTAL = 35
+    """More notional than the session key has left in its whole life."""
+    OVER_KEY_ORDERS = 36
+    """More orders than the session key has left in its whole life."""
 
     UNKNOWN_MARKET = 48
     UNKNOWN_ASSET = 49

@@ -170,8 +170,12 @@ def _load_rest(state: State, rest: RestRecord, orders: list[list[OrderRecord]]) 
             key.markets,
             int.from_bytes(key.notional_cap, "big"),
             key.cancel_on_revoke,
+            int.from_bytes(key.total_cap, "big"),
+            key.orders_cap,
         )
         state.keys[key.key].revoked = key.revoked
+        state.keys[key.key].notional_used = int.from_bytes(key.notional_used, "big")
+        state.keys[key.key].orders_used = key.orders_used
         state.accounts[key.account].granted.append(key.key)
     for signer, window in rest.nonces:
         state.nonces[signer] = list(window)

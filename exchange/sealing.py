@@ -14,7 +14,14 @@ from functools import partial
 
 from exchange import limits
 from exchange.accounts import Balance
-from exchange.admission import Context, check_market, check_status, get_current_batch, open_trader
+from exchange.admission import (
+    Context,
+    check_market,
+    check_status,
+    get_current_batch,
+    open_trader,
+    spend_budget,
+)
 from exchange.batch import SHOWN, VOID, WAITING, Batch, Commitment
 from exchange.commits import (
     NO_TIER,
@@ -25,6 +32,7 @@ from exchange.commits import (
     get_bond_ppm,
     split_tier,
 )
+from exchange.key_budget import check_budget
 from exchange.market import Market
 from exchange.operations import IOC, POST_ONLY, Commit, Open
 from exchange.outcome import COMMITTED, OPENED, CommitEvent
@@ -66,6 +74,10 @@ def admit_commit(context: Context, op: Commit, index: int) -> int:
     key = context.key
     if key is not None and key.notional_cap and quote_tier > key.notional_cap:
         return OVER_KEY_NOTIONAL
+    if key is not None:
+        reason = check_budget(key, quote_tier, 1)
+        if reason:
+            return reason
     account = context.account
     if (account.number, op.commit_hash) in market.commits:
         return DUPLICATE_COMMIT
@@ -86,6 +98,7 @@ def admit_commit(context: Context, op: Commit, index: int) -> int:
     if not _covers(account.get_balance(context.sub, market.base), base_tier, base_bond + base_fee):
         return INSUFFICIENT_FUNDS
     trader = open_trader(context, market)
+    spend_budget(context, quote_tier, 1)
     commitment = Commitment(
         state.height,
         trader,
@@ -134,6 +147,11 @@ def admit_open(context: Context, op: Open, index: int) -> int:
         for order in op.orders:
             if order.price * order.size * market.tick > key.notional_cap:
                 return OVER_KEY_NOTIONAL
+    selling = sum([o.price * o.size * market.tick for o in op.orders if o.side])
+    if key is not None:
+        reason = check_budget(key, selling, 0)
+        if reason:
+            return reason  # the commit waits on: another key, or the wallet, may open it
     batch = _find_batch(market, commitment.batch)
     batch.unopened -= 1
     reason = _judge(market, commitment, op)
@@ -141,6 +159,7 @@ def admit_open(context: Context, op: Open, index: int) -> int:
         commitment.state = VOID
         commitment.reason = reason
     else:
+        spend_budget(context, selling, 0)
         commitment.state = SHOWN
         commitment.orders = op.orders
         commitment.salt = op.salt

@@ -45,6 +45,8 @@ def process_grant(context: Context, op: Grant) -> int:
         op.markets,
         decode_amount(op.notional_cap),
         op.cancel_on_revoke,
+        decode_amount(op.notional_total),
+        op.orders_cap,
     )
     return OK
 

@@ -179,6 +179,10 @@ def _dump_key(state: State, address: bytes) -> KeyRecord:
         _encode_atoms(key.notional_cap),
         key.cancel_on_revoke,
         key.revoked,
+        _encode_atoms(key.total_cap),
+        key.orders_cap,
+        _encode_atoms(key.notional_used),
+        key.orders_used,
     )
 
 

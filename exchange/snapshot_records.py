@@ -16,7 +16,7 @@ from exchange.operations import Address, Hash32, Place
 from exchange.outcome import Notes
 
 Atoms = Annotated[bytes, Meta(min_length=32, max_length=32)]
-VERSION = 4
+VERSION = 5
 
 
 class Record(Struct, frozen=True, array_like=True, forbid_unknown_fields=True, gc=False):
@@ -50,6 +50,10 @@ class KeyRecord(Record, frozen=True):
     notional_cap: Atoms
     cancel_on_revoke: bool
     revoked: bool
+    total_cap: Atoms
+    orders_cap: int
+    notional_used: Atoms
+    orders_used: int
 
 
 class OpenWindowRecord(Record, frozen=True):

@@ -15,7 +15,8 @@ from primitives.keccak import keccak256
 
 GRANT_TYPE: Final = (
     "Grant(address account,address key,uint64 expiry,uint32 actions,uint32[] markets,"
-    "uint128 notionalCap,bool cancelOnRevoke,uint64 nonce,uint64 deadline)"
+    "uint128 notionalCap,bool cancelOnRevoke,uint128 notionalTotal,uint32 ordersCap,"
+    "uint64 nonce,uint64 deadline)"
 )
 REVOKE_TYPE: Final = "Revoke(address account,address key,uint64 nonce,uint64 deadline)"
 WITHDRAW_TYPE: Final = (
@@ -74,7 +75,8 @@ def _get_values(action: Action, op: Op) -> tuple[Value, ...]:
     account = action.account
     if isinstance(op, Grant):
         cap = decode_amount(op.notional_cap)
-        scope = (op.actions, op.markets, cap, op.cancel_on_revoke)
+        total = decode_amount(op.notional_total)
+        scope = (op.actions, op.markets, cap, op.cancel_on_revoke, total, op.orders_cap)
         return (account, op.key, op.expiry_ms, *scope, *tail)
     if isinstance(op, Revoke):
         return (account, op.key, *tail)

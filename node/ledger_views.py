@@ -153,7 +153,10 @@ def make_account(state: State, genesis: ExchangeGenesis, owner: bytes) -> views.
                 actions=key.actions,
                 markets=key.markets,
                 notional_cap=key.notional_cap,
-                notional_used=0,
+                notional_used=key.notional_used,
+                notional_total=key.total_cap,
+                orders_cap=key.orders_cap,
+                orders_used=key.orders_used,
                 cancel_on_revoke=key.cancel_on_revoke,
                 revoked=key.revoked,
             )

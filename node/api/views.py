@@ -232,10 +232,13 @@ class GrantView(View, frozen=True, kw_only=True):
     expiry_ms: int
     actions: int  # bitmask
     markets: tuple[int, ...]  # empty = all
-    notional_cap: Amount
-    notional_used: Amount
+    notional_cap: Amount  # of one order, in quote atoms; 0 = none
+    notional_used: Amount  # over the key's life
     cancel_on_revoke: bool
     revoked: bool
+    notional_total: Amount = 0  # most that may be used; 0 = no cap
+    orders_cap: int = 0  # most orders over the key's life; 0 = no cap
+    orders_used: int = 0
 
 
 class NonceWindow(View, frozen=True, kw_only=True):

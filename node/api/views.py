@@ -466,9 +466,6 @@ class Withdrawals(View, frozen=True, kw_only=True):
     withdrawals: tuple[Withdrawal, ...]
 
 
-# -- Chat -----------------------------------------------------------------------
-
-
 class ChatRoom(View, frozen=True, kw_only=True):
     """A public room."""
 

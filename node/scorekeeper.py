@@ -93,6 +93,16 @@ class Scorekeeper:
             if seat.owner in by_owner
         }
 
+    def get_parts(self, hot_key: bytes) -> tuple[int | None, ...]:
+        """Return a validator's ratios of the last closed period in percent, None for left out."""
+        found = self.find(hot_key)
+        if found is None:
+            return ()
+        ratios = enumerate(found.ratios)
+        return tuple(
+            r * 100 // SCORE_ONE if found.measured >> part & 1 else None for part, r in ratios
+        )
+
     def find(self, address: bytes) -> Validator | None:
         """Return a validator by its hot key or its owner."""
         register = self.participation.register

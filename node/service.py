@@ -19,7 +19,7 @@ from exchange.limits import DEADLINE_AFTER_NONCE_MS_MAX, NONCE_FUTURE_MS_MAX, NO
 from exchange.reasons import Reason
 from node.account_limits import AccountLimits
 from node.api import views
-from node.api.score_views import ValidatorScore
+from node.api.score_views import Validator, ValidatorScore
 from node.api.service import Envelope, IpfsAnswer
 from node.chain_views import make_detail, make_summary, own_certificate
 from node.ledger_views import (
@@ -142,7 +142,7 @@ class Service:
             for peer in self._node.network.peers()
         )
 
-    def validators(self) -> tuple[views.Validator, ...]:
+    def validators(self) -> tuple[Validator, ...]:
         """Return the committee."""
         node = self._node
         sending = {peer.address for peer in node.network.peers() if peer.sending}
@@ -150,7 +150,7 @@ class Service:
         keeper = node.ledger.scorekeeper
         scores = {} if keeper is None else keeper.points
         return tuple(
-            views.Validator(
+            Validator(
                 index=index,
                 address=seat.address_bytes,
                 payout=seat.payout_bytes,
@@ -163,6 +163,7 @@ class Service:
                 votes=feed.voted.get(index, 0),
                 votes_possible=feed.certificates,
                 score=scores.get(seat.address_bytes, 0),
+                parts=() if keeper is None else keeper.get_parts(seat.address_bytes),
             )
             for index, seat in enumerate(node.file.committee)
         )

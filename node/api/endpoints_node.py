@@ -9,8 +9,8 @@ from __future__ import annotations
 from node.api.bodies import BanBody, IsolateBody, PeerBody
 from node.api.endpoint import Answer, Call, Endpoint, Parameter
 from node.api.errors import ApiError
-from node.api.score_views import ValidatorScore
-from node.api.views import Done, Peers, Ready, Status, Validators
+from node.api.score_views import Validators, ValidatorScore
+from node.api.views import Done, Peers, Ready, Status
 
 VALIDATOR = Parameter(name="validator", kind="address", about="hot key or owner of a validator")
 METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"

@@ -1,4 +1,4 @@
-"""Name what the API shows of a validator's score, part by part.
+"""Name what the API shows of validators and their scores, part by part.
 
 Rule: the numbers are those of the participation state, unrounded, so that anybody can compute the
 score again with a pocket calculator.
@@ -8,6 +8,30 @@ Spec: docs/reference/api.md; docs/explanation/participation.md. Deviations: none
 from __future__ import annotations
 
 from node.api.views import Address, Amount, Hex, View
+
+
+class Validator(View, frozen=True, kw_only=True):
+    """One seat of the committee."""
+
+    index: int
+    address: Address
+    payout: Address
+    weight: int
+    name: str  # from the network file; "" if unnamed
+    connected: bool  # this node has a stream to it, or is it
+    is_self: bool
+    proposed: int  # final blocks since this node started
+    last_proposed_height: int
+    votes: int  # its notarize votes inside the newest final certificates
+    votes_possible: int
+    score: int  # 0–100, rounded down; 50 is what a seat requires
+    parts: tuple[int | None, ...]  # last period, %: production, uptime, trading, chat, storage
+
+
+class Validators(View, frozen=True, kw_only=True):
+    """The committee in index order."""
+
+    validators: tuple[Validator, ...]
 
 
 class ScorePart(View, frozen=True, kw_only=True):

@@ -21,7 +21,7 @@ from node.api.market_views import (
     LiveCandle,
     Ticker,
 )
-from node.api.score_views import ValidatorScore
+from node.api.score_views import Validator, ValidatorScore
 from node.api.views import (
     Account,
     ActionReceipt,
@@ -41,7 +41,6 @@ from node.api.views import (
     Status,
     SubmitResult,
     TradePage,
-    Validator,
     Withdrawal,
     WithdrawalProof,
 )

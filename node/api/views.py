@@ -98,23 +98,6 @@ class Peer(View, frozen=True, kw_only=True):
     queue: int  # frames waiting for it
 
 
-class Validator(View, frozen=True, kw_only=True):
-    """One seat of the committee."""
-
-    index: int
-    address: Address
-    payout: Address
-    weight: int
-    name: str  # from the network file; "" if unnamed
-    connected: bool  # this node has a stream to it, or is it
-    is_self: bool
-    proposed: int  # final blocks since this node started
-    last_proposed_height: int
-    votes: int  # its notarize votes inside the newest final certificates
-    votes_possible: int
-    score: int  # 0–100, rounded down; 50 is what a seat requires
-
-
 # -- Markets -----------------------------------------------------------------------
 
 
@@ -549,12 +532,6 @@ class Blocks(View, frozen=True, kw_only=True):
     """Newest first."""
 
     blocks: tuple[BlockSummary, ...]
-
-
-class Validators(View, frozen=True, kw_only=True):
-    """The committee in index order."""
-
-    validators: tuple[Validator, ...]
 
 
 class Peers(View, frozen=True, kw_only=True):

@@ -18,9 +18,19 @@ export function drawValidators(list, validators) {
     bar.title = `${seat.votes} of ${seat.votes_possible} final certificates carry its vote`;
     setText(figures.children[0], `${(share * 100).toFixed(0)} % of certificates`);
     setText(figures.children[1], `${count(seat.proposed)} blocks`);
-    figures.children[2].title = `weight ${seat.weight}; a seat requires a score of 50 of 100`;
+    figures.children[2].title = describeScore(seat);
     setText(figures.children[2], seat.connected ? `score ${seat.score}` : "away");
   });
+}
+
+const PARTS = ["production", "uptime", "trading", "chat", "storage"];
+
+function describeScore(seat) {
+  const parts = seat.parts.map((percent, part) => {
+    const text = percent === null ? "left out" : `${percent} %`;
+    return `${PARTS[part]} ${text}`;
+  });
+  return [`Score ${seat.score} of 100, weight ${seat.weight}`, ...parts].join("\n");
 }
 
 function makeSeat() {

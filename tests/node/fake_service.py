@@ -19,7 +19,7 @@ from consensus.participation.parameters import Rules
 from node.api.hub import Hub
 from node.api.limits import BOOK_PUSH_LEVELS
 from node.api.market_views import AccountEvent
-from node.api.score_views import ValidatorScore
+from node.api.score_views import Validator, ValidatorScore
 from node.api.service import Envelope, IpfsAnswer
 from node.api.views import (
     Account,
@@ -56,7 +56,6 @@ from node.api.views import (
     SubmitResult,
     Trade,
     TradePage,
-    Validator,
     ValidatorSelf,
     VaultView,
     Withdrawal,
@@ -271,6 +270,7 @@ class FakeService(FakeMarketData):
                 is_self=index == 0, proposed=self.height // 4,
                 last_proposed_height=self.height - (self.height - index) % 4,
                 votes=max(0, 100 - index - (self.height // 40) % 3), votes_possible=100, score=50,
+                parts=(100, 98 - index, 90, None, None),
             )
             for index in range(4)
         )  # fmt: skip

@@ -14,6 +14,7 @@ from exchange.operations import Place
 from exchange.order_book import Order
 from exchange.outcome import Receipt
 from exchange.reasons import Reason
+from exchange.triggers import Triggered
 
 PENDING = int(Reason.PENDING)
 WAITING = 0
@@ -147,6 +148,7 @@ class Batch:
         "height",
         "next_hash",
         "open_blocks",
+        "triggered",
         "two_openers",
         "unopened",
     )
@@ -159,6 +161,8 @@ class Batch:
         self.cancels: list[CancelRequest] = []
         self.groups: list[Group] = []
         self.commits: list[Commitment] = []
+        self.triggered: list[Triggered] = []
+        """Orders whose price was reached before this block."""
         self.unopened: int = 0
         self.open_blocks: int = 0
         self.first_open_ms: int = 0

@@ -34,6 +34,7 @@ from exchange.settlement import (
     touch,
 )
 from exchange.state import INSURANCE, State
+from exchange.triggers import Triggered
 from primitives.keccak import keccak256
 
 ALL_ORDERS = -1
@@ -69,8 +70,9 @@ def clear_batch(state: State, market: Market, batch: Batch) -> None:
     for group in groups:
         for entry in group.entries:
             _process_entry(market, entry, group.action_id, batch.height)
-    if batch.commits:
-        _clear_sealed(state, market, batch, rank_hash)
+    triggered = [item for item in batch.triggered if item.order.size]  # else it was cancelled
+    if batch.commits or triggered:
+        _clear_sealed(state, market, batch, triggered, rank_hash)
 
 
 def resolve(market: Market, ticket: Ticket, status: int) -> None:
@@ -132,8 +134,12 @@ def _replace(market: Market, entry: Replacement, action_id: bytes, height: int) 
     return replace_order(market, order, entry.price, entry.size - traded, action_id, height)
 
 
-def _clear_sealed(state: State, market: Market, batch: Batch, rank_hash: bytes) -> None:
-    """Void what was not opened, set the funds of the rest free for their orders, and match them."""
+def _clear_sealed(
+    state: State, market: Market, batch: Batch, triggered: list[Triggered], rank_hash: bytes
+) -> None:
+    """Void what was not opened, set the funds of the rest free for their orders, and match them
+    with the triggered orders.
+    """
     sealed: list[SealedOrder] = []
     for commitment in batch.commits:
         account = commitment.account
@@ -143,16 +149,20 @@ def _clear_sealed(state: State, market: Market, batch: Batch, rank_hash: bytes) 
             _forfeit(state, market, commitment)
         else:
             _list_orders(market, commitment, rank_hash, sealed)
+    for reached in triggered:
+        rank = keccak256(reached.action_id + rank_hash)
+        sealed.append(SealedOrder(reached.order, rank, reached.action_id, None))
     sealed.sort(key=_get_sealed_rank)
     before = len(market.log.fills)
     price = 0
-    if market.uniform:
+    if market.uniform and market.sealed:
         price = clear_uniform(market, sealed, batch.height)
     else:
         for item in sealed:
             item.status = process_order(market, item.order, item.action_id, batch.height)
     size = sum(fill.size for fill in market.log.fills[before:])
-    market.log.batches.append(BatchCleared(market.id, batch.height, price, size))
+    if market.sealed:
+        market.log.batches.append(BatchCleared(market.id, batch.height, price, size))
     for item in sealed:
         if item.ticket is not None:
             resolve(market, item.ticket, item.status)

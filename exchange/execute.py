@@ -27,12 +27,20 @@ from exchange.admission import (
 from exchange.attestation import close_windows, process_attestation
 from exchange.authority import check_key, check_time, count_action, prune_nonces, spend_nonce
 from exchange.clearing import clear_market
+from exchange.conditional import (
+    admit_cancel_after,
+    admit_trigger,
+    admit_until,
+    begin_block,
+    collect_reached,
+)
 from exchange.conservation import verify_conservation
 from exchange.governance import process_market_vote
 from exchange.ledger import process_transfer, process_withdrawal, share_fees, share_rewards
 from exchange.operations import (
     Attest,
     Cancel,
+    CancelAfter,
     CancelAll,
     CancelClient,
     Commit,
@@ -40,6 +48,8 @@ from exchange.operations import (
     Heartbeat,
     Open,
     Place,
+    PlaceTrigger,
+    PlaceUntil,
     Replace,
     Revoke,
     SetMarket,
@@ -134,11 +144,15 @@ def execute(state: State, block: BlockInput) -> Outcome:
     state.time_ms = block.time_ms
     state.participation = block.participation_digest
     _note_block(state, block)
+    begin_block(state, block.block_hash)
     for action in block.actions:
         log.receipts.append(_process_action(state, block, action))
     for market in state.markets:
         if market.batches:
+            fills = len(log.fills)
             clear_market(state, market)
+            if market.triggers.by_id and len(log.fills) > fills:
+                collect_reached(market)
     is_checkpoint = state.is_checkpoint(block.height)
     if is_checkpoint:
         share_fees(state, block.pay)
@@ -302,6 +316,9 @@ _HANDLERS: Final[dict[type, Callable[[Context, Any, int], int]]] = {
     Revoke: _process_wallet_op,
     Withdraw: _process_wallet_op,
     Transfer: _process_wallet_op,
+    PlaceTrigger: admit_trigger,
+    PlaceUntil: admit_until,
+    CancelAfter: admit_cancel_after,
 }
 _TAGS: Final[dict[type, int]] = {
     Place: 1,
@@ -311,6 +328,9 @@ _TAGS: Final[dict[type, int]] = {
     Replace: 5,
     Commit: 6,
     Open: 7,
+    PlaceTrigger: 8,
+    PlaceUntil: 9,
+    CancelAfter: 10,
 }
 """Bits of a session key's allowed operations; wallet operations never come with a session key."""
 

@@ -95,6 +95,9 @@ def _void_batch(market: Market, batch: Batch, reason: int) -> None:
             else:
                 end_order(market, order, reason)
                 resolve(market, entry.ticket, reason)
+    for reached in batch.triggered:
+        if reached.order.size:
+            end_order(market, reached.order, reason)
     for commitment in batch.commits:
         _void_commit(market, commitment, reason)
 

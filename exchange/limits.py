@@ -51,6 +51,16 @@ BPS: Final = 10_000
 BOND_DOUBLINGS_MAX: Final = 12
 """A bond is quadrupled at most six times (two doublings each) and never exceeds its tier."""
 FORFEIT_MEMORY_MS: Final = 86_400_000
+TRIGGERS_PER_TRADER_MAX: Final = 256
+"""Waiting triggers of one sub-account in one market."""
+TRIGGERS_PER_MARKET_MAX: Final = 16_384
+ACTIVATIONS_PER_BLOCK_MAX: Final = 256
+"""Reached triggers that join a market's batch in one block; the rest join the next ones."""
+EXPIRIES_PER_BLOCK_MAX: Final = 1_024
+"""Orders of one market that expire in one block; the rest expire in the next ones."""
+SWITCHES_PER_BLOCK_MAX: Final = 64
+"""Sub-accounts whose orders a passed cancel-after time cancels in one block."""
+CANCEL_AFTER_MS_MAX: Final = 86_400_000
 AUCTION_ROUNDS_MAX: Final = 8
 """Rounds in which a uniform auction may drop orders (fill-or-kill, self-trade) and start again."""
 

@@ -29,6 +29,8 @@ from exchange.outcome import (
     WindowClosed,
     Withdrawal,
 )
+from exchange.timetable import Timetable
+from exchange.triggers import Triggered, TriggerIndex
 
 OPEN: Final = 0
 POST_ONLY: Final = 1
@@ -93,6 +95,7 @@ class Market:
         "book",
         "commit_fee_ppm",
         "commits",
+        "expiries",
         "fees",
         "id",
         "last_price",
@@ -107,6 +110,8 @@ class Market:
         "taker_bps",
         "tick",
         "tree",
+        "triggered",
+        "triggers",
         "uniform",
         "votes",
     )
@@ -142,6 +147,11 @@ class Market:
         """Changes of status so far; validators vote on one round at a time."""
         self.votes: dict[bytes, int] = {}
         """The status each validator wants, by hot key, in this round."""
+        self.triggers: Final[TriggerIndex] = TriggerIndex()
+        self.triggered: Final[list[Triggered]] = []
+        """Orders whose price was reached and that wait for the next block's batch."""
+        self.expiries: Final[Timetable] = Timetable()
+        """Orders that end at a time, by id."""
 
 
 def compute_bond_ppm(floor_ppm: int, sigma_ppm: int, delay_ms: int) -> int:

@@ -40,6 +40,7 @@ MarketId = Annotated[int, Meta(ge=0, lt=limits.MARKETS_MAX)]
 AssetId = Annotated[int, Meta(ge=0, lt=limits.ASSETS_MAX)]
 SubAccount = Annotated[int, Meta(ge=0, le=limits.SUB_ACCOUNT_MAX)]
 Price = Annotated[int, Meta(ge=1, le=limits.PRICE_TICKS_MAX)]
+PriceOrNone = Annotated[int, Meta(ge=0, le=limits.PRICE_TICKS_MAX)]
 Size = Annotated[int, Meta(ge=1, le=limits.SIZE_LOTS_MAX)]
 U64 = Annotated[int, Meta(ge=0)]
 TimeMs = Annotated[int, Meta(ge=0, le=limits.TIME_MS_MAX)]
@@ -130,7 +131,7 @@ class Grant(Op, frozen=True, tag=10):
     key: Address
     expiry_ms: TimeMs
     actions: Annotated[int, Meta(ge=0, lt=1 << 32)]
-    """Bit `1 << tag` per allowed operation (tags 1 to 7)."""
+    """Bit `1 << tag` per allowed operation; see `TRADING_TAGS`."""
     markets: Annotated[tuple[MarketId, ...], Meta(max_length=limits.MARKETS_PER_GRANT_MAX)]
     """Allowed markets; empty means all."""
     notional_cap: Amount
@@ -163,6 +164,46 @@ class Transfer(Op, frozen=True, tag=13):
     amount: Amount
     to: Address
     to_sub: SubAccount
+
+
+class PlaceTrigger(Op, frozen=True, tag=30):
+    """An order that waits until a trade is at or above, or at or below a price. Two legs make one
+    order that cancels the other.
+    """
+
+    market: MarketId
+    side: Annotated[int, Meta(ge=0, le=1)]
+    size: Size
+    above: PriceOrNone
+    """Reached by a trade at this price or higher; 0 for no such leg."""
+    above_price: PriceOrNone
+    """The order's limit when the leg above is reached."""
+    below: PriceOrNone
+    below_price: PriceOrNone
+    tif: Annotated[int, Meta(ge=0, le=3)] = IOC
+    stp: Annotated[int, Meta(ge=0, le=3)] = STP_NEWEST
+    client_id: U64 = 0
+    expiry_ms: TimeMs = 0
+    """Block time from which the order is cancelled; 0 for never."""
+
+
+class PlaceUntil(Op, frozen=True, tag=31):
+    """An order that rests until a block time."""
+
+    market: MarketId
+    side: Annotated[int, Meta(ge=0, le=1)]
+    price: Price
+    size: Size
+    post_only: bool
+    stp: Annotated[int, Meta(ge=0, le=3)]
+    client_id: U64
+    expiry_ms: TimeMs
+
+
+class CancelAfter(Op, frozen=True, tag=32):
+    """Cancel every order of the sub-account at a block time unless it is moved; 0 takes it back."""
+
+    time_ms: TimeMs
 
 
 class Deposit(Struct, frozen=True, array_like=True, forbid_unknown_fields=True, gc=False):
@@ -236,8 +277,14 @@ AnyOp = (
     | Attest
     | Heartbeat
     | SetMarket
+    | PlaceTrigger
+    | PlaceUntil
+    | CancelAfter
 )
-TRADING_TAGS: Final = (1, 2, 3, 4, 5, 6, 7)
+TRADING_TAGS: Final = (1, 2, 3, 4, 5, 6, 7, 8, 9, 10)
+"""Bits of a session key: the tags of operations 1 to 7, then 8 PlaceTrigger, 9 PlaceUntil,
+10 CancelAfter.
+"""
 TRADING_MASK: Final = sum(1 << tag for tag in TRADING_TAGS)
 WALLET_OPS: Final = (Grant, Revoke, Withdraw, Transfer)
 

@@ -12,7 +12,8 @@ from typing import NamedTuple
 
 from exchange.accounts import Account, Trader
 from exchange.batch import Commitment
-from exchange.market import Market
+from exchange.limits import SUB_ACCOUNT_MAX
+from exchange.market import OPEN, Market
 from exchange.order_book import Order, Side
 from exchange.state import State
 
@@ -31,6 +32,17 @@ class OpenOrder(NamedTuple):
     tif: int
     client_id: int
     resting: bool
+
+
+class TriggerView(NamedTuple):
+    """What a live order waits for; 0 where it has no such leg."""
+
+    order_id: int
+    market: int
+    above: int
+    above_price: int
+    below: int
+    below_price: int
 
 
 class BalanceView(NamedTuple):
@@ -106,6 +118,34 @@ def get_open_orders(state: State, owner: bytes, limit: int = 10_000) -> list[Ope
     return [_view_order(order) for order in orders[:limit]]
 
 
+def get_trigger(state: State, market: int, order_id: int) -> TriggerView | None:
+    """Return what an order waits for, or None if it waits for no price."""
+    trigger = state.markets[market].triggers.by_id.get(order_id)
+    if trigger is None:
+        return None
+    return TriggerView(
+        order_id,
+        market,
+        trigger.above,
+        trigger.above_price,
+        trigger.below,
+        trigger.below_price,
+    )
+
+
+def get_expiry(state: State, market: int, order_id: int) -> int:
+    """Return the block time in milliseconds at which a live order ends, 0 for none."""
+    return state.markets[market].expiries.due.get(order_id, 0)
+
+
+def get_cancel_after(state: State, owner: bytes, sub: int) -> int:
+    """Return the cancel-after time of a sub-account in milliseconds, 0 for none."""
+    account = state.by_address.get(owner)
+    if account is None:
+        return 0
+    return state.switches.due.get(account.number * (SUB_ACCOUNT_MAX + 1) + sub, 0)
+
+
 def _view_order(order: Order) -> OpenOrder:
     trader: Trader = order.trader
     return OpenOrder(
@@ -163,7 +203,9 @@ def _view_key(state: State, address: bytes) -> KeyView:
 
 def has_waiting_batches(state: State) -> bool:
     """Tell whether some market waits for openings: blocks must go on so that windows close."""
-    return any(market.batches for market in state.markets)
+    return any(
+        market.batches or (market.triggered and market.status == OPEN) for market in state.markets
+    )
 
 
 def get_commits(state: State, owner: bytes) -> list[CommitView]:

@@ -34,6 +34,11 @@ class Reason(IntEnum):
     COUNTED = 7
     """A validator's attestation counts; it is applied when enough others say the same."""
 
+    EXPIRED = 8
+    """In order events: the time it was to rest until has passed."""
+    SWITCHED_OFF = 9
+    """In order events: the sub-account's cancel-after time has passed."""
+
     MALFORMED = 16
     WRONG_DOMAIN = 17
     BAD_SIGNATURE = 18
@@ -110,6 +115,14 @@ class Reason(IntEnum):
     """The market has this status; an earlier word of this validator in the round is taken back."""
     BELOW_MINIMUM = 117
     """Less than the asset's smallest transfer or withdrawal."""
+
+    BAD_TRIGGER = 128
+    """No leg, a leg without a limit, overlapping legs, or post-only."""
+    TRIGGER_REACHED = 129
+    """The last trade is there already: place the order itself."""
+    TOO_MANY_TRIGGERS = 130
+    BAD_TIME = 131
+    """An expiry that has passed, or a cancel-after time beyond a day."""
 
 
 def is_accepted(status: int) -> bool:

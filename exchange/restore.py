@@ -44,8 +44,10 @@ from exchange.snapshot_records import (
     ReplaceRecord,
     RestRecord,
     TicketRecord,
+    TriggeredRecord,
 )
 from exchange.state import State
+from exchange.triggers import Trigger, Triggered
 from exchange.vaults import OpenWindow
 from primitives.errors import InvalidMessage
 from primitives.keccak import keccak256
@@ -182,6 +184,10 @@ def _load_rest(state: State, rest: RestRecord, orders: list[list[OrderRecord]]) 
     for account_number, count, time_ms in rest.forfeits:
         state.accounts[account_number].forfeit_count = count
         state.accounts[account_number].forfeit_ms = time_ms
+    for number, time_ms in rest.switches:
+        if not 0 <= number < len(state.accounts) * 128 or time_ms < 1:
+            raise InvalidMessage("a cancel-after time of an unknown account")
+        state.switches.put(number, time_ms)
     for market, stored_market in zip(state.markets, rest.markets, strict=True):
         _load_book(state, market, orders[market.id], stored_market)
         _load_market(state, market, stored_market)
@@ -209,8 +215,30 @@ def _load_market(state: State, market: Market, record: MarketRecord) -> None:
     market.status = record.status
     market.round = record.round
     market.votes = dict(record.votes)
+    for stored in record.triggers:
+        order = _load_order(state, market, stored.order)
+        market.triggers.add(
+            Trigger(
+                order,
+                stored.action_id,
+                stored.above,
+                stored.above_price,
+                stored.below,
+                stored.below_price,
+            )
+        )
     for batch in record.batches:
         market.batches.append(_load_batch(state, market, batch))
+    for item in record.triggered:
+        market.triggered.append(_load_triggered(state, market, item))
+    for order_id, time_ms in record.expiries:
+        if order_id not in market.book.orders or time_ms < 1:
+            raise InvalidMessage("an expiry of an unknown order")
+        market.expiries.put(order_id, time_ms)
+
+
+def _load_triggered(state: State, market: Market, record: TriggeredRecord) -> Triggered:
+    return Triggered(_load_order(state, market, record.order), record.action_id)
 
 
 def _open_trader(state: State, market: Market, account_number: int, sub: int) -> Trader:
@@ -276,6 +304,8 @@ def _load_batch(state: State, market: Market, record: BatchRecord) -> Batch:
         commitment = _load_commit(state, market, record.height, commit)
         batch.commits.append(commitment)
         batch.unopened += commitment.state == WAITING
+    for item in record.triggered:
+        batch.triggered.append(_load_triggered(state, market, item))
     return batch
 
 

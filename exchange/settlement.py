@@ -152,3 +152,7 @@ def delist(market: Market, order: Order) -> None:
     del trader.orders[order.id]
     if order.client_key:
         del trader.account.clients[order.client_key]
+    if market.triggers.by_id:
+        market.triggers.forget(order.id)
+    if market.expiries.queue:
+        market.expiries.forget(order.id)

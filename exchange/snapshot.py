@@ -34,10 +34,13 @@ from exchange.snapshot_records import (
     ReplaceRecord,
     RestRecord,
     TicketRecord,
+    TriggeredRecord,
+    TriggerRecord,
     VaultRecord,
     WaitingRecord,
 )
 from exchange.state import State
+from exchange.triggers import Trigger, Triggered
 from primitives.keccak import keccak256
 
 HEAD: Final = 0
@@ -113,6 +116,7 @@ def dump_rest(state: State) -> bytes:
         tuple(_dump_key(state, key) for key in state.keys_by_number),
         tuple((signer, tuple(state.nonces[signer])) for signer in sorted(state.nonces)),
         tuple((a.number, a.forfeit_count, a.forfeit_ms) for a in state.accounts if a.forfeit_count),
+        state.switches.list_all(),
         tuple(_dump_market(market) for market in state.markets),
     )
     return _encoder.encode(record)
@@ -195,6 +199,9 @@ def _dump_market(market: Market) -> MarketRecord:
         market.status,
         market.round,
         tuple(sorted(market.votes.items())),
+        tuple(_dump_trigger(t) for _, t in sorted(market.triggers.by_id.items())),
+        _dump_triggered(market.triggered),
+        market.expiries.list_all(),
     )
 
 
@@ -213,6 +220,27 @@ def _dump_batch(batch: Batch) -> BatchRecord:
             for group in batch.groups
         ),
         tuple(_dump_commit(commit) for commit in batch.commits),
+        _dump_triggered(batch.triggered),
+    )
+
+
+def _dump_trigger(trigger: Trigger) -> TriggerRecord:
+    return TriggerRecord(
+        trigger.action_id,
+        make_order_record(trigger.order),
+        trigger.above,
+        trigger.above_price,
+        trigger.below,
+        trigger.below_price,
+    )
+
+
+def _dump_triggered(orders: list[Triggered]) -> tuple[TriggeredRecord, ...]:
+    """Encode reached orders but those that were cancelled since."""
+    return tuple(
+        TriggeredRecord(item.action_id, make_order_record(item.order))
+        for item in orders
+        if item.order.size
     )
 
 

@@ -16,7 +16,7 @@ from exchange.operations import Address, Hash32, Place
 from exchange.outcome import Notes
 
 Atoms = Annotated[bytes, Meta(min_length=32, max_length=32)]
-VERSION = 5
+VERSION = 6
 
 
 class Record(Struct, frozen=True, array_like=True, forbid_unknown_fields=True, gc=False):
@@ -162,6 +162,24 @@ class CommitRecord(Record, frozen=True):
     open_ticket: TicketRecord | None
 
 
+class TriggeredRecord(Record, frozen=True):
+    """An order whose price was reached."""
+
+    action_id: Hash32
+    order: OrderRecord
+
+
+class TriggerRecord(Record, frozen=True):
+    """An order that waits for a price; 0 where it has no such leg."""
+
+    action_id: Hash32
+    order: OrderRecord
+    above: int
+    above_price: int
+    below: int
+    below_price: int
+
+
 class BatchRecord(Record, frozen=True):
     """One waiting batch."""
 
@@ -175,6 +193,7 @@ class BatchRecord(Record, frozen=True):
     cancels: tuple[CancelRecord, ...]
     groups: tuple[GroupRecord, ...]
     commits: tuple[CommitRecord, ...]
+    triggered: tuple[TriggeredRecord, ...]
 
 
 class MarketRecord(Record, frozen=True):
@@ -188,6 +207,12 @@ class MarketRecord(Record, frozen=True):
     round: int
     votes: tuple[tuple[Address, Annotated[int, Meta(ge=0, le=3)]], ...]
     """The status each validator wants, by ascending hot key."""
+    triggers: tuple[TriggerRecord, ...]
+    """By order id."""
+    triggered: tuple[TriggeredRecord, ...]
+    """In the order in which they were reached."""
+    expiries: tuple[tuple[int, int], ...]
+    """(order id, time) by id."""
 
 
 class RestRecord(Record, frozen=True):
@@ -208,6 +233,8 @@ class RestRecord(Record, frozen=True):
     nonces: tuple[tuple[Address, tuple[int, ...]], ...]
     forfeits: tuple[tuple[int, int, int], ...]
     """(account number, forfeit count, time of the last one) where the count is not zero."""
+    switches: tuple[tuple[int, int], ...]
+    """(account number * 128 + sub-account, cancel-after time), ascending."""
     markets: tuple[MarketRecord, ...]
 
 

@@ -14,6 +14,7 @@ from exchange.accounts import Account, SessionKey
 from exchange.genesis import AssetConfig, ExchangeGenesis
 from exchange.market import BlockLog, Market
 from exchange.outcome import Notes
+from exchange.timetable import Timetable
 from exchange.vaults import Vault
 from primitives.merkle import AppendTree, DenseTree
 
@@ -61,6 +62,7 @@ class State:
         "participation",
         "rest_dump",
         "rest_word",
+        "switches",
         "time_ms",
         "vaults",
         "withdrawals",
@@ -93,6 +95,8 @@ class State:
         self.nonces: Final[dict[bytes, list[int]]] = {}
         """The highest nonces used per signing key, ascending."""
         self.next_order: int = 1
+        self.switches: Final[Timetable] = Timetable()
+        """Cancel-after times by account number * 128 + sub-account."""
         self.vaults: Final[dict[tuple[int, bytes], Vault]] = {}
         for asset in self.assets:
             self.vaults.setdefault((asset.chain_id, asset.vault), Vault())

@@ -15,6 +15,8 @@ from exchange.actions import (
     CancelClient,
     Open,
     Place,
+    PlaceTrigger,
+    PlaceUntil,
     Replace,
     VerifiedAction,
 )
@@ -23,7 +25,7 @@ from exchange.reasons import REJECTED, Reason
 from node.limits import PENDING_RECEIPTS_MAX
 
 PENDING = int(Reason.PENDING)
-_SINGLE = frozenset((Place, Cancel, CancelClient, CancelAll, Replace))
+_SINGLE = frozenset((Place, PlaceTrigger, PlaceUntil, Cancel, CancelClient, CancelAll, Replace))
 
 
 class OrderCount:

@@ -13,12 +13,15 @@ import random
 from exchange.actions import (
     AnyOp,
     Cancel,
+    CancelAfter,
     CancelAll,
     CancelClient,
     Commit,
     Grant,
     Open,
     Place,
+    PlaceTrigger,
+    PlaceUntil,
     Replace,
     Revoke,
     Transfer,
@@ -129,7 +132,7 @@ class Chaos:
             markets = rng.choice(((), (), (0, 2)))
             expiry = self.time_ms + rng.choice((500, 10**7))
             return Grant(
-                key, expiry, rng.choice((0xFE, 0xFE, 0x06)), markets, cap, rng.random() < 0.5
+                key, expiry, rng.choice((0x7FE, 0x7FE, 0x06)), markets, cap, rng.random() < 0.5
             )
         if kind == 1 and self.sessions[name]:
             return Revoke(rng.choice(self.sessions[name]))
@@ -156,8 +159,10 @@ class Chaos:
         rng = self.random
         market = rng.randrange(3)
         draw = rng.random()
-        if draw < 0.45:
+        if draw < 0.36:
             return self.make_place(market)
+        if draw < 0.45:
+            return self.make_waiting(market)
         if draw < 0.55:
             return Cancel(market, rng.randrange(1, self.orders_seen + 40))
         if draw < 0.6:
@@ -174,6 +179,29 @@ class Chaos:
                 self.pending.remove(chosen)
             return chosen[3]
         return self.make_commit(name, market)
+
+    def make_waiting(self, market: int) -> AnyOp:
+        """An order with a trigger or an expiry, sensible or not, or a cancel-after time."""
+        rng = self.random
+        kind = rng.randrange(8)
+        if kind == 0:
+            after = rng.choice((0, self.time_ms - 1, self.time_ms + 900, self.time_ms + 10**6))
+            return CancelAfter(after)
+        place = self.make_place(market)
+        expiry = self.time_ms + rng.choice((-1, 300, 900, 10**6))
+        if kind < 3:
+            return PlaceUntil(
+                market, place.side, place.price, place.size, kind == 1, place.stp,
+                place.client_id, expiry,
+            )  # fmt: skip
+        above = rng.choice((0, 1_000 + rng.randrange(-1, 5)))
+        below = rng.choice((0, 1_000 - rng.randrange(-1, 5)))
+        return PlaceTrigger(
+            market, place.side, min(place.size, 40),
+            above, above and above + rng.randrange(-4, 5),
+            below, below and below + rng.randrange(-4, 5),
+            place.tif, place.stp, place.client_id, rng.choice((0, expiry)),
+        )  # fmt: skip
 
     def make_commit(self, name: str, market: int) -> Commit:
         rng = self.random

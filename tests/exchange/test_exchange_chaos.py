@@ -67,6 +67,7 @@ def test_invariants_hold_whatever_traders_send() -> None:
         Reason.UNKNOWN_ORDER, Reason.DUPLICATE_CLIENT_ID, Reason.UNKNOWN_COMMIT,
         Reason.OPENED_TOO_EARLY, Reason.ALREADY_OPEN, Reason.OPENING_MISMATCH,
         Reason.OPENING_OVER_TIER, Reason.OPENING_INVALID, Reason.NOT_OPENED, Reason.NOT_SEALED,
+        Reason.BAD_TRIGGER, Reason.TRIGGER_REACHED, Reason.BAD_TIME,
         Reason.KEY_USED_BEFORE, Reason.KEY_EXPIRED, Reason.KEY_REVOKED, Reason.BAD_TRANSFER,
     }  # fmt: skip
     assert expected - seen == set(), "the flow must reach every one of these"

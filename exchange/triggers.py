@@ -1,0 +1,109 @@
+"""Orders of one market that wait for a price, indexed by it.
+
+Rule: this file knows legs, prices and order ids, and nothing of money. A trigger has one or two
+legs (above, below); reaching one of them takes both out. What has not been reached is never looked
+at.
+Spec: docs/spec/orders.md#triggers
+Deviations: none.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, insort
+from typing import Final
+
+from exchange.order_book import Order
+
+
+class Trigger:
+    """An order with its funds held that waits for a price."""
+
+    __slots__ = ("above", "above_price", "action_id", "below", "below_price", "order")
+
+    def __init__(
+        self,
+        order: Order,
+        action_id: bytes,
+        above: int,
+        above_price: int,
+        below: int,
+        below_price: int,
+    ) -> None:
+        self.order: Order = order
+        self.action_id: bytes = action_id
+        """The action that placed it: it ranks the order once it is reached."""
+        self.above: int = above
+        """Reached by a price at or above this one; 0 for no such leg."""
+        self.above_price: int = above_price
+        """The order's limit if the leg above is reached."""
+        self.below: int = below
+        self.below_price: int = below_price
+
+
+class Triggered:
+    """An order whose price was reached: it takes part in the next batch."""
+
+    __slots__ = ("action_id", "order")
+
+    def __init__(self, order: Order, action_id: bytes) -> None:
+        self.order: Order = order
+        self.action_id: bytes = action_id
+
+
+class TriggerIndex:
+    """All waiting triggers of a market."""
+
+    __slots__ = ("above", "below", "by_id", "counts")
+
+    def __init__(self) -> None:
+        self.by_id: Final[dict[int, Trigger]] = {}
+        """By order id."""
+        self.above: Final[list[tuple[int, int]]] = []
+        """(-price, -order id), ascending: what is reached first is last."""
+        self.below: Final[list[tuple[int, int]]] = []
+        """(price, -order id), ascending: what is reached first is last."""
+        self.counts: Final[dict[tuple[int, int], int]] = {}
+        """Triggers by (account number, sub-account)."""
+
+    def add(self, trigger: Trigger) -> None:
+        """Let a trigger wait."""
+        order = trigger.order
+        self.by_id[order.id] = trigger
+        if trigger.above:
+            insort(self.above, (-trigger.above, -order.id))
+        if trigger.below:
+            insort(self.below, (trigger.below, -order.id))
+        owner = (order.account, order.trader.sub)
+        self.counts[owner] = self.counts.get(owner, 0) + 1
+
+    def forget(self, order_id: int) -> None:
+        """Take a trigger out if it is there."""
+        trigger = self.by_id.pop(order_id, None)
+        if trigger is None:
+            return
+        if trigger.above:
+            del self.above[bisect_left(self.above, (-trigger.above, -order_id))]
+        if trigger.below:
+            del self.below[bisect_left(self.below, (trigger.below, -order_id))]
+        order = trigger.order
+        owner = (order.account, order.trader.sub)
+        left = self.counts[owner] - 1
+        if left:
+            self.counts[owner] = left
+        else:
+            del self.counts[owner]
+
+    def take_reached(self, price: int) -> list[tuple[Trigger, int]]:
+        """Take out the triggers a price reaches, as (trigger, limit): the nearest price first,
+        then the oldest.
+        """
+        taken: list[tuple[Trigger, int]] = []
+        while self.above and -self.above[-1][0] <= price:
+            trigger = self.by_id[-self.above[-1][1]]
+            taken.append((trigger, trigger.above_price))
+            self.forget(trigger.order.id)
+        while self.below and self.below[-1][0] >= price:
+            trigger = self.by_id[-self.below[-1][1]]
+            taken.append((trigger, trigger.below_price))
+            self.forget(trigger.order.id)
+        return taken

@@ -66,8 +66,9 @@ class Timing(NamedTuple):
 class Flow:
     """A seeded flow of actions in which every trader knows its own orders."""
 
-    def __init__(self, seed: int, per_action: int) -> None:
+    def __init__(self, seed: int, per_action: int, markets: int = MARKETS) -> None:
         self.random = random.Random(seed)
+        self.markets = markets
         self.per_action = per_action
         self.keys = [PrivateKey(keccak256(b"bench" + bytes([i]))) for i in range(ACCOUNTS)]
         self.live: list[list[tuple[int, int]]] = [[] for _ in range(ACCOUNTS)]
@@ -107,7 +108,7 @@ class Flow:
     def _make_op(self, trader: int, nonce: int, height: int) -> AnyOp:
         rng = self.random
         draw = rng.random()
-        market = rng.randrange(MARKETS)
+        market = rng.randrange(self.markets)
         live = self.live[trader]
         if draw < 0.3 and live:
             i = rng.randrange(len(live))
@@ -130,7 +131,9 @@ class Flow:
         return Commit(market, HOLD_BASE if side else HOLD_QUOTE, 2 if side else 8, sealed)
 
 
-def make_genesis(*, checkpoint_interval: int = 1_000, markets: int = MARKETS) -> ExchangeGenesis:
+def make_genesis(
+    *, checkpoint_interval: int = 1_000, markets: int = MARKETS, orders_each: int = 100_000
+) -> ExchangeGenesis:
     """Describe sealed, uniform markets that share one quote asset."""
     assets = tuple(
         AssetConfig(
@@ -146,7 +149,7 @@ def make_genesis(*, checkpoint_interval: int = 1_000, markets: int = MARKETS) ->
         assets=assets,
         markets=configs,
         checkpoint_interval=checkpoint_interval,
-        orders_per_account_market=100_000,
+        orders_per_account_market=orders_each,
     )
 
 

@@ -86,6 +86,7 @@ class Account:
         "leaves",
         "number",
         "owner",
+        "rows",
         "traders",
     )
 
@@ -96,6 +97,8 @@ class Account:
         """Balances in order of creation: the positions of the balances tree."""
         self.by_key: dict[int, Balance] = {}
         self.leaves: list[bytes] = []
+        self.rows: list[list[bytes]] = []
+        """Inner nodes of the balances tree by height, kept for accounts of many entries."""
         self.traders: dict[int, Trader] = {}
         self.clients: dict[int, Order] = {}
         """Live orders by client id."""

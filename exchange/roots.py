@@ -14,7 +14,7 @@ from typing import Final, NamedTuple
 import msgspec
 
 from exchange.accounts import Account, Balance
-from exchange.limits import BALANCE_TREE_DEPTH
+from exchange.limits import BALANCE_TREE_DEPTH, ENTRIES_WITHOUT_ROWS_MAX
 from exchange.operations import encode_amount
 from exchange.outcome import Fill, StateRoots
 from exchange.state import State
@@ -72,21 +72,58 @@ def compute_balances_root(leaves: Sequence[bytes]) -> bytes:
 
 def compute_account_leaf(account: Account) -> bytes:
     """Hash an account: keccak(0x00 ‖ owner ‖ balances root ‖ rest hash)."""
-    root = compute_balances_root(account.leaves)
-    return keccak256(bytes(13) + account.owner + root + NO_REST)
+    return _hash_account(account, compute_balances_root(account.leaves))
+
+
+def _hash_account(account: Account, balances_root: bytes) -> bytes:
+    return keccak256(bytes(13) + account.owner + balances_root + NO_REST)
+
+
+def update_balances_root(account: Account, positions: Sequence[int]) -> bytes:
+    """Hash an account's entries, of which those at `positions` changed or are new.
+
+    An account of many entries keeps its inner nodes, so that this costs the paths alone.
+    """
+    if len(account.leaves) <= ENTRIES_WITHOUT_ROWS_MAX:
+        return compute_balances_root(account.leaves)
+    row = account.leaves
+    dirty = dict.fromkeys(positions)
+    height = 0
+    while len(row) > 1:
+        if height == len(account.rows):
+            account.rows.append([])
+        upper = account.rows[height]
+        parents = dict.fromkeys([position >> 1 for position in dirty])
+        while 2 * len(upper) < len(row):
+            parents[len(upper)] = None
+            upper.append(b"")
+        empty = EMPTY_ROOTS[height]
+        for parent in parents:
+            right = row[2 * parent + 1] if 2 * parent + 1 < len(row) else empty
+            upper[parent] = keccak256(row[2 * parent] + right)
+        row = upper
+        dirty = parents
+        height += 1
+    root = row[0]
+    for empty in EMPTY_ROOTS[height:BALANCE_TREE_DEPTH]:
+        root = keccak256(root + empty)
+    return root
 
 
 def update_accounts(state: State) -> None:
     """Bring the accounts tree up to date with the balances touched in this block."""
-    dirty: dict[int, Account] = {}
+    dirty: dict[int, list[int]] = {}
     for balance in state.log.touched:
         assert balance.free >= 0
         assert balance.held >= 0
         balance.touched = False
         account = balance.account
         account.leaves[balance.position] = compute_entry_leaf(balance)
-        dirty[account.number] = account
-    leaves = {number: compute_account_leaf(account) for number, account in dirty.items()}
+        dirty.setdefault(account.number, []).append(balance.position)
+    leaves = {}
+    for number, positions in dirty.items():
+        account = state.accounts[number]
+        leaves[number] = _hash_account(account, update_balances_root(account, positions))
     state.accounts_tree.update(leaves)
 
 

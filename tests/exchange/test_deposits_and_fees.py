@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from exchange.accounts import Account
 from exchange.actions import (
     GTC,
     Attest,
@@ -24,6 +25,7 @@ from exchange.roots import (
     compute_fees_root,
     compute_state_root,
     escape_proof,
+    update_balances_root,
     withdrawal_proof,
 )
 from primitives.abi import encode_words
@@ -250,6 +252,23 @@ def test_escape_proof_leads_to_the_accounts_root() -> None:
 def test_balances_root_is_that_of_a_dense_tree(leaves: list[bytes]) -> None:
     tree = DenseTree(16)
     assert compute_balances_root(leaves) == tree.update(dict(enumerate(leaves)))
+
+
+@given(
+    st.lists(st.tuples(st.lists(st.integers(0, 200), max_size=6), st.integers(0, 20)), max_size=8)
+)
+def test_kept_rows_give_the_balances_root(changes: list[tuple[list[int], int]]) -> None:
+    """Entries change and come in any order; the root is always that of all entries."""
+    account = Account(1, bytes(20))
+    for step, (positions, more) in enumerate(changes):
+        changed = list(range(len(account.leaves), len(account.leaves) + more))
+        account.leaves += [bytes(32)] * more
+        changed += [p % len(account.leaves) for p in positions] if account.leaves else []
+        for position in changed:
+            account.leaves[position] = keccak256(b"%d %d" % (step, position))
+        if account.leaves:
+            root = update_balances_root(account, changed)
+            assert root == compute_balances_root(account.leaves)
 
 
 def test_empty_state_has_the_empty_roots() -> None:

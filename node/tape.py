@@ -85,15 +85,15 @@ class Tape:
         return self.updates[market] if market < len(self.updates) else 0
 
     def get_stats(self, market: int) -> MarketStats:
-        """Return a market's figures."""
-        self._know_market(market)
-        return self.stats[market]
+        """Return a market's figures. Reading never grows the tape: snapshots are equal bytes."""
+        return self.stats[market] if market < len(self.stats) else MarketStats()
 
     def get_events(self, account: int) -> int:
         """Return the number of an account's newest event; 0 = none yet."""
         return self.events[account] if account < len(self.events) else 0
 
-    def _know_market(self, market: int) -> None:
+    def know_market(self, market: int) -> None:
+        """Make room for a market that something happened in."""
         while len(self.updates) <= market:
             self.updates.append(0)
             self.stats.append(MarketStats())
@@ -104,7 +104,7 @@ class Tape:
         touched.update(fill.market for fill in outcome.fills)
         found = {}
         for market in sorted(touched):
-            self._know_market(market)
+            self.know_market(market)
             self.updates[market] += 1
             found[market] = self.updates[market]
         return found

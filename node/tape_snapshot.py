@@ -170,6 +170,7 @@ def _tape(record: TapeRecord) -> Tape:
         pending={action_id: (account, count) for action_id, account, count in record.pending},
     )
     for number, market in enumerate(record.markets):
+        tape.know_market(number)
         stats = tape.get_stats(number)
         tape.updates[number] = market.update
         stats.trades = market.trades

@@ -276,3 +276,13 @@ def test_a_snapshot_of_another_shape_is_refused():
     tape.height += 1
     with pytest.raises(PeerError, match="not of its state"):
         flow.ledger().restore(wrap_chunks(state, tape, scores))
+
+
+def test_reading_figures_changes_no_snapshot():
+    flow = Flow(3)
+    asked, other = flow.ledger(), flow.ledger()
+    for market in range(len(asked.state.markets)):
+        asked.tape.get_stats(market)
+        asked.tape.get_update(market)
+    asked.tape.get_events(7)
+    assert asked.snapshot() == other.snapshot()

@@ -157,6 +157,9 @@ class Order(View, frozen=True, kw_only=True):
     client_id: int
     status: str  # open | filled | cancelled | rejected
     reason: str = ""
+    above: int = 0
+    below: int = 0
+    expiry_ms: int = 0
 
 
 class Fill(View, frozen=True, kw_only=True):

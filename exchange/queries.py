@@ -32,6 +32,11 @@ class OpenOrder(NamedTuple):
     tif: int
     client_id: int
     resting: bool
+    above: int
+    """Price at or above which it is reached, 0 for none; so `below`."""
+    below: int
+    expiry_ms: int
+    """Block time at which it ends, 0 for none."""
 
 
 class TriggerView(NamedTuple):
@@ -105,7 +110,7 @@ def count_orders(state: State, market: int) -> int:
 def get_order(state: State, market: int, order_id: int) -> OpenOrder | None:
     """Return a live order by id."""
     order = state.markets[market].book.orders.get(order_id)
-    return None if order is None else _view_order(order)
+    return None if order is None else _view_order(state, order)
 
 
 def get_open_orders(state: State, owner: bytes, limit: int = 10_000) -> list[OpenOrder]:
@@ -115,7 +120,7 @@ def get_open_orders(state: State, owner: bytes, limit: int = 10_000) -> list[Ope
         return []
     orders = [o for trader in account.traders.values() for o in trader.orders.values()]
     orders.sort(key=lambda order: order.id)
-    return [_view_order(order) for order in orders[:limit]]
+    return [_view_order(state, order) for order in orders[:limit]]
 
 
 def get_trigger(state: State, market: int, order_id: int) -> TriggerView | None:
@@ -146,8 +151,10 @@ def get_cancel_after(state: State, owner: bytes, sub: int) -> int:
     return state.switches.due.get(account.number * (SUB_ACCOUNT_MAX + 1) + sub, 0)
 
 
-def _view_order(order: Order) -> OpenOrder:
+def _view_order(state: State, order: Order) -> OpenOrder:
     trader: Trader = order.trader
+    market = state.markets[trader.market]
+    trigger = market.triggers.by_id.get(order.id)
     return OpenOrder(
         order.id,
         trader.market,
@@ -160,6 +167,9 @@ def _view_order(order: Order) -> OpenOrder:
         order.tif,
         order.client_id,
         order.level is not None,
+        0 if trigger is None else trigger.above,
+        0 if trigger is None else trigger.below,
+        market.expiries.due.get(order.id, 0),
     )
 
 

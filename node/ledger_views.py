@@ -126,8 +126,17 @@ def make_order(order: OpenOrder) -> views.Order:
         client_id=order.client_id,
         placed_height=0,
         placed_ms=0,
-        status="open" if order.resting else "pending",
+        status=_order_status(order),
+        above=order.above,
+        below=order.below,
+        expiry_ms=order.expiry_ms,
     )
+
+
+def _order_status(order: OpenOrder) -> str:
+    if order.resting:
+        return "open"
+    return "waiting" if order.above or order.below else "pending"
 
 
 def make_orders(state: State, owner: bytes) -> tuple[views.Order, ...]:

@@ -257,8 +257,11 @@ class Order(View, frozen=True, kw_only=True):
     client_id: int
     placed_height: int
     placed_ms: int
-    status: str  # open | filled | cancelled | rejected
+    status: str  # open | pending | waiting (for a price) | filled | cancelled | rejected
     reason: str = ""  # stable code when rejected or cancelled by the engine
+    above: int = 0  # price that reaches an order that waits, 0 none
+    below: int = 0
+    expiry_ms: int = 0  # block time at which it ends, 0 none
 
 
 class Fill(View, frozen=True, kw_only=True):

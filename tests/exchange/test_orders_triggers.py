@@ -123,6 +123,9 @@ def test_each_side_and_direction_waits_for_its_price(
     world.block()
     (order,) = get_open_orders(world.state, make_key("stop").address)
     assert get_trigger(world.state, 0, order.order_id) is not None
+    assert {"above": order.above, "below": order.below} == {
+        leg: legs.get(leg, (0, 0))[0] for leg in ("above", "below")
+    }
     trade(world, price)
     world.block()
     (order,) = get_open_orders(world.state, make_key("stop").address)

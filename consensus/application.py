@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from consensus.block import Block
+from consensus.committee import Committee
 
 
 class Verdict(enum.Enum):
@@ -71,4 +72,16 @@ class Application(Protocol):
 
     def has_work(self) -> bool:
         """True when a block would do something; an idle chain slows down."""
+        ...
+
+
+class Succession(Protocol):
+    """What consensus asks about epochs; equal on all replicas that know the answer."""
+
+    def next_committee(self, border: int) -> Committee | None:
+        """Return the committee after the border; None while its state is not executed here."""
+        ...
+
+    def hash_at(self, height: int) -> bytes | None:
+        """Return the hash of a final block; None when it is not stored yet. Height 0: genesis."""
         ...

@@ -52,12 +52,23 @@ class Config:
     seed: bytes  # shuffles the leader slots
     checkpoint_interval: int  # heights
     timing: Timing
+    border: int | None = None  # the last height of the epoch; None for an epoch without end
 
     def __post_init__(self) -> None:
         if len(self.domain) != HASH_BYTES or len(self.seed) != HASH_BYTES:
             raise ValueError("the domain separator and the seed have 32 bytes")
         if self.epoch < 1 or self.checkpoint_interval < 1 or self.anchor.view != 0:
             raise ValueError("epochs and intervals start at 1, an epoch's anchor is its view 0")
+        if self.border is not None and self.border <= self.anchor.height:
+            raise ValueError("an epoch has at least one height")
+
+    def is_border(self, height: int) -> bool:
+        """True for the height of the boundary block, which names the next committee."""
+        return height == self.border
+
+    def child_height(self, parent_height: int) -> int:
+        """Return the height of a child; seal blocks repeat that of the boundary block."""
+        return parent_height if self.is_border(parent_height) else parent_height + 1
 
     def checkpoint_of(self, height: int) -> int | None:
         """Return the checkpoint height whose digest the header at `height` carries, if any."""

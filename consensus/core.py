@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass, field
 
-from consensus.application import Application, Roots
+from consensus.application import Application, Roots, Succession
 from consensus.block import Block, Tip, tip_of
 from consensus.certificate import Certificate
 from consensus.committee import Committee
@@ -17,7 +17,8 @@ from consensus.config import Config
 from consensus.effects import Effect, Journal, Lane, Protect, Send, SetTimer, arrange
 from consensus.evidence import Evidence
 from consensus.guard import Guard
-from consensus.limits import REQUEST_WINDOW_MS
+from consensus.header import ZERO_HASH
+from consensus.limits import OBSERVER, REQUEST_WINDOW_MS
 from consensus.messages import Message
 from consensus.signing import Signer, Verifier
 from consensus.timers import Timer
@@ -60,6 +61,7 @@ class Core:
     verifier: Verifier
     application: Application
     guard: Guard
+    succession: Succession | None = None  # None in an epoch without end
 
     now: int = 0
     view: int = 0
@@ -83,6 +85,7 @@ class Core:
     asked_blocks: dict[bytes, int] = field(default_factory=dict)  # hash → when last asked
     asked_range_ms: int | None = None
     stuck_since_ms: int | None = None  # a finalization is known, its chain is not complete
+    is_left_behind: bool = False  # a peer claims to be in a later epoch
     claims: dict[int, int] = field(default_factory=dict)  # peer → final height it claims
     meters: dict[int, Meter] = field(default_factory=dict)  # peer → requests served
     offences: dict[int, Evidence] = field(default_factory=dict)  # offender → first conviction
@@ -117,7 +120,30 @@ class Core:
 
     def may_vote(self, view: int) -> bool:
         """True unless I may have forgotten what I said in this view, or the guard closed it."""
-        return not self.is_silent and (self.config.epoch, view) > self.guard.floor
+        if self.is_silent or self.is_observer or self.is_closed:
+            return False
+        return (self.config.epoch, view) > self.guard.floor
+
+    @property
+    def is_observer(self) -> bool:
+        """True for a replica without a seat: it follows and never speaks for itself."""
+        return self.me == OBSERVER
+
+    @property
+    def is_closed(self) -> bool:
+        """True when the epoch's boundary block is final: nothing is left to decide."""
+        return self.config.is_border(self.tip.height)
+
+    def next_committee_hash(self, height: int) -> bytes | None:
+        """Return what the header of a child at `height` names as next committee, zero for none.
+
+        None when the committee after the border is not known here yet.
+        """
+        if not self.config.is_border(height):
+            return ZERO_HASH
+        assert self.succession is not None, "an epoch with a border has a successor"
+        committee = self.succession.next_committee(height)
+        return committee.hash if committee is not None else None
 
     def tip_of(self, block_hash: bytes) -> Tip | None:
         """Return a block in memory, or the last final one, as a parent."""

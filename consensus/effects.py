@@ -73,10 +73,15 @@ class SetTimer:
 
 @dataclass(frozen=True, slots=True)
 class Final:
-    """Store and execute a final block; the certificate is None when a descendant's proves it."""
+    """Store and execute a final block; the certificate is None when a descendant's proves it.
+
+    A boundary block always comes with its proof: its own finalization, or that of the last of the
+    seal blocks on it. Seal blocks are stored with it as part of the proof and never executed.
+    """
 
     block: Block
     certificate: Certificate | None
+    seals: tuple[Block, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

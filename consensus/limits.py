@@ -11,6 +11,9 @@ from typing import Final
 COMMITTEE_MAX: Final = (
     128  # members of one epoch's committee; the bitmap of a certificate is 128 bits
 )
+OBSERVER: Final = COMMITTEE_MAX  # stands for the index of a replica without a seat
+GUEST_FIRST: Final = OBSERVER + 1  # the first index given to a peer outside the committee
+GUESTS_MAX: Final = 1_024  # peers outside the committee that are listened to in one epoch
 WEIGHT_MAX: Final = 1 << 62  # one member's weight
 SLOTS_PER_SEAT: Final = 16  # leader slots per committee member in one turn of the list
 
@@ -44,5 +47,9 @@ REQUESTS_PER_PEER_MAX: Final = 128  # requests of one peer answered within REQUE
 REQUEST_WINDOW_MS: Final = 1_000
 STRANGE_CERTIFICATES_MAX: Final = 256  # certificates of one peer checked within REQUEST_WINDOW_MS
 WANTED_MAX: Final = 32  # blocks or views asked for at the same time
+EARLY_PEERS_MAX: Final = 160  # peers whose messages of the next epoch are kept until it begins
+EARLY_PER_PEER_MAX: Final = 4  # messages of the next epoch kept of one peer
+EPOCH_RECORD_BYTES_MAX: Final = 8_192  # an epoch with its committee in the block store
+SEED_LAG_HEIGHTS: Final = 64  # heights between the block that seeds an epoch and the border
 GUARD_FLOOR_STEP_VIEWS: Final = 32  # finalized views after which the guard's floor is raised
 SETTLE_PASSES_MAX: Final = 10_000  # passes over the rules in one event; more is a bug of ours

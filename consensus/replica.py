@@ -24,7 +24,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from consensus.application import Application
+from consensus.application import Application, Succession
 from consensus.block import Tip
 from consensus.certificate import Certificate
 from consensus.committee import Committee
@@ -34,7 +34,7 @@ from consensus.effects import Blame, Effect, Final
 from consensus.evidence import Evidence
 from consensus.guard import Guard
 from consensus.leader import compute_slots
-from consensus.limits import SETTLE_PASSES_MAX
+from consensus.limits import GUEST_FIRST, GUESTS_MAX, OBSERVER, SETTLE_PASSES_MAX
 from consensus.messages import (
     Blocks,
     GetBlock,
@@ -74,21 +74,23 @@ class Replica:
         self,
         config: Config,
         committee: Committee,
-        me: int,
+        me: int | None,
         signer: Signer,
         verifier: Verifier,
         application: Application,
         guard: Guard,
+        succession: Succession | None = None,
     ) -> None:
         self.core = Core(
             config=config,
             committee=committee,
             leaders=compute_slots(committee, config.seed),
-            me=me,
+            me=me if me is not None else OBSERVER,
             signer=signer,
             verifier=verifier,
             application=application,
             guard=guard,
+            succession=succession,
             tip=config.anchor,
         )
 
@@ -101,6 +103,11 @@ class Replica:
     def tip(self) -> Tip:
         """The last final block."""
         return self.core.tip
+
+    @property
+    def is_closed(self) -> bool:
+        """True when the epoch's boundary block is final; `consensus/epochs.py` goes on."""
+        return self.core.is_closed
 
     @property
     def is_silent(self) -> bool:
@@ -149,8 +156,8 @@ class Replica:
         if sender == core.me:
             raise Doppelganger("another node speaks with my key")
         try:
-            if not 0 <= sender < len(core.committee):
-                raise InvalidMessage("the sender is not a member of the committee")
+            if not is_known(core, sender):
+                raise InvalidMessage("the sender is neither a member nor a guest")
             route(core, sender, message)
         except PeerError as error:
             core.emit(Blame(sender, error))
@@ -161,6 +168,8 @@ class Replica:
         core = self.core
         assert core.is_started, "start comes first"
         core.now = now
+        if core.is_closed:
+            return ()
         if now < core.deadlines.get(timer, 0):
             return ()  # the timer was set anew while this firing was on its way
         TIMER_HANDLERS[timer](core)
@@ -204,7 +213,7 @@ class Replica:
         """Apply the rules until none of them has anything to do."""
         core = self.core
         passes = 0
-        while core.is_stirred:
+        while core.is_stirred and not core.is_closed:
             core.is_stirred = False
             for rule in RULES:
                 rule(core)
@@ -222,6 +231,11 @@ RULES: tuple[Callable[[Core], None], ...] = (
     notarize.try_notarize,
     propose.try_propose,
 )
+
+
+def is_known(core: Core, sender: int) -> bool:
+    """True for a member's index and for those that stand for peers without a seat."""
+    return 0 <= sender < len(core.committee) or 0 <= sender - GUEST_FIRST < GUESTS_MAX
 
 
 def route(core: Core, sender: int, message: Message) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import KeysView
 from dataclasses import dataclass
 
-from consensus.block import Block
+from consensus.block import Block, Tip
 from consensus.limits import FINAL_BLOCKS_KEPT
 from primitives.errors import StateDiverged
 
@@ -50,21 +50,21 @@ class BlockTree:
         if block.hash not in self._final:
             self._open.setdefault(block.hash, block)
 
-    def path(self, tip_hash: bytes, tip_height: int, block_hash: bytes) -> Path:
-        """Walk from a block down to the final tip.
+    def path(self, tip: Tip, block_hash: bytes) -> Path:
+        """Walk from a block down to the final tip. Views order a chain; seal blocks share a height.
 
-        Raises StateDiverged when the block's chain passes the tip's height without meeting it.
+        Raises StateDiverged when the block's chain passes the tip's view without meeting it.
         """
         walked: list[Block] = []
         wanted = block_hash
-        while wanted != tip_hash:
+        while wanted != tip.hash:
             block = self.get(wanted)
             if block is None:
                 return Path(tuple(reversed(walked)), wanted)
-            is_child = block.height == tip_height + 1
-            if block.height <= tip_height or (is_child and block.parent_hash != tip_hash):
+            is_last = block.header.parent_view <= tip.view
+            if block.view <= tip.view or (is_last and block.parent_hash != tip.hash):
                 raise StateDiverged(
-                    f"block {block_hash.hex()} does not descend from final block {tip_height}"
+                    f"block {block_hash.hex()} does not descend from final block {tip.height}"
                 )
             walked.append(block)
             wanted = block.parent_hash

@@ -24,23 +24,37 @@ def verify_block(
     header = block.header
     if header.epoch != config.epoch or header.proposer != leader:
         raise InvalidBlock("the block is not of this epoch or not of the view's leader")
-    if header.committee_hash != committee.hash or header.next_committee_hash != ZERO_HASH:
+    is_seal = config.is_border(parent.height)
+    is_boundary = config.is_border(header.height) and not is_seal
+    if header.committee_hash != committee.hash:
         raise InvalidBlock("the header names another committee")
-    verify_link(header, parent)
+    if (header.next_committee_hash != ZERO_HASH) != is_boundary:
+        raise InvalidBlock("the next committee is named by the boundary block and no other")
+    verify_link(header, parent, config.child_height(parent.height))
     verify_executed(header, parent)
     verify_attendance_form(block.body.attendance, parent, config.epoch)
+    if is_seal:
+        verify_seal(block, parent)
     has_digest = header.checkpoint_digest != ZERO_HASH
-    if has_digest != (config.checkpoint_of(header.height) is not None):
+    if has_digest != (config.checkpoint_of(header.height) is not None and not is_seal):
         raise InvalidBlock("a checkpoint digest stands exactly where one is due")
     if len(set(block.body.bundles)) != len(block.body.bundles):
         raise InvalidBlock("a bundle is listed twice")
 
 
-def verify_link(header: Header, parent: Tip) -> None:
+def verify_seal(block: Block, parent: Tip) -> None:
+    """Check that a child of the boundary block, or of a seal, is empty. Raises InvalidBlock."""
+    if block.body.bundles or block.body.evidence:
+        raise InvalidBlock("a seal block is empty")
+    if block.header.executed_height != parent.executed_height:
+        raise InvalidBlock("a seal block repeats the boundary block's executed height")
+
+
+def verify_link(header: Header, parent: Tip, height: int) -> None:
     """Check that the header continues its parent. Raises InvalidBlock."""
     if header.parent_hash != parent.hash or header.parent_view != parent.view:
         raise InvalidBlock("the header names another parent")
-    if header.view <= parent.view or header.height != parent.height + 1:
+    if header.view <= parent.view or header.height != height:
         raise InvalidBlock("view and height do not follow the parent's")
     if header.time_ms <= parent.time_ms:
         raise InvalidBlock("a block is later than its parent")

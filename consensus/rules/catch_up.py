@@ -46,7 +46,7 @@ def verify_links(core: Core, blocks: tuple[Block, ...]) -> None:
     """Check that blocks follow my tip without a gap. Raises InvalidBlock."""
     parent_hash, height = core.tip.hash, core.tip.height
     for block in blocks:
-        height += 1
+        height = core.config.child_height(height)
         if block.parent_hash != parent_hash or block.height != height:
             raise InvalidBlock("a range does not follow the chain that it is asked for")
         parent_hash = block.hash
@@ -66,5 +66,7 @@ def take_range(core: Core, blocks: tuple[Block, ...], finalization: Certificate)
     for block in blocks:
         core.tree.add(block)
     commit(core, blocks, finalization)
+    if core.is_closed:
+        return
     enter(core, finalization.view + 1)
     core.stir(fresh=True)

@@ -73,7 +73,7 @@ def accept(core: Core, certificate: Certificate) -> None:
         if certificate.view > core.tip.view:
             core.unfinalized[certificate.view] = None
     elif certificate.kind is Kind.NULLIFY:
-        if core.is_started:
+        if core.is_started and not core.is_observer:
             core.send(ALL, certificate)
     elif certificate.view > core.final_view():
         core.pending_final = certificate

@@ -42,7 +42,14 @@ def ask_block(core: Core, block_hash: bytes) -> None:
 
 
 def ask_range(core: Core, distance: int = RANGE_DISTANCE) -> None:
-    """Ask a peer for the final blocks after my tip when it is far ahead and execution keeps up."""
+    """Ask a peer for the final blocks after my tip when it is far ahead and execution keeps up.
+
+    An observer, and whoever fell behind an epoch's border, asks for every block in this way.
+    """
+    if core.is_closed:
+        return
+    if core.is_observer or core.is_left_behind:
+        distance = 1
     if max(core.claims.values(), default=0) < core.tip.height + distance:
         return
     executed_height, _ = core.application.executed()

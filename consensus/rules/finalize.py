@@ -9,7 +9,7 @@ Spec: docs/spec/consensus.md §5, §8. Deviations: none.
 from __future__ import annotations
 
 from consensus.application import Roots
-from consensus.block import Block, tip_of
+from consensus.block import Block, Tip, tip_of
 from consensus.certificate import Certificate
 from consensus.core import Core, StatedRoots
 from consensus.effects import Final, Protect
@@ -46,7 +46,7 @@ def may_finalize(state: ViewState) -> bool:
 
 def find_valid_block(core: Core, view: int, block_hash: bytes) -> Block | None:
     """Return a notarized block that is held with its ancestors and breaks no rule I can see."""
-    path = core.tree.path(core.tip.hash, core.tip.height, block_hash)
+    path = core.tree.path(core.tip, block_hash)
     if path.missing is not None:
         ask_block(core, path.missing)
         return None
@@ -58,6 +58,9 @@ def find_valid_block(core: Core, view: int, block_hash: bytes) -> Block | None:
         verify_block(block, parent, core.leader(block.view), core.committee, core.config)
     except InvalidBlock:
         return None
+    named = core.next_committee_hash(block.height) if not is_seal(core, parent) else None
+    if named is not None and named != block.header.next_committee_hash:
+        return None
     roots = core.application.roots_at(block.header.executed_height)
     stated = Roots(block.header.state_root, block.header.fees_root)
     return block if roots is None or roots == stated else None
@@ -68,7 +71,7 @@ def try_commit(core: Core) -> None:
     certificate = core.pending_final
     if certificate is None or not core.is_fresh:
         return
-    path = core.tree.path(core.tip.hash, core.tip.height, certificate.block_hash)
+    path = core.tree.path(core.tip, certificate.block_hash)
     if path.missing is not None:
         if core.is_started:
             ask_missing(core, path.missing)
@@ -91,9 +94,15 @@ def ask_missing(core: Core, block_hash: bytes) -> None:
 def commit(core: Core, blocks: tuple[Block, ...], certificate: Certificate) -> None:
     """Hand out final blocks in order and forget what they close. Raises StateDiverged."""
     assert blocks, "a pending finalization lies above the tip"
-    for block in blocks:
+    for index, block in enumerate(blocks):
+        if core.is_closed:
+            break  # seal blocks prove the boundary block and are then discarded
         verify_final(core, block)
-        core.emit(Final(block, find_proof(core, block, certificate)))
+        proof = find_proof(core, block, certificate)
+        seals: tuple[Block, ...] = ()
+        if core.config.is_border(block.height) and proof is None:
+            proof, seals = certificate, blocks[index + 1 :]
+        core.emit(Final(block, proof, seals))
         core.tip = tip_of(block)
         core.accused.update(evidence.offender for evidence in block.body.evidence)
     assert blocks[-1].hash == certificate.block_hash, "the path ends at the finalized block"
@@ -111,6 +120,11 @@ def find_proof(core: Core, block: Block, certificate: Certificate) -> Certificat
         return certificate
     state = core.views.get(block.view)
     return state.finalization if state is not None else None
+
+
+def is_seal(core: Core, parent: Tip) -> bool:
+    """True when a child of this parent is a seal block."""
+    return core.config.is_border(parent.height)
 
 
 def verify_final(core: Core, block: Block) -> None:

@@ -50,7 +50,14 @@ def may_notarize(state: ViewState) -> bool:
 
 def judge(core: Core, block: Block) -> Verdict:
     """Say whether to notarize a block of the current view; asks for what is missing."""
-    for condition in (judge_parent, judge_skipped_views, judge_chain, judge_clock, judge_state):
+    for condition in (
+        judge_parent,
+        judge_skipped_views,
+        judge_chain,
+        judge_next,
+        judge_clock,
+        judge_state,
+    ):
         verdict = condition(core, block)
         if verdict is not Verdict.VALID:
             return verdict
@@ -83,7 +90,7 @@ def judge_skipped_views(core: Core, block: Block) -> Verdict:
 
 def judge_chain(core: Core, block: Block) -> Verdict:
     """The ancestors are held, and the block continues them by the rules that bind everybody."""
-    path = core.tree.path(core.tip.hash, core.tip.height, block.parent_hash)
+    path = core.tree.path(core.tip, block.parent_hash)
     if path.missing is not None:
         ask_block(core, path.missing)
         return Verdict.NOT_YET
@@ -94,6 +101,16 @@ def judge_chain(core: Core, block: Block) -> Verdict:
     except PeerError:
         return Verdict.INVALID
     return Verdict.VALID
+
+
+def judge_next(core: Core, block: Block) -> Verdict:
+    """The boundary block names the committee that I computed."""
+    if block.header.next_committee_hash == ZERO_HASH:
+        return Verdict.VALID
+    named = core.next_committee_hash(block.height)
+    if named is None:
+        return Verdict.NOT_YET
+    return Verdict.VALID if named == block.header.next_committee_hash else Verdict.INVALID
 
 
 def verify_signed_body(core: Core, block: Block) -> None:
@@ -136,7 +153,7 @@ def judge_state(core: Core, block: Block) -> Verdict:
     if roots != Roots(header.state_root, header.fees_root):
         return Verdict.INVALID
     checkpoint = core.config.checkpoint_of(header.height)
-    if checkpoint is None:
+    if checkpoint is None or is_seal(core, block):
         return Verdict.VALID
     digest = core.application.checkpoint_digest(checkpoint)
     if digest is None or digest == ZERO_HASH:
@@ -145,7 +162,9 @@ def judge_state(core: Core, block: Block) -> Verdict:
 
 
 def judge_body(core: Core, block: Block) -> Verdict:
-    """All bundles are held, and every id that the block owes is in it."""
+    """All bundles are held, and every id that the block owes is in it; a seal owes nothing."""
+    if is_seal(core, block):
+        return Verdict.VALID
     if not core.application.holds_bundles(block.body.bundles):
         return Verdict.NOT_YET
     attendance = block.body.attendance
@@ -153,8 +172,13 @@ def judge_body(core: Core, block: Block) -> Verdict:
     return core.application.check_inclusion(block, ancestors_of(core, block.parent_hash), required)
 
 
+def is_seal(core: Core, block: Block) -> bool:
+    """True for a block on the boundary block, whose validity was checked."""
+    return core.config.is_border(block.height) and block.header.next_committee_hash == ZERO_HASH
+
+
 def ancestors_of(core: Core, parent_hash: bytes) -> tuple[Block, ...]:
     """Return the blocks above the final tip up to a parent whose chain is held, oldest first."""
-    path = core.tree.path(core.tip.hash, core.tip.height, parent_hash)
+    path = core.tree.path(core.tip, parent_hash)
     assert path.missing is None, "the chain was checked before"
     return path.blocks

@@ -8,6 +8,8 @@ Spec: docs/spec/consensus.md §2. Deviations: none.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from consensus.application import Roots
 from consensus.block import (
     Block,
@@ -132,7 +134,7 @@ def build_block(core: Core) -> Block | None:
     parent_hash = find_parent(core)
     if parent_hash is None:
         return None
-    path = core.tree.path(core.tip.hash, core.tip.height, parent_hash)
+    path = core.tree.path(core.tip, parent_hash)
     if path.missing is not None:
         ask_block(core, path.missing)
         return None
@@ -142,6 +144,8 @@ def build_block(core: Core) -> Block | None:
     attendance = make_attendance(core, parent)
     if attendance is None and parent.view > 0:
         return None
+    if core.config.is_border(parent.height):
+        return fill_seal(core, parent, attendance)
     return fill_block(core, parent, path.blocks, attendance)
 
 
@@ -151,7 +155,8 @@ def is_time(core: Core, parent: Tip) -> bool:
     A parent from the future counts from when I entered the view.
     """
     timing = core.config.timing
-    gap_ms = timing.gap_ms if core.application.has_work() else timing.idle_gap_ms
+    is_busy = core.config.is_border(parent.height) or core.application.has_work()
+    gap_ms = timing.gap_ms if is_busy else timing.idle_gap_ms
     wait_ms = min(parent.time_ms, core.entered_ms) + gap_ms - core.now
     if wait_ms <= 0:
         return True
@@ -180,7 +185,8 @@ def fill_block(
     height = parent.height + 1
     executed = choose_executed(core, parent)
     checkpoint_digest = choose_checkpoint_digest(core, height)
-    if executed is None or checkpoint_digest is None:
+    next_committee_hash = core.next_committee_hash(height)
+    if executed is None or checkpoint_digest is None or next_committee_hash is None:
         return None
     required = compute_required_ids(attendance, core.committee) if attendance is not None else ()
     bundles = core.application.propose_bundles(ancestors, required, core.now)
@@ -188,26 +194,48 @@ def fill_block(
         return None
     assert len(bundles) <= BUNDLES_PER_BLOCK_MAX, "the application knows the limit"
     evidence = choose_evidence(core, ancestors)
+    header = replace(
+        make_header(core, parent, executed, attendance),
+        bundles_root=compute_bundles_root(bundles),
+        evidence_root=compute_evidence_root(evidence),
+        next_committee_hash=next_committee_hash,
+        checkpoint_digest=checkpoint_digest,
+    )
+    return make_block(header, bundles, attendance, evidence)
+
+
+def fill_seal(core: Core, parent: Tip, attendance: Certificate | None) -> Block | None:
+    """Return an empty block that helps the boundary block to finality; None to wait."""
+    roots = core.application.roots_at(parent.executed_height)
+    if roots is None:
+        return None
+    header = make_header(core, parent, (parent.executed_height, roots), attendance)
+    return make_block(header, (), attendance, ())
+
+
+def make_header(
+    core: Core, parent: Tip, executed: tuple[int, Roots], attendance: Certificate | None
+) -> Header:
+    """Return the header of an empty child in the current view."""
     executed_height, roots = executed
-    header = Header(
+    return Header(
         epoch=core.config.epoch,
         view=core.view,
-        height=height,
+        height=core.config.child_height(parent.height),
         parent_view=parent.view,
         parent_hash=parent.hash,
         time_ms=max(core.now, parent.time_ms + TIME_STEP_MS),
-        bundles_root=compute_bundles_root(bundles),
+        bundles_root=ZERO_HASH,
         executed_height=executed_height,
         state_root=roots.state,
         fees_root=roots.fees,
         attendance_root=compute_attendance_root(attendance),
-        evidence_root=compute_evidence_root(evidence),
+        evidence_root=ZERO_HASH,
         committee_hash=core.committee.hash,
         next_committee_hash=ZERO_HASH,
-        checkpoint_digest=checkpoint_digest,
+        checkpoint_digest=ZERO_HASH,
         proposer=core.me,
     )
-    return make_block(header, bundles, attendance, evidence)
 
 
 def choose_executed(core: Core, parent: Tip) -> tuple[int, Roots] | None:

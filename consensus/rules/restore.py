@@ -29,6 +29,8 @@ from consensus.rules.enter import enter
 from consensus.vote import Kind, Vote, digest_of
 from primitives.errors import PeerError, WrongNetwork
 
+OPENED_TAG = b"\x00"  # the second byte of an opening: a small array led by its tag
+
 
 def restore(core: Core, records: Iterable[bytes], final: Final | None) -> None:
     """Apply the block store's last final block, then the journal. Raises WrongNetwork."""
@@ -46,6 +48,19 @@ def adopt_final(core: Core, final: Final) -> None:
     core.tip, core.tip_certificate = tip_of(final.block), final.certificate
     core.tree.add(final.block)
     core.tree.settle((final.block,))
+
+
+def split_by_epoch(records: Iterable[bytes]) -> dict[int, tuple[bytes, ...]]:
+    """Return a journal's records by the epoch under whose opening they stand."""
+    parts: dict[int, list[bytes]] = {}
+    current: list[bytes] = []
+    for data in records:
+        if data[1:2] == OPENED_TAG:
+            opened = read_record(data)
+            assert isinstance(opened, Opened), "the tag says so"
+            current = parts.setdefault(opened.epoch, [])
+        current.append(data)
+    return {epoch: tuple(part) for epoch, part in parts.items()}
 
 
 def read_record(data: bytes) -> JournalRecord:

@@ -58,6 +58,8 @@ def on_standstill_timer(core: Core) -> None:
 
 def repeat_everything(core: Core) -> None:
     """Send what I hold above the last finalization, the oldest and the newest views first."""
+    if core.is_observer:
+        return
     left = STANDSTILL_BYTES_MAX
     for message in standstill_messages(core):
         left -= estimate_bytes(message)

@@ -10,7 +10,7 @@ one before, so one honest reporter was at most one view behind me, whatever it s
 from __future__ import annotations
 
 from consensus.core import Core
-from consensus.effects import ALL, Protect
+from consensus.effects import ALL, RANDOM, Protect
 from consensus.messages import GetCertificates, GetStatus, Status
 from consensus.records import Silence, encode_record
 from consensus.rules.fetch import ask_range, has_quota
@@ -21,7 +21,10 @@ VIEWS_BEHIND_REPORTER = 1  # how far I may have been ahead of every honest repor
 
 def on_status_timer(core: Core) -> None:
     """Tell everybody where I stand; ask again while silent."""
-    core.send(ALL, make_status(core, nonce=0, seen_view=0))
+    if core.is_observer:
+        core.send(RANDOM, GetStatus(core.status_nonce))
+    else:
+        core.send(ALL, make_status(core, nonce=0, seen_view=0))
     if core.is_silent:
         ask_all(core)
     core.set_timer(Timer.STATUS, core.config.timing.retry_ms)
@@ -50,13 +53,21 @@ def on_get_status(core: Core, sender: int, question: GetStatus) -> None:
 
 def on_status(core: Core, sender: int, status: Status) -> None:
     """Note a claim, ask for its proof if it is news; count it as a report while silent."""
-    if not has_quota(core, sender) or status.epoch != core.config.epoch:
+    epoch = core.config.epoch
+    if not has_quota(core, sender) or status.epoch < epoch:
+        return
+    if status.epoch > epoch and core.config.border is None:
         return
     core.claims[sender] = status.final_height
-    if status.final_view > core.final_view():
+    if status.epoch > epoch:
+        core.is_left_behind = True
+        ask_range(core)
+        return
+    if status.final_view > core.final_view() and not core.is_observer:
         core.send(sender, GetCertificates(core.config.epoch, status.final_view))
     ask_range(core)
-    if core.is_silent and status.nonce == core.status_nonce:
+    is_member = sender < len(core.committee)
+    if core.is_silent and is_member and status.nonce == core.status_nonce:
         core.reports[sender] = max(status.view, status.seen_view, status.final_view)
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import random
 
 from consensus.effects import Final
+from consensus.epoch import Epoch
 from consensus.journal import Damage, Framer, Scan, scan_journal
 
 RUBBISH_BYTES = 40
@@ -26,6 +27,7 @@ class Disk:
         self.guard_buffer: list[bytes] = []  # one transaction, open until the journal is synced
         self.store: list[Final] = []
         self.store_synced = 0
+        self.epochs: dict[int, Epoch] = {}
         self.torn_tails = 0
         self.is_journal_lost = False
 
@@ -66,6 +68,11 @@ class Disk:
                 self.journal.clear()
             else:
                 self.journal[rng.randrange(len(self.journal))] ^= 1
+
+    def newest_epoch(self) -> Epoch | None:
+        """Return the newest epoch whose anchor the store still holds."""
+        held = [one for one in self.epochs.values() if one.anchor.height <= len(self.store)]
+        return max(held, key=lambda epoch: epoch.number, default=None)
 
     def reopen(self) -> Scan:
         """Scan the journal, cut what is damaged, be ready to append."""

@@ -35,18 +35,24 @@ class Evil:
 
     def act(self) -> None:
         world = self.world
-        views = [node.replica.view for node in world.honest if node.is_up]
-        if not views:
+        cores = [node.replica.core for node in world.honest if node.is_up]
+        if not cores:
             return
-        high = max(views)
-        for index in sorted(world.scenario.byzantine):
+        self.core = max(cores, key=lambda core: (core.config.epoch, core.view))
+        high = self.core.view
+        members = [key for key in sorted(world.scenario.byzantine) if self.seat(key) is not None]
+        for index in members:
             for _ in range(VOTES_PER_ACT):
                 self.send_vote(index, max(1, high + world.rng.randint(-3, 3)))
         for view in range(max(1, high - 1), high + 4):
-            leader = world.leader(view)
-            if leader in world.scenario.byzantine:
+            leader = world.identity_of[self.core.committee.address(self.core.leader(view))]
+            if leader in members:
                 for _ in range(PROPOSALS_PER_VIEW):
                     self.send_proposal(leader, view)
+
+    def seat(self, identity: int) -> int | None:
+        """Return the index of a member in the newest epoch."""
+        return self.core.committee.index_of(self.world.keys[identity].address)
 
     def scatter(self, index: int, message, share: float) -> None:
         """Send to a random part of the network."""
@@ -68,13 +74,16 @@ class Evil:
 
     def sign(self, index: int, kind: Kind, view: int, block_hash: bytes) -> Vote:
         world = self.world
-        digest = compute_vote_digest(world.config.domain, kind, 1, view, block_hash, ())
-        return Vote(kind, 1, view, block_hash, (), index, world.keys[index].sign(digest))
+        epoch = self.core.config.epoch
+        digest = compute_vote_digest(world.parameters.domain, kind, epoch, view, block_hash, ())
+        signature = world.keys[index].sign(digest)
+        return Vote(kind, epoch, view, block_hash, (), self.seat(index), signature)
 
     def states(self, view: int):
         for node in self.world.nodes.values():
-            if node.is_up and view in node.replica.core.views:
-                yield node.replica.core.views[view]
+            core = node.replica.core if node.is_up else None
+            if core and core.config.epoch == self.core.config.epoch and view in core.views:
+                yield core.views[view]
 
     def send_proposal(self, leader: int, view: int) -> None:
         parent = self.choose_parent(view)
@@ -89,25 +98,31 @@ class Evil:
         for node in world.nodes.values():
             if node.is_up:
                 for block in node.replica.core.tree.newest(40):
-                    if view - 8 <= block.view < view:
+                    is_here = block.header.epoch == self.core.config.epoch
+                    if is_here and view - 8 <= block.view < view:
                         found[block.hash] = block
         if not found or rng.random() < 0.1:
-            return world.config.anchor
+            return self.core.config.anchor
         return tip_of(rng.choice([found[key] for key in sorted(found)]))
 
     def build(self, leader: int, view: int, parent: Tip) -> Block:
         world = self.world
         attendance = self.find_notarization(parent)
         state_root, fees_root = self.roots_of(parent)
-        height = parent.height + 1
-        checkpoint = world.config.checkpoint_of(height)
+        config = self.core.config
+        height = config.child_height(parent.height)
+        is_seal = config.is_border(parent.height)
+        checkpoint = None if is_seal else config.checkpoint_of(height)
+        next_hash = ZERO_HASH
+        if config.is_border(height) and not is_seal and world.rng.random() < 0.8:
+            next_hash = world.rotation.committee(config.epoch + 1).hash
         digest = ZERO_HASH
         if checkpoint is not None:
             digests = [node.ledger.checkpoint_digest(checkpoint) for node in world.nodes.values()]
             digest = next((known for known in digests if known), b"\7" * 32)
         bundles = ()
         header = Header(
-            epoch=1,
+            epoch=config.epoch,
             view=view,
             height=height,
             parent_view=parent.view,
@@ -119,10 +134,10 @@ class Evil:
             fees_root=fees_root,
             attendance_root=compute_attendance_root(attendance),
             evidence_root=ZERO_HASH,
-            committee_hash=world.committee.hash,
-            next_committee_hash=ZERO_HASH,
+            committee_hash=self.core.committee.hash,
+            next_committee_hash=next_hash,
             checkpoint_digest=digest,
-            proposer=leader,
+            proposer=self.seat(leader),
         )
         if world.rng.random() < 0.3:
             header = self.spoil(header)
@@ -146,7 +161,7 @@ class Evil:
         """Make one field wrong."""
         rng = self.world.rng
         changes = [
-            {"epoch": 2},
+            {"epoch": header.epoch + 1},
             {"height": header.height + 1},
             {"parent_view": max(0, header.parent_view - 1)},
             {"parent_hash": rng.randbytes(32)},
@@ -162,6 +177,6 @@ class Evil:
             {"committee_hash": rng.randbytes(32)},
             {"next_committee_hash": rng.randbytes(32)},
             {"checkpoint_digest": rng.randbytes(32)},
-            {"proposer": (header.proposer + 1) % len(self.world.committee)},
+            {"proposer": (header.proposer + 1) % len(self.core.committee)},
         ]
         return replace(header, **rng.choice(changes))

@@ -7,9 +7,10 @@ Spec: docs/spec/consensus.md (How it is proven). Deviations: none.
 
 from __future__ import annotations
 
+from consensus.addressed import Report
 from consensus.application import Roots
 from consensus.certificate import Certificate
-from consensus.effects import Blame, Final
+from consensus.effects import Final
 from consensus.evidence import Evidence
 from consensus.messages import Propose
 from consensus.records import decode_record
@@ -24,10 +25,10 @@ class Monitor:
 
     def __init__(self, world) -> None:
         self.world = world
-        self.voted: dict[tuple[int, int], dict[Kind, bytes]] = {}
-        self.twins: set[tuple[int, int, Kind, bytes]] = set()
-        self.twin_kinds: dict[tuple[int, int, Kind], int] = {}
-        self.certified: dict[int, dict[Kind, bytes]] = {}
+        self.voted: dict[tuple[int, tuple[int, int]], dict[Kind, bytes]] = {}
+        self.twins: set[tuple[int, tuple[int, int], Kind, bytes]] = set()
+        self.twin_kinds: dict[tuple[int, tuple[int, int], Kind], int] = {}
+        self.certified: dict[tuple[int, int], dict[Kind, bytes]] = {}
         self.chain: list[bytes] = []
         self.roots = [GENESIS_ROOTS]
         self.delivered: dict[tuple[int, int], int] = {}
@@ -36,17 +37,19 @@ class Monitor:
 
     def on_send(self, node, message) -> None:
         if isinstance(message, Vote):
-            if message.signer == node.index:
-                self.on_own_vote(node, message.kind, message.view, message.block_hash)
+            if self.world.identity(message.epoch, message.signer) == node.index:
+                place = (message.epoch, message.view)
+                self.on_own_vote(node, message.kind, place, message.block_hash)
         elif isinstance(message, Propose):
             from consensus.header import decode_header, hash_header
 
             header = decode_header(message.block.header)
-            self.on_own_vote(node, Kind.NOTARIZE, header.view, hash_header(message.block.header))
+            place = (header.epoch, header.view)
+            self.on_own_vote(node, Kind.NOTARIZE, place, hash_header(message.block.header))
         elif isinstance(message, Certificate):
             self.on_certificate(message)
 
-    def on_own_vote(self, node, kind: Kind, view: int, block_hash: bytes) -> None:
+    def on_own_vote(self, node, kind: Kind, view: tuple[int, int], block_hash: bytes) -> None:
         if not node.is_honest:
             self.on_two_faced(node.index, view, kind, block_hash)
             return
@@ -57,7 +60,9 @@ class Monitor:
         if Kind.NULLIFY in said and Kind.FINALIZE in said:
             self.world.fail(f"honest {node.index} nullified and finalized view {view}")
 
-    def on_two_faced(self, index: int, view: int, kind: Kind, block_hash: bytes) -> None:
+    def on_two_faced(
+        self, index: int, view: tuple[int, int], kind: Kind, block_hash: bytes
+    ) -> None:
         if (index, view, kind, block_hash) not in self.twins:
             self.twins.add((index, view, kind, block_hash))
             count = self.twin_kinds[index, view, kind] = (
@@ -76,7 +81,7 @@ class Monitor:
             self.on_certificate(certificate)
 
     def on_certificate(self, certificate: Certificate) -> None:
-        view, kind = certificate.view, certificate.kind
+        view, kind = (certificate.epoch, certificate.view), certificate.kind
         held = self.certified.setdefault(view, {})
         if held.get(kind, certificate.block_hash) != certificate.block_hash:
             self.world.fail(f"two {kind.name} certificates in view {view}")
@@ -111,10 +116,12 @@ class Monitor:
 
     def on_accuse(self, node, evidence: Evidence) -> None:
         if node.is_honest:
-            self.convicted.add(evidence.offender)
-            if evidence.offender not in self.world.scenario.byzantine:
-                self.world.fail(f"honest {evidence.offender} was convicted")
+            offender = self.world.identity(evidence.first.epoch, evidence.offender)
+            self.convicted.add(offender)
+            if offender not in self.world.scenario.byzantine:
+                self.world.fail(f"honest {offender} was convicted")
 
-    def on_blame(self, node, blame: Blame) -> None:
-        if node.is_honest and blame.peer not in self.world.scenario.byzantine:
-            self.world.fail(f"honest {blame.peer} was blamed: {blame.error!r}")
+    def on_blame(self, node, report: Report) -> None:
+        peer = self.world.identity_of[report.peer]
+        if node.is_honest and peer not in self.world.scenario.byzantine:
+            self.world.fail(f"honest {peer} was blamed: {report.error!r}")

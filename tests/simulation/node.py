@@ -6,27 +6,17 @@ Spec: docs/spec/consensus.md (Persistence). Deviations: time is virtual.
 
 from __future__ import annotations
 
-from consensus.effects import (
-    Accuse,
-    Blame,
-    Effect,
-    Final,
-    Journal,
-    Lane,
-    Protect,
-    Send,
-    ServeRange,
-    SetTimer,
-    Sync,
-)
+from consensus.addressed import Action, BeginEpoch, Deliver, Report, Serve
+from consensus.effects import Accuse, Final, Journal, Lane, Protect, SetTimer, Sync
+from consensus.epochs import Epochs
 from consensus.guard import Guard
 from consensus.journal import Damage
 from consensus.messages import Range
-from consensus.replica import Replica
 from consensus.timers import Timer
 from primitives.errors import SafetyError
 from tests.simulation.disk import Disk
 from tests.simulation.ledger import Ledger
+from tests.simulation.rotation import Successor
 
 RANGE_BLOCKS = 12
 
@@ -39,11 +29,13 @@ class Node:
         self.index = index
         self.twin = twin
         self.key = (index, twin)
+        self.address = world.keys[index].address
         self.is_honest = index not in world.scenario.byzantine
         self.skew_ms = world.rng.randint(-world.scenario.skew_ms, world.scenario.skew_ms)
         self.disk = Disk()
         self.ledger = Ledger(self.fetch_bundle)
-        self.replica: Replica | None = None
+        self.epochs: Epochs | None = None
+        self.successor = Successor(self)
         self.timers: dict[Timer, int] = {}
         self.life = 0
         self.is_dead = False  # stopped by a SafetyError of a Byzantine twin
@@ -52,7 +44,11 @@ class Node:
 
     @property
     def is_up(self) -> bool:
-        return self.replica is not None
+        return self.epochs is not None
+
+    @property
+    def replica(self):
+        return self.epochs.replica if self.epochs is not None else None
 
     def now(self) -> int:
         return self.world.now + self.skew_ms + self.world.epoch_ms
@@ -67,17 +63,18 @@ class Node:
         silent = self.disk.is_journal_lost or scan.damage is Damage.INSIDE
         self.disk.is_journal_lost = False
         self.ledger = self.restart_ledger()
-        self.replica = Replica(
-            world.config,
-            world.committee,
-            self.index,
+        self.epochs = Epochs(
+            world.parameters,
+            self.disk.newest_epoch() or world.genesis,
+            self.address,
             world.keys[self.index],
             world.verifier,
             self.ledger,
+            self.successor,
             Guard(self.disk.guard),
         )
         final = self.disk.store[-1] if self.disk.store else None
-        self.step(self.replica.start, scan.records, final, silent=silent)
+        self.step(self.epochs.start, scan.records, final, silent=silent)
 
     def restart_ledger(self) -> Ledger:
         """Execute again what the store holds; bundles are durable, the last blocks take time."""
@@ -99,7 +96,7 @@ class Node:
         """Lose power now."""
         if not self.is_up:
             return
-        self.replica = None
+        self.epochs = None
         self.disk.crash(self.world.rng, loses_journal=loses_journal)
         self.world.stats.crashes += 1
         self.world.after(200 + self.world.rng.randrange(4_000), self.boot, ())
@@ -115,18 +112,18 @@ class Node:
         except SafetyError as error:
             if self.is_honest:
                 self.world.fail(f"honest {self.index} stopped: {error!r}")
-            self.replica, self.is_dead = None, True
+            self.epochs, self.is_dead = None, True
             return
         self.perform(effects)
 
-    def perform(self, effects: tuple[Effect, ...]) -> None:
+    def perform(self, effects: tuple[Action, ...]) -> None:
         world, lag_ms = self.world, 0
         records = [effect.record for effect in effects if isinstance(effect, Journal)]
         for effect in effects:
             if world.crashes_now(self):
                 return
             match effect:
-                case Send():
+                case Deliver():
                     world.monitor.on_send(self, effect.message)
                     world.route(self, effect, lag_ms)
                 case SetTimer():
@@ -143,11 +140,14 @@ class Node:
                     lag_ms += world.scenario.fsync_ms
                 case Final():
                     self.on_final(effect)
-                case ServeRange():
+                case BeginEpoch():
+                    self.disk.epochs[effect.epoch.number] = effect.epoch
+                    world.begin(self, effect.epoch)
+                case Serve():
                     self.serve_range(effect, lag_ms)
                 case Accuse():
                     world.monitor.on_accuse(self, effect.evidence)
-                case Blame():
+                case Report():
                     world.monitor.on_blame(self, effect)
         for record in records:
             world.monitor.on_record(self, record)
@@ -159,14 +159,15 @@ class Node:
 
     def fire(self, life: int, timer: Timer, deadline_ms: int) -> None:
         if self.is_up and life == self.life and self.timers.get(timer) == deadline_ms:
-            self.step(self.replica.on_timer, timer)
+            self.step(self.epochs.on_timer, timer)
 
-    def receive(self, sender: int, message) -> None:
+    def receive(self, sender: bytes, message) -> None:
         if self.is_up:
-            self.step(self.replica.on_message, sender, message)
+            self.step(self.epochs.on_message, sender, message)
 
     def on_final(self, final: Final) -> None:
         self.world.monitor.on_final(self, final)
+        self.world.stats.sealed += bool(final.seals)
         is_new = final.block.height > len(self.disk.store)
         self.disk.keep_final(final)
         if self.world.rng.random() < 0.5:
@@ -188,7 +189,7 @@ class Node:
         self.is_executing = False
         if self.ledger.waiting:
             self.ledger.execute_next()
-            self.step(self.replica.on_application)
+            self.step(self.epochs.on_application)
         if self.is_up and self.ledger.waiting:
             self.schedule_execution()
 
@@ -197,7 +198,7 @@ class Node:
         if digest not in self.ledger.held:
             self.ledger.receive(digest, self.now())
             if self.is_up:
-                self.step(self.replica.on_application)
+                self.step(self.epochs.on_application)
 
     def fetch_bundle(self, digest: bytes) -> None:
         if digest in self.world.bundles and digest not in self.fetching:
@@ -205,12 +206,14 @@ class Node:
             wait_ms = 20 + self.world.rng.randrange(200)
             self.world.after(wait_ms, self.receive_bundle, (digest,))
 
-    def serve_range(self, effect: ServeRange, lag_ms: int) -> None:
+    def serve_range(self, effect: Serve, lag_ms: int) -> None:
         first = effect.from_height - 1
         finals = self.disk.store[first : first + RANGE_BLOCKS]
+        finals = [one for one in finals if one.block.header.epoch == finals[0].block.header.epoch]
         while finals and finals[-1].certificate is None:
             finals.pop()
         if finals:
-            blocks = tuple(final.block.body for final in finals)
-            message = Range(blocks, finals[-1].certificate)
-            self.world.route(self, Send(effect.to, message, Lane.BACKGROUND), lag_ms)
+            blocks = [final.block.body for final in finals]
+            blocks += [seal.body for seal in finals[-1].seals]
+            message = Range(tuple(blocks), finals[-1].certificate)
+            self.world.route(self, Deliver((effect.to,), message, Lane.BACKGROUND), lag_ms)

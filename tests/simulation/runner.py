@@ -41,6 +41,10 @@ class Totals:
     two_faced_votes: int = 0
     nullified_views: int = 0
     convictions: int = 0
+    epochs: int = 0
+    joins: int = 0
+    leaves: int = 0
+    sealed: int = 0
     failures: int = 0
     failed: list[Outcome] = field(default_factory=list)
 

@@ -48,6 +48,8 @@ class Scenario:
     has_real_keys: bool
     is_on_wire: bool
     work: float  # new actions per second
+    epoch_heights: int  # 0: one epoch without end
+    spare_weights: tuple[int, ...]  # of validators without a seat in the first epoch
 
 
 def draw_scenario(seed: int) -> Scenario:
@@ -81,7 +83,24 @@ def draw_scenario(seed: int) -> Scenario:
         has_real_keys=seed % REAL_KEYS_EVERY == 0,
         is_on_wire=seed % WIRE_EVERY == 1,
         work=rng.choice([0, 2, 8]),
+        epoch_heights=draw_epoch_heights(seed),
+        spare_weights=draw_spare_weights(seed, weights),
     )
+
+
+def draw_epoch_heights(seed: int) -> int:
+    """Return the length of the epochs; every third network has no borders."""
+    if seed % 3 == 0:
+        return 0
+    return random.Random(f"epochs {seed}").choice([3, 4, 6, 10])
+
+
+def draw_spare_weights(seed: int, weights: tuple[int, ...]) -> tuple[int, ...]:
+    """Return the weights of up to two validators that wait for a seat."""
+    if not draw_epoch_heights(seed):
+        return ()
+    rng = random.Random(f"spare {seed}")
+    return tuple(rng.choice(weights) for _ in range(rng.choice([1, 1, 2])))
 
 
 def draw_weights(rng: random.Random, count: int) -> tuple[tuple[int, ...], int]:

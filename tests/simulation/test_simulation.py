@@ -33,6 +33,10 @@ KEYS = [
     "two_faced_votes",
     "nullified_views",
     "convictions",
+    "epochs",
+    "joins",
+    "leaves",
+    "sealed",
     "failures",
 ]
 LEAST = {  # per 320 seeds, so that the simulator cannot grow mild unnoticed

@@ -11,17 +11,16 @@ import heapq
 import random
 from dataclasses import dataclass
 
+from consensus.addressed import Deliver
 from consensus.block import Tip
-from consensus.committee import Committee, Member
-from consensus.config import Config
-from consensus.effects import ALL, RANDOM, Send
-from consensus.leader import compute_slots
+from consensus.epoch import Epoch, Parameters
 from consensus.messages import decode_message, encode_message
 from consensus.vote import Kind
 from tests.simulation.adversary import Adversary
 from tests.simulation.keys import make_keys
 from tests.simulation.monitor import Monitor
 from tests.simulation.node import Node
+from tests.simulation.rotation import Rotation
 from tests.simulation.scenario import (
     EVENTS_MAX,
     LIVENESS_MS,
@@ -49,6 +48,10 @@ class Stats:
     two_faced_votes: int = 0
     nullified_views: int = 0
     convictions: int = 0
+    epochs: int = 0
+    joins: int = 0
+    leaves: int = 0
+    sealed: int = 0
 
 
 class World:
@@ -69,14 +72,12 @@ class World:
         self.sides: dict[tuple[int, int], int] | None = None
         self.cuts: frozenset[tuple[tuple[int, int], tuple[int, int]]] = frozenset()  # one way
         self.keys, self.verifier = make_keys(
-            scenario.seed, len(scenario.weights), is_real=scenario.has_real_keys
+            scenario.seed,
+            len(scenario.weights) + len(scenario.spare_weights),
+            is_real=scenario.has_real_keys,
         )
-        self.committee = Committee(
-            tuple(
-                Member(address=key.address, weight=weight)
-                for key, weight in zip(self.keys, scenario.weights, strict=True)
-            )
-        )
+        self.rotation = Rotation(scenario, self.keys)
+        self.committee = self.rotation.committee(1)
         genesis = Tip(
             view=0,
             height=0,
@@ -84,30 +85,51 @@ class World:
             time_ms=START_MS - 10_000,
             executed_height=0,
         )
-        self.config = Config(
+        self.parameters = Parameters(
             domain=DOMAIN,
-            epoch=1,
-            anchor=genesis,
-            seed=hashlib.sha256(b"seed %d" % scenario.seed).digest(),
             checkpoint_interval=16,
             timing=TIMING,
+            epoch_heights=scenario.epoch_heights,
         )
-        self.leaders = compute_slots(self.committee, self.config.seed)
+        self.genesis = Epoch(
+            number=1,
+            committee=self.committee,
+            seed=hashlib.sha256(b"seed %d" % scenario.seed).digest(),
+            anchor=genesis,
+        )
+        self.epochs = {1: self.genesis}
+        self.identity_of = {key.address: index for index, key in enumerate(self.keys)}
         self.monitor = Monitor(self)
         self.nodes = {
             (index, twin): Node(self, index, twin)
-            for index in range(len(scenario.weights))
+            for index in range(len(self.keys))
             for twin in range(2 if index in scenario.byzantine else 1)
         }
-        self.of_member = {
-            index: [node for node in self.nodes.values() if node.index == index]
-            for index in range(len(scenario.weights))
+        self.of_address = {
+            key.address: [node for node in self.nodes.values() if node.index == index]
+            for index, key in enumerate(self.keys)
         }
         self.honest = [node for node in self.nodes.values() if node.is_honest]
         self.adversary = Adversary(self)
 
-    def leader(self, view: int) -> int:
-        return self.leaders[view % len(self.leaders)]
+    def identity(self, number: int, signer: int) -> int | None:
+        """Return who a committee's index was; None for an epoch that never began."""
+        epoch = self.epochs.get(number)
+        if epoch is None or signer >= len(epoch.committee):
+            return None
+        return self.identity_of[epoch.committee.address(signer)]
+
+    def begin(self, node: Node, epoch: Epoch) -> None:
+        """Note an epoch that a node began; all honest ones begin the same."""
+        known = self.epochs.setdefault(epoch.number, epoch)
+        if node.is_honest and known != epoch:
+            self.fail(f"honest {node.index} began another epoch {epoch.number}")
+        if known is epoch:
+            old = {one.address for one in self.epochs[epoch.number - 1].committee.members}
+            new = {one.address for one in epoch.committee.members}
+            self.stats.epochs += 1
+            self.stats.joins += len(new - old)
+            self.stats.leaves += len(old - new)
 
     @property
     def is_stable(self) -> bool:
@@ -178,20 +200,13 @@ class World:
         self.adversary.crash(node)
         return True
 
-    def route(self, source: Node, send: Send, lag_ms: int) -> None:
+    def route(self, source: Node, send: Deliver, lag_ms: int) -> None:
         """Deliver a message to whom it is meant for; twins never hear each other."""
-        if send.to == ALL:
-            targets = list(self.nodes.values())
-        else:
-            index = send.to if send.to != RANDOM else self.random_peer(source.index)
-            targets = self.of_member[index]
-        for target in targets:
-            if target.index != source.index:
-                self.deliver(source, target, send.message, lag_ms)
-
-    def random_peer(self, me: int) -> int:
-        index = self.rng.randrange(len(self.of_member) - 1)
-        return index + (index >= me)
+        addresses = (self.rng.choice(send.to),) if send.is_for_one else send.to
+        for address in addresses:
+            for target in self.of_address[address]:
+                if target.index != source.index:
+                    self.deliver(source, target, send.message, lag_ms)
 
     def deliver(self, source: Node, target: Node, message, lag_ms: int = 0) -> None:
         """Put a message on its way, or lose it."""
@@ -201,7 +216,7 @@ class World:
         if self.is_stable:
             if rng.random() >= LOSS_FOR_EVER:
                 wait_ms = lag_ms + 20 + rng.randrange(100)
-                self.after(wait_ms, target.receive, (source.index, message))
+                self.after(wait_ms, target.receive, (source.address, message))
             return
         if self.sides is not None and self.sides[source.key] != self.sides[target.key]:
             return
@@ -213,4 +228,4 @@ class World:
             wait_ms = lag_ms + int(rng.expovariate(1 / scenario.delay_ms))
             if rng.random() < scenario.tail:
                 wait_ms += rng.randrange(5_000)
-            self.after(wait_ms, target.receive, (source.index, message))
+            self.after(wait_ms, target.receive, (source.address, message))

@@ -79,7 +79,11 @@ class Succession(Protocol):
     """What consensus asks about epochs; equal on all replicas that know the answer."""
 
     def next_committee(self, border: int) -> Committee | None:
-        """Return the committee after the border; None while its state is not executed here."""
+        """Return the committee after the border; None while its state is not executed here.
+
+        That state is the one after height max(anchor, border - SEED_LAG_HEIGHTS): so old that it
+        is final long before, or the chain would wait for blocks that wait for it.
+        """
         ...
 
     def hash_at(self, height: int) -> bytes | None:

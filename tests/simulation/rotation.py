@@ -12,8 +12,6 @@ import random
 from consensus.committee import Committee, Member
 from consensus.participation.selection import compute_move_limit
 
-STATE_LAG = 2  # heights between the state that decides and the border
-
 
 class Rotation:
     """Who sits in which epoch."""
@@ -71,9 +69,9 @@ class Successor:
 
     def next_committee(self, border: int) -> Committee | None:
         executed, _ = self.node.ledger.executed()
-        if executed < border - STATE_LAG:
-            return None
         world = self.node.world
+        if executed < border - world.scenario.epoch_heights:
+            return None
         return world.rotation.committee(1 + border // world.scenario.epoch_heights)
 
     def hash_at(self, height: int) -> bytes | None:

@@ -262,6 +262,19 @@ def test_a_restarted_node_takes_its_numbers_from_the_snapshot(tmp_path):
     blocks.close()
 
 
+def test_reading_changes_no_snapshot():
+    flow = Flow(1)
+    ledger = flow.ledger()
+    before = ledger.snapshot()
+    data = make_market_data(flow, ledger, None)
+    for market in range(2):
+        assert data.ticker(market).trades == 0
+        assert (data.l2(market).update, data.l3(market).update) == (0, 0)
+        assert data.live_candles(market) == ()
+    data.account_state(b"\x01" * 20)
+    assert ledger.snapshot() == before
+
+
 def test_a_snapshot_of_another_shape_is_refused():
     flow = Flow(1)
     ledger = flow.ledger()

@@ -107,7 +107,7 @@ def measure_pipeline() -> list[Row]:
 def measure_order_flow(data: Path) -> list[Row]:
     """The recorded order flow, compared with the venue's own record."""
     rows = []
-    for name in ("bitstamp_btcusd", "lobster_aapl", "cme_es_mbo"):
+    for name in ("bitstamp_btcusd", "lobster_aapl", "cme_es_mbo", "databento_arl_mbo"):
         command = f"bench.orderflow {data / name}"
         code, found = run_json(command)
         equal = "all equal" if code == 0 else "NOT EQUAL"

@@ -16,11 +16,13 @@ from __future__ import annotations
 import gc
 import json
 import sys
+import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
 
+from bench.orderflow_convert import convert, is_market_by_order
 from bench.orderflow_data import BadDataSet, Event, read_events
 from bench.orderflow_truth import Comparison, compare_books, compare_fills
 from exchange.accounts import Trader
@@ -189,6 +191,9 @@ def _make_genesis() -> ExchangeGenesis:
 
 def replay_directory(directory: Path) -> tuple[dict[str, object], bool]:
     """Replay a data set. Returns the report and whether everything was equal. Raises BadDataSet."""
+    if is_market_by_order(directory):
+        with tempfile.TemporaryDirectory(prefix="omnibazaar-orderflow-") as folder:
+            return replay_directory(convert(directory, Path(folder)))
     events = read_events(directory)
     replay = Replay(events)
     recording = replay.run()

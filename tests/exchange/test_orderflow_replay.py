@@ -161,6 +161,66 @@ def test_recorded_flow_scores_everything(data_dir: Path, name: str) -> None:
     assert good, report
 
 
+MESSAGES = """\
+ts_event,action,side,price,size,order_id,sequence
+t1,R,N,,0,0,0
+t2,A,A,1.01,5,1,1
+t3,A,A,1.01,4,2,2
+t4,A,B,1.00,6,3,3
+t5,C,A,1.01,1,2,4
+t6,T,B,1.01,5,0,5
+t6,F,A,1.01,5,1,5
+t6,C,A,1.01,5,1,5
+t7,C,B,1.00,6,3,6
+"""
+
+
+def write_market_by_order(folder: Path, messages: str = MESSAGES) -> Path:
+    """A recording in the vendor's format with the levels after each of its rows."""
+    names = ",".join(
+        f"{s}_{k}_{i:02}" for i in range(10) for s in ("ask", "bid") for k in ("px", "sz")
+    )
+    levels = {
+        "t3,2,A,A,1.01": "1.01,9,,0",
+        "t5,4,C,A,1.01": "1.01,8,1.00,6",
+        "t6,5,F,A,1.01": "1.01,3,1.00,6",
+        "t7,6,C,B,1.00": "1.01,3,,0",
+    }
+    rows = [f"{key},{best}" + ",,0,,0" * 9 for key, best in levels.items()]
+    text = "\n".join([f"ts_event,sequence,action,side,price,{names}", *rows]) + "\n"
+    (folder / "mbo.csv.xz").write_bytes(lzma.compress(messages.encode()))
+    (folder / "mbp10.csv.xz").write_bytes(lzma.compress(text.encode()))
+    return folder
+
+
+def test_market_by_order_recording_is_converted_and_compared(tmp_path: Path) -> None:
+    report, good = replay_directory(write_market_by_order(tmp_path))
+    assert good, report
+    assert (report["fills_equal"], report["book_rows_equal"]) == (1, 4)
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("t6,F,A,1.01,5,1,5\nt6,C,A,1.01,5,1,5", "t6,F,A,1.01,3,2,5\nt6,C,A,1.01,3,2,5"),
+        ("t5,C,A,1.01,1,2,4", "t5,C,A,1.01,2,2,4"),
+        ("t5,C,A,1.01,1,2,4", "t5,C,A,1.01,1,9,4"),
+        ("t3,A,A,1.01,4,2,2", "t3,A,A,1.01,much,2,2"),
+    ],
+)
+def test_altered_market_by_order_recording_fails(tmp_path: Path, old: str, new: str) -> None:
+    assert old in MESSAGES
+    assert main([str(write_market_by_order(tmp_path, MESSAGES.replace(old, new)))]) == 1
+
+
+@pytest.mark.data
+def test_market_by_order_of_a_whole_day(data_dir: Path) -> None:
+    report, good = replay_directory(data_dir / "databento_arl_mbo")
+    assert good, report
+    assert report["fills_equal"] == 11
+    assert report["book_rows_equal"] == 3_916
+
+
 @pytest.mark.data
 def test_self_match_prevention_of_a_real_venue(data_dir: Path, tmp_path: Path) -> None:
     """Without the venue's own cancels, our self-trade prevention gives the same fills."""

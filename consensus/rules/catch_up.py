@@ -35,6 +35,8 @@ def on_range(core: Core, sender: int, message: Range) -> None:
     )
     if not blocks or finalization.view <= core.tip.view:
         return
+    if blocks[0].height != core.config.child_height(core.tip.height):
+        return  # it answers a question from before a restart that cost me the newest blocks
     verify_links(core, blocks)
     verify_end(core, blocks[-1], finalization)
     core.asked_range_ms = None

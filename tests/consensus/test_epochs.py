@@ -270,6 +270,7 @@ def peaceful(seed: int, epoch_heights: int) -> World:
         spare_weights=(1, 1),
         byzantine=frozenset(),
         epoch_heights=epoch_heights,
+        calm_delay_ms=0,
         stable_ms=1_000,
         crash_per_effect=0,
         crash_per_tick=0,

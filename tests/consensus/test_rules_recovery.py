@@ -291,13 +291,12 @@ def test_a_range_is_proven_by_links_and_one_certificate(desk: Desk):
 @pytest.mark.parametrize(
     "spoil",
     [
-        lambda desk, blocks: (blocks[1:], desk.finalization(blocks[-1])),
         lambda desk, blocks: (blocks[:2] + blocks[3:], desk.finalization(blocks[-1])),
         lambda desk, blocks: (blocks[:-1], desk.finalization(blocks[-1])),
         lambda desk, blocks: (blocks, desk.notarization(blocks[-1])),
         lambda desk, blocks: (blocks, desk.finalization(blocks[-1], signers=(1, 2))),
     ],
-    ids=["gap at the start", "gap inside", "other end", "notarization", "weak"],
+    ids=["gap inside", "other end", "notarization", "weak"],
 )
 def test_a_false_range_is_blamed_and_moves_nothing(desk: Desk, spoil):
     blocks = chain(desk, 20)
@@ -305,6 +304,15 @@ def test_a_false_range_is_blamed_and_moves_nothing(desk: Desk, spoil):
     bodies, certificate = spoil(desk, blocks)
     effects = desk.receive(3, Range(tuple(block.body for block in bodies), certificate))
     assert any(isinstance(effect, Blame) and effect.peer == 3 for effect in effects)
+    assert desk.replica.tip.height == 0
+
+
+def test_a_range_that_answers_a_question_of_another_life_is_ignored(desk: Desk):
+    blocks = chain(desk, 20)
+    desk.receive(2, Status(0, 1, 21, 20, 40, 0))
+    bodies = tuple(block.body for block in blocks[1:])
+    effects = desk.receive(3, Range(bodies, desk.finalization(blocks[-1])))
+    assert not any(isinstance(effect, Blame) for effect in effects)
     assert desk.replica.tip.height == 0
 
 

@@ -28,6 +28,10 @@ class Adversary:
                 self.crash(rng.choice(world.honest))
         if world.scenario.is_evil:
             self.evil.act()
+        if world.habit is not None:
+            for index in sorted(world.scenario.byzantine):
+                if world.nodes[index, 0].is_up:
+                    world.habit.act(world.nodes[index, 0])
         world.after(200 + rng.randrange(TICK_MS), self.tick, ())
 
     def split(self) -> None:

@@ -29,6 +29,7 @@ class Ledger:
 
     def __init__(self, fetch) -> None:
         self._fetch = fetch
+        self.is_censor = False
         self.roots = [GENESIS_ROOTS]
         self.waiting: list[Block] = []  # final, not executed
         self.held: dict[bytes, int] = {}  # bundle → when it arrived
@@ -70,6 +71,8 @@ class Ledger:
     def propose_bundles(
         self, ancestors: tuple[Block, ...], required: tuple[bytes, ...], now: int
     ) -> tuple[bytes, ...] | None:
+        if self.is_censor:
+            return ()
         included = {digest for block in ancestors for digest in block.body.bundles}
         due = [x for x in required if x not in included and x not in self.final]
         if not self.holds_bundles(tuple(due)):

@@ -103,6 +103,12 @@ class Monitor:
         if height > last + 1:
             self.world.fail(f"honest {node.index} skipped final height {last + 1}")
         self.delivered[node.key] = max(last, height)
+        heights = self.world.scenario.epoch_heights
+        if heights and block.header.epoch != 1 + (height - 1) // heights:
+            self.world.fail(f"height {height} is final in epoch {block.header.epoch}")
+        for seal in final.seals:
+            if seal.height != height or seal.body.bundles:
+                self.world.fail(f"something was built on the boundary block {height}")
         if height <= len(self.chain):
             if self.chain[height - 1] != block.hash:
                 self.world.fail(f"fork at height {height} by {node.index}")

@@ -9,7 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace as replace_field
 from unittest.mock import patch
+
+from msgspec.structs import replace
 
 from consensus.application import Verdict
 from consensus.effects import Sync
@@ -99,6 +102,88 @@ def _no_parent_check() -> list[Patch]:
     ]
 
 
+def _no_backoff() -> list[Patch]:
+    def compute_timeout_ms(base_ms, view, final_view):
+        return base_ms
+
+    return [("consensus.rules.enter.compute_timeout_ms", compute_timeout_ms)]
+
+
+def _no_resolver_and_standstill() -> list[Patch]:
+    return [
+        ("consensus.rules.fetch.ask_leader_and_random", _nothing),
+        ("consensus.rules.catch_up.on_get_range", _nothing),
+        ("consensus.rules.retry.repeat_everything", _nothing),
+        ("consensus.rules.retry.on_retry_timer", _nothing),
+        ("consensus.rules.status.on_status", _nothing),
+    ]
+
+
+def _cert_kind_confusion() -> list[Patch]:
+    from consensus.rules import certify
+
+    original = certify.accept
+
+    def accept(core, certificate):
+        original(core, certificate)
+        if certificate.kind is Kind.NOTARIZE and core.is_started:
+            final = replace(certificate, kind=Kind.FINALIZE)
+            if not certify.is_settled(core, final):
+                original(core, final)
+
+    return [("consensus.rules.certify.accept", accept), ("consensus.rules.count.accept", accept)]
+
+
+def _wrong_epoch_accepted() -> list[Patch]:
+    def is_near(core, epoch, view):
+        return core.tip.view < view <= core.view + 64
+
+    def on_certificate(core, sender, certificate):
+        from consensus.rules import certify
+
+        certify.consider(core, certificate)
+
+    return [
+        ("consensus.epochs.epoch_of", _nothing),
+        ("consensus.rules.count.is_near", is_near),
+        ("consensus.rules.propose.is_near", is_near),
+        ("consensus.rules.certify.on_certificate", on_certificate),
+    ]
+
+
+def _guard_ignores_epoch() -> list[Patch]:
+    def is_above(core, view):
+        return not (core.is_silent or core.is_observer or core.is_closed) and (
+            view > core.guard.floor[1]
+        )
+
+    return [("consensus.core.Core.may_vote", is_above)]
+
+
+def _seed_from_certificate() -> list[Patch]:
+    from consensus.epoch import compute_next_epoch, compute_next_seed
+    from consensus.epochs import Epochs
+    from primitives import codec
+
+    def find_next(self):
+        epoch = compute_next_epoch(self.epoch, self._boundary, self._succession)
+        certificate = self.replica.core.tip_certificate
+        if epoch is None or certificate is None:
+            return epoch
+        seed = compute_next_seed(codec.encode(certificate), self._boundary.hash)
+        return replace_field(epoch, seed=seed)
+
+    return [(f"{Epochs.__module__}.Epochs._find_next", find_next)]
+
+
+def _no_entry_limit() -> list[Patch]:
+    return [("tests.simulation.rotation.compute_move_limit", lambda weights: 1 << 62)]
+
+
+def _boundary_skipped() -> list[Patch]:
+    return [("consensus.config.Config.is_border", lambda config, height: False)]
+
+
 MUTANTS: dict[str, Callable[[], list[Patch]]] = {
     "weak_quorum": _weak_quorum,
     "send_before_sync": _send_before_sync,
@@ -109,6 +194,14 @@ MUTANTS: dict[str, Callable[[], list[Patch]]] = {
     "double_notarize": _double_notarize,
     "no_skip_check": _no_skip_check,
     "no_parent_check": _no_parent_check,
+    "no_backoff": _no_backoff,
+    "no_resolver_and_standstill": _no_resolver_and_standstill,
+    "cert_kind_confusion": _cert_kind_confusion,
+    "wrong_epoch_accepted": _wrong_epoch_accepted,
+    "guard_ignores_epoch": _guard_ignores_epoch,
+    "seed_from_certificate": _seed_from_certificate,
+    "no_entry_limit": _no_entry_limit,
+    "boundary_skipped": _boundary_skipped,
 }
 
 WITHOUT_GUARD: list[Patch] = [

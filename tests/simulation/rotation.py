@@ -44,7 +44,7 @@ class Rotation:
         for _ in range(8):
             after = list(before)
             if outside and rng.random() < 0.8:
-                after.append(rng.choice(outside))
+                after += rng.sample(outside, rng.randint(1, len(outside)))
             if len(after) > 4 and rng.random() < 0.8:
                 after.remove(rng.choice(before))
             rng.shuffle(after)

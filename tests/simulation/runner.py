@@ -45,6 +45,10 @@ class Totals:
     joins: int = 0
     leaves: int = 0
     sealed: int = 0
+    replays: int = 0
+    spam: int = 0
+    withheld: int = 0
+    censors: int = 0
     failures: int = 0
     failed: list[Outcome] = field(default_factory=list)
 

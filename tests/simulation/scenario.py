@@ -17,6 +17,8 @@ TIMING = Timing(
 STABLE_MS = 14_000  # faults happen before
 LONG_STABLE_MS = 60_000  # in mild runs, so that checkpoints and pruning are reached
 LONG_EVERY = 10
+SLOW_EVERY = 16  # every so many seeds the network stays slower than the base time-outs
+SLOW_MS = 1_200
 LIVENESS_MS = 180_000  # after the faults every honest replica must have finalized NEW_BLOCKS
 NEW_BLOCKS = 5
 EVENTS_MAX = 1_500_000  # more is a message storm
@@ -48,6 +50,8 @@ class Scenario:
     has_real_keys: bool
     is_on_wire: bool
     work: float  # new actions per second
+    habit: int | None  # which adversary of `adversaries` the Byzantine members are, if any
+    calm_delay_ms: int  # delay of every message after the faults, above what time-outs allow
     epoch_heights: int  # 0: one epoch without end
     spare_weights: tuple[int, ...]  # of validators without a seat in the first epoch
 
@@ -83,6 +87,8 @@ def draw_scenario(seed: int) -> Scenario:
         has_real_keys=seed % REAL_KEYS_EVERY == 0,
         is_on_wire=seed % WIRE_EVERY == 1,
         work=rng.choice([0, 2, 8]),
+        habit=seed // 4 % 5 if mode in (0, 2) and seed // 4 % 5 < 4 else None,
+        calm_delay_ms=SLOW_MS if seed % SLOW_EVERY == SLOW_EVERY - 1 else 0,
         epoch_heights=draw_epoch_heights(seed),
         spare_weights=draw_spare_weights(seed, weights),
     )

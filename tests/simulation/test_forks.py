@@ -73,6 +73,8 @@ def run(seed: int) -> tuple[World, Listener]:
         crash_per_tick=0,
         journal_loss=None,
         has_real_keys=False,
+        habit=None,
+        calm_delay_ms=0,
         epoch_heights=0,
         spare_weights=(),
     )

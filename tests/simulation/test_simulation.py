@@ -37,6 +37,10 @@ KEYS = [
     "joins",
     "leaves",
     "sealed",
+    "replays",
+    "spam",
+    "withheld",
+    "censors",
     "failures",
 ]
 LEAST = {  # per 320 seeds, so that the simulator cannot grow mild unnoticed
@@ -48,6 +52,14 @@ LEAST = {  # per 320 seeds, so that the simulator cannot grow mild unnoticed
     "two_faced_votes": 15_000,
     "nullified_views": 1_800,
     "convictions": 250,
+    "epochs": 500,
+    "joins": 350,
+    "leaves": 350,
+    "sealed": 100,
+    "replays": 400,
+    "spam": 14_000,
+    "withheld": 6_000,
+    "censors": 30,
 }
 
 

@@ -16,6 +16,7 @@ from consensus.block import Tip
 from consensus.epoch import Epoch, Parameters
 from consensus.messages import decode_message, encode_message
 from consensus.vote import Kind
+from tests.simulation.adversaries import HABITS
 from tests.simulation.adversary import Adversary
 from tests.simulation.keys import make_keys
 from tests.simulation.monitor import Monitor
@@ -52,6 +53,10 @@ class Stats:
     joins: int = 0
     leaves: int = 0
     sealed: int = 0
+    replays: int = 0
+    spam: int = 0
+    withheld: int = 0
+    censors: int = 0
 
 
 class World:
@@ -111,6 +116,7 @@ class World:
         }
         self.honest = [node for node in self.nodes.values() if node.is_honest]
         self.adversary = Adversary(self)
+        self.habit = HABITS[scenario.habit](self) if scenario.habit is not None else None
 
     def identity(self, number: int, signer: int) -> int | None:
         """Return who a committee's index was; None for an epoch that never began."""
@@ -127,6 +133,7 @@ class World:
         if known is epoch:
             old = {one.address for one in self.epochs[epoch.number - 1].committee.members}
             new = {one.address for one in epoch.committee.members}
+            self.check_exchange(epoch)
             self.stats.epochs += 1
             self.stats.joins += len(new - old)
             self.stats.leaves += len(old - new)
@@ -134,6 +141,18 @@ class World:
     @property
     def is_stable(self) -> bool:
         return self.now >= self.scenario.stable_ms
+
+    def check_exchange(self, epoch: Epoch) -> None:
+        """A tenth of the weight, or the largest seat, enters at a border, and as much leaves."""
+        before, after = (
+            {one.address: one.weight for one in committee.members}
+            for committee in (self.epochs[epoch.number - 1].committee, epoch.committee)
+        )
+        limit = max(sum(before.values()) // 10, max(before.values()))
+        entered = sum(after[key] for key in after if key not in before)
+        left = sum(before[key] for key in before if key not in after)
+        if max(entered, left) > limit:
+            self.fail(f"epoch {epoch.number}: {entered} entered and {left} left of {limit}")
 
     def fail(self, reason: str) -> None:
         self.failures.append(f"at {self.now} ms: {reason}")
@@ -205,8 +224,12 @@ class World:
         addresses = (self.rng.choice(send.to),) if send.is_for_one else send.to
         for address in addresses:
             for target in self.of_address[address]:
-                if target.index != source.index:
+                if target.index != source.index and self.may_pass(source, send.message):
                     self.deliver(source, target, send.message, lag_ms)
+
+    def may_pass(self, source: Node, message) -> bool:
+        """Let the adversary hear a message; False when a Byzantine sender keeps it back."""
+        return self.habit is None or self.habit.hear(source, message)
 
     def deliver(self, source: Node, target: Node, message, lag_ms: int = 0) -> None:
         """Put a message on its way, or lose it."""
@@ -215,7 +238,7 @@ class World:
             message = decode_message(encode_message(message))
         if self.is_stable:
             if rng.random() >= LOSS_FOR_EVER:
-                wait_ms = lag_ms + 20 + rng.randrange(100)
+                wait_ms = lag_ms + 20 + rng.randrange(100) + scenario.calm_delay_ms
                 self.after(wait_ms, target.receive, (source.address, message))
             return
         if self.sides is not None and self.sides[source.key] != self.sides[target.key]:

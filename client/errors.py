@@ -9,7 +9,8 @@ Rule: every failure the SDK raises on purpose is one of these; after `OutcomeUnk
     │   ├── ActionRejected         an operation was refused: `code`; nothing changed
     │   ├── OutcomeUnknown         no word in time: ask for `action_id`, or send the same bytes
     │   ├── StreamLagged           events came faster than they were read: subscribe again
-    │   └── BookBroken             a local book went wrong: begin anew from a snapshot
+    │   ├── BookBroken             a local book went wrong: begin anew from a snapshot
+    │   └── ProofRefused           what a node showed does not follow from the contract's state
     └── TransientError
         └── ConnectionLost         the node cannot be reached
 
@@ -45,6 +46,10 @@ class RequestRefused(ClientError):
         self.fix = fix
         self.status = status  # of HTTP; 0 over WebSocket
         self.oldest_height = oldest_height  # of `pruned`: from where on the node has what was asked
+
+
+class ProofRefused(ClientError):
+    """A proof does not hold: the node is wrong, or the contract is not that network's."""
 
 
 class ActionRejected(ClientError):

@@ -36,6 +36,7 @@ from client.views import (
     Market,
     Order,
     Prekey,
+    ProvenBalance,
     Status,
     SubmitResult,
     TradePage,
@@ -217,6 +218,17 @@ class RestClient:
         """Return final blocks downwards from a height, or from the newest."""
         query = {"limit": limit} if from_height is None else {"limit": limit, "from": from_height}
         return (await self.get("/v1/blocks", _Blocks, query)).blocks
+
+    async def balance_proof(self, owner: bytes, asset: int, sub: int = 0) -> ProvenBalance | None:
+        """Return a balance proven by a final header; None when the ledger has no such balance."""
+        query = {"asset": asset, "sub": sub}
+        try:
+            path = f"/v1/accounts/{to_checksum(owner)}/proof"
+            return await self.get(path, ProvenBalance, query)
+        except RequestRefused as error:
+            if error.status == 404:
+                return None
+            raise
 
     async def withdrawal_proof(self, index: int) -> WithdrawalProof | None:
         """Return the proof for the vault; None until a checkpoint on chain covers the index."""

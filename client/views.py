@@ -242,6 +242,31 @@ class FeeSplit(View, frozen=True, kw_only=True):
     development: Atoms
 
 
+class CommitteeSeat(View, frozen=True, kw_only=True):
+    """One seat of a committee."""
+
+    address: bytes
+    weight: int
+
+
+class ProvenBalance(View, frozen=True, kw_only=True):
+    """A balance with everything that `client.light` needs to believe it."""
+
+    owner: bytes
+    account: int
+    sub: int
+    asset: int
+    entry: int
+    free: Atoms
+    held: Atoms
+    entry_siblings: tuple[bytes, ...]
+    account_siblings: tuple[bytes, ...]
+    roots: tuple[bytes, ...]
+    headers: tuple[bytes, ...]
+    certificate: bytes
+    members: tuple[CommitteeSeat, ...]
+
+
 class WithdrawalProof(View, frozen=True, kw_only=True):
     """Everything the vault contract wants."""
 

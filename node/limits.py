@@ -67,3 +67,5 @@ STORE_QUEUE_BLOCKS_MAX: Final = 64  # executed blocks waiting for the disk
 RANGE_REQUESTS_MAX: Final = 16  # peers' requests for old blocks waiting to be read
 CHAT_OUTBOX_MAX: Final = 1_024  # chat messages waiting to be gossiped
 BITSWAP_FETCH_S_MAX: Final = 30  # seconds one block may take to come from a peer
+BALANCE_PROOF_TRIES_MAX: Final = 20  # states that no header names before a proof is given up
+BALANCE_PROOF_S_MAX: Final = 20  # seconds until a final header must have come

@@ -33,6 +33,7 @@ from node import startup
 from node.api.hub import Hub
 from node.application import ChainApplication
 from node.attester import Attester
+from node.balance_proofs import BalanceProofs
 from node.bundles import BundleExchange
 from node.chat_room import ChatRoom
 from node.checkpointer import Candidate, Checkpointer, CheckpointProofs
@@ -159,6 +160,7 @@ class Node:
         self.ledger = Ledger(self.file.exchange, seats, make_scorekeeper(self.file))
         self.verifier = Verifier(self.domain)
         self.proofs = CheckpointProofs(self.committee, self.ledger)
+        self.balance_proofs = BalanceProofs(self.ledger, self.committee.members)
 
     def _build_network(self) -> Network:
         setup = self._setup
@@ -474,6 +476,7 @@ class Node:
 
     def _on_executed(self, execution: Execution, record: FinalRecord) -> None:
         self.feed.on_executed(execution, record)
+        self.balance_proofs.on_final(execution.final.block, execution.final.certificate)
         self.driver.poke()
 
     def _submit_own(self, action: SignedAction) -> None:

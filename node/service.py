@@ -19,6 +19,7 @@ from exchange.limits import DEADLINE_AFTER_NONCE_MS_MAX, NONCE_FUTURE_MS_MAX, NO
 from exchange.reasons import Reason
 from node.account_limits import AccountLimits
 from node.api import views
+from node.api.proof_views import BalanceProof
 from node.api.score_views import Validator, ValidatorScore
 from node.api.service import Envelope, IpfsAnswer
 from node.chain_views import make_detail, make_summary, own_certificate
@@ -29,7 +30,9 @@ from node.ledger_views import (
     make_orders,
     reason_name,
 )
+from node.limits import BALANCE_PROOF_S_MAX
 from node.market_data import MarketData
+from node.proof_views import make_balance_proof
 from node.receipts import make_receipt
 from node.records import decode_roots, merge_receipts
 from node.score_views import make_score
@@ -493,6 +496,13 @@ class Service:
                 words.rest,
             ),
         )
+
+    async def balance_proof(self, owner: bytes, sub: int, asset: int) -> BalanceProof | None:
+        """Return a balance proven by a final header; waits for one."""
+        with trio.move_on_after(BALANCE_PROOF_S_MAX):
+            found = await self._node.balance_proofs.prove(owner, sub, asset)
+            return None if found is None else make_balance_proof(found)
+        return None
 
     # Chat
 

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from typing import Annotated
 
+from exchange.limits import SUB_ACCOUNT_MAX
 from node.api.bodies import ActionsBody, OneRequest, PairBytes, SealedBody, envelope
 from node.api.endpoint import Call, Endpoint, Parameter
 from node.api.errors import ApiError
-from node.api.limits import EVENTS_WEIGHT, PAGE_DEFAULT, PAGE_MAX
+from node.api.limits import EVENTS_WEIGHT, PAGE_DEFAULT, PAGE_MAX, PROOF_WEIGHT
 from node.api.market_views import AccountEvents, AccountState, FillPage
+from node.api.proof_views import BalanceProof
 from node.api.views import (
     Account,
     ActionReceipt,
@@ -32,6 +34,8 @@ CURSOR = Parameter(name="cursor", kind="integer", about="only fills of trades wi
 AFTER = Parameter(
     name="after", kind="integer", about="the newest event already known, 0 for all", default=0
 )
+ASSET = Parameter(name="asset", kind="integer", about="which asset", required=True)
+SUB = Parameter(name="sub", kind="integer", about="sub-account", maximum=SUB_ACCOUNT_MAX, default=0)
 ACTION = Parameter(name="id", kind="hash", about="the action's signing digest")
 
 
@@ -41,6 +45,19 @@ async def get_account(call: Call) -> Account:
     if account is None:
         raise ApiError("not_found", "the ledger has no such account", fix="Deposit first.")
     return account
+
+
+async def get_proof(call: Call) -> BalanceProof:
+    """Return one balance, proven up to a certified header."""
+    values = call.values
+    proof = await call.service.balance_proof(values["address"], values["sub"], values["asset"])
+    if proof is None:
+        raise ApiError(
+            "not_found",
+            "there is no such balance, or no block became final in time",
+            fix="Look at /v1/status; ask again while blocks become final.",
+        )
+    return proof
 
 
 async def get_orders(call: Call) -> Orders:
@@ -113,6 +130,15 @@ ENDPOINTS = (
         handler=get_account,
         answer=Account,
         parameters=(ADDRESS,),
+    ),
+    Endpoint(
+        method="GET",
+        path="/v1/accounts/{address}/proof",
+        summary="One balance, proven by a final header",
+        handler=get_proof,
+        weight=PROOF_WEIGHT,
+        answer=BalanceProof,
+        parameters=(ADDRESS, ASSET, SUB),
     ),
     Endpoint(
         method="GET",

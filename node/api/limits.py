@@ -47,6 +47,7 @@ REQUESTS_BURST: Final = 4_000
 L2_WEIGHT: Final = 5  # requests that asking for all levels counts as
 L3_WEIGHT: Final = 20  # the same for all orders
 EVENTS_WEIGHT: Final = 5  # the same for an account's past
+PROOF_WEIGHT: Final = 20  # the same for a proven balance, which waits for a block
 ACTIONS_PER_S_MAX: Final = 20_000  # sustained, per remote address, over REST and WebSocket
 ACTIONS_BURST: Final = 40_000
 RATE_BUCKETS_MAX: Final = 4_096  # remote addresses whose rate is remembered

@@ -21,6 +21,7 @@ from node.api.market_views import (
     LiveCandle,
     Ticker,
 )
+from node.api.proof_views import BalanceProof
 from node.api.score_views import Validator, ValidatorScore
 from node.api.views import (
     Account,
@@ -186,6 +187,10 @@ class NodeService(Protocol):
 
     async def withdrawal_proof(self, index: int) -> WithdrawalProof | None:
         """Return a proof against the newest checkpoint on chain; None until it covers `index`."""
+        ...
+
+    async def balance_proof(self, owner: bytes, sub: int, asset: int) -> BalanceProof | None:
+        """Return a balance proven by a final header; None for no such balance, or none in time."""
         ...
 
     # Chat

@@ -79,6 +79,52 @@ def balance(context: Context, key: str, account: str | None, as_json: bool) -> N
 
 @wallet.command()
 @click.argument("asset")
+@key_option
+@click.option("--account", help="Any wallet's address instead of a key.")
+@click.option("--sub", type=click.IntRange(0, 127), default=0, help="Sub-account.")
+@rpc_option
+@json_option
+@click.pass_obj
+def verify(
+    context: Context,
+    asset: str,
+    key: str,
+    account: str | None,
+    sub: int,
+    rpc: str | None,
+    as_json: bool,
+) -> None:
+    """Check a balance against the settlement contract, without trusting the node.
+
+    The contract on the EVM chain names the committee; the node has to show a header that the
+    committee has finalized and a path from its state root to the balance.
+
+    \b
+    Example:
+      omnibazaar wallet verify USDX --as alice
+    """
+    from node.cli.proofs import verify_ledger_balance
+    from node.keystore import find_key
+    from node.network_file import load_network
+    from primitives.address import parse_address
+
+    owner = parse_address(account) if account else find_key(context.data.keys, key).address
+    url = context.find_url()
+    terms = _find_asset(url, asset)
+    endpoint = _rpc_url(context, rpc, terms["chain_id"])
+    file = load_network(context.data.network_file)
+    height, free, held = verify_ledger_balance(file, url, endpoint, terms, owner, sub)
+    if as_json:
+        show_json({"height": height, "free": str(free), "held": str(held), "proven": True})
+        return
+    decimals = terms["decimals"]
+    click.echo(f"proven by the contract's committee at height {height}:")
+    click.echo(f"  free  {format_atoms(free, decimals)} {terms['symbol']}")
+    click.echo(f"  held  {format_atoms(held, decimals)} {terms['symbol']}")
+
+
+@wallet.command()
+@click.argument("asset")
 @click.argument("amount")
 @key_option
 @password_option

@@ -13,16 +13,19 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 
+import msgspec
 import pytest
 import trio
 
 from chat.envelope import sign
 from chat.payload import RoomMessage
+from client.errors import ProofRefused
 from client.keys import Credentials
+from client.light import verify_proven_balance
 from client.node_client import open_node
 from client.rest import RestClient
 from client.trader import Trader, open_trader
-from client.views import WithdrawalProof
+from client.views import Atoms, WithdrawalProof
 from contracts.errors import ContractRefused, RpcRefused
 from contracts.rpc import HttpRpc
 from contracts.settlement_calls import encode_withdraw, revert_reason
@@ -33,6 +36,7 @@ from devnet.funding import FUND_WHOLE, open_wallet
 from devnet.plan import USDX, WETH
 from exchange.actions import decode_bundle, verify
 from exchange.ledger import compute_shares
+from node.cli.proofs import read_anchor
 from node.ledger import Ledger
 from node.records import decode_stored_block
 from node.scorekeeper import make_scorekeeper
@@ -323,6 +327,22 @@ async def test_a_user_deposits_trades_withdraws_and_holds_the_tokens(devnet: Loc
     assert claim.amount == withdrawn
     check_claims(devnet, claim, key)
     assert wallet.token_balance(usdx) == minted - deposited + withdrawn
+    assert await prove_balance(devnet, key.address, USDX) == left - withdrawn
+
+
+async def prove_balance(devnet: LocalDevnet, owner: bytes, asset: int) -> int:
+    """Return a balance that follows from the contract's committee, whatever the node says."""
+    async with RestClient(devnet.url("v3")) as rest:
+        found = await rest.balance_proof(owner, asset)
+        assert await rest.balance_proof(b"\x07" * 20, asset) is None
+    assert found is not None
+    anchor = read_anchor(devnet.plan.network, devnet.record.rpc, devnet.record.chain_id)
+    height, free, held = verify_proven_balance(anchor, found)
+    assert height > 0
+    assert held == 0
+    with pytest.raises(ProofRefused):
+        verify_proven_balance(anchor, msgspec.structs.replace(found, free=Atoms(free + 1)))
+    return free
 
 
 async def trade(trader: Trader) -> int:

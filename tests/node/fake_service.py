@@ -19,6 +19,7 @@ from consensus.participation.parameters import Rules
 from node.api.hub import Hub
 from node.api.limits import BOOK_PUSH_LEVELS
 from node.api.market_views import AccountEvent
+from node.api.proof_views import BalanceProof, CommitteeSeat
 from node.api.score_views import Validator, ValidatorScore
 from node.api.service import Envelope, IpfsAnswer
 from node.api.views import (
@@ -416,6 +417,16 @@ class FakeService(FakeMarketData):
         return WithdrawalProof(
             index=index, chain_id=31337, vault=VAULT, token=ASSETS[0].token, amount=10**30,
             to=ALICE, height=64, count=3, proof=(bytes(32),) * 32, roots=(bytes(32),) * 7,
+        )  # fmt: skip
+
+    async def balance_proof(self, owner: bytes, sub: int, asset: int) -> BalanceProof | None:
+        if owner != ALICE or asset > 1:
+            return None
+        return BalanceProof(
+            owner=owner, account=1, sub=sub, asset=asset, entry=0, free=10**30, held=1,
+            entry_siblings=(bytes(32),) * 16, account_siblings=(bytes(32),) * 32,
+            roots=(bytes(32),) * 7, headers=(bytes(512),), certificate=b"\x90",
+            members=(CommitteeSeat(address=ALICE, weight=1),),
         )  # fmt: skip
 
     # Chat

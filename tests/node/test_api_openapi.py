@@ -36,6 +36,7 @@ VALUES = {
     "id": "0x" + "11" * 32,
     "index": "1",
     "room": "lobby",
+    "asset": "1",
 }
 BODIES: dict[str, Any] = {
     "/v1/actions": {"actions": [SIGNED]},

@@ -1,0 +1,58 @@
+"""Verify what a node says of the ledger against the settlement contract.
+
+Rule: the contract's address and the network id come from the network file, epoch and committee from
+the contract; from the node comes nothing but the proof.
+Spec: docs/spec/light-client.md. Deviations: none.
+"""
+
+from __future__ import annotations
+
+from contextlib import closing
+from typing import Any
+
+import trio
+
+from client.errors import ClientError
+from client.light import Anchor, verify_proven_balance
+from client.node_client import open_node
+from client.views import ProvenBalance
+from contracts.rpc import HttpRpc
+from contracts.settlement_client import SettlementClient
+from node.network_file import NetworkFile
+from primitives.eip712 import network_domain
+from primitives.errors import ConfigError
+
+
+def verify_ledger_balance(
+    file: NetworkFile, url: str, rpc: str, asset: dict[str, Any], owner: bytes, sub: int
+) -> tuple[int, int, int]:
+    """Return (height, free, held); raises ProofRefused, TransientError, WrongNetwork."""
+    anchor = read_anchor(file, rpc, asset["chain_id"])
+    return verify_proven_balance(anchor, trio.run(_fetch, url, owner, asset["id"], sub))
+
+
+def read_anchor(file: NetworkFile, rpc: str, chain_id: int) -> Anchor:
+    """Return what the vault that the network file names says of the committee."""
+    chain = next((one for one in file.chains if one.chain_id == chain_id), None)
+    if chain is None:
+        raise ConfigError(
+            f"the network {file.name} does not settle on chain {chain_id}",
+            fix="use the network file of this node's network",
+        )
+    with closing(HttpRpc(rpc)) as connection:
+        status = SettlementClient(
+            connection, chain_id=chain_id, vault=chain.vault_bytes, network_id=file.network_id
+        ).status()
+    return Anchor(
+        domain=network_domain(file.network_id),
+        epoch=status.epoch,
+        committee_hash=status.committee_hash,
+    )
+
+
+async def _fetch(url: str, owner: bytes, asset: int, sub: int) -> ProvenBalance:
+    async with open_node(url) as node:
+        found = await node.rest.balance_proof(owner, asset, sub)
+    if found is None:
+        raise ClientError("the ledger has no such balance, or no block became final in time")
+    return found

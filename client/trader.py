@@ -29,11 +29,15 @@ from exchange.actions import (
     IOC,
     POST_ONLY,
     SELL,
+    STP_NEWEST,
     AnyOp,
     Cancel,
+    CancelAfter,
     CancelAll,
     CancelClient,
     Place,
+    PlaceTrigger,
+    PlaceUntil,
     Replace,
     Transfer,
     Withdraw,
@@ -81,6 +85,39 @@ class Trader:
         op = Place(number, side, price, size, tif, client_id=client_id)
         receipt = await self.execute(op, timeout_s=timeout_s)
         return verify_accepted(receipt).statuses[0].order_id or 0
+
+    async def place_waiting(
+        self, order: PlaceTrigger, *, timeout_s: float = OUTCOME_TIMEOUT_S
+    ) -> int:
+        """Place a stop, take-profit or one-cancels-other order (`client.waiting`); return its id.
+
+        Raises ActionRejected, for instance with `trigger_reached`, or OutcomeUnknown.
+        """
+        receipt = await self.execute(order, timeout_s=timeout_s)
+        return verify_accepted(receipt).statuses[0].order_id or 0
+
+    async def place_until(
+        self,
+        market: int | str,
+        side: int,
+        price: int,
+        size: int,
+        expiry_ms: int,
+        *,
+        post_only: bool = True,
+        client_id: int = 0,
+        timeout_s: float = OUTCOME_TIMEOUT_S,
+    ) -> int:
+        """Place an order that rests until a block time (Unix ms); return its id."""
+        number = self.client.find_market(market).id
+        op = PlaceUntil(number, side, price, size, post_only, STP_NEWEST, client_id, expiry_ms)
+        receipt = await self.execute(op, timeout_s=timeout_s)
+        return verify_accepted(receipt).statuses[0].order_id or 0
+
+    async def cancel_after(self, time_ms: int, *, timeout_s: float = OUTCOME_TIMEOUT_S) -> None:
+        """Have every order of this sub-account cancelled at a block time unless this is called
+        again; 0 takes it back. For programs that may die: call it in a loop."""
+        verify_accepted(await self.execute(CancelAfter(time_ms), timeout_s=timeout_s))
 
     async def cancel(
         self, market: int | str, order_id: int, *, timeout_s: float = OUTCOME_TIMEOUT_S

@@ -94,6 +94,99 @@ _side("sell", "Sell")
 
 
 @trade.command()
+@click.argument("side", type=click.Choice(["buy", "sell"]))
+@click.argument("size")
+@click.argument("market")
+@click.option("--above", nargs=2, help="PRICE LIMIT: reached by a trade at PRICE or higher.")
+@click.option("--below", nargs=2, help="PRICE LIMIT: reached by a trade at PRICE or lower.")
+@click.option("--rest", is_flag=True, help="What finds nothing rests at the limit.")
+@click.option("--for", "seconds", type=click.IntRange(1), help="Seconds until it is cancelled.")
+@key_options
+@json_option
+@click.pass_obj
+def trigger(
+    context: Context,
+    side: str,
+    size: str,
+    market: str,
+    above: tuple[str, str] | None,
+    below: tuple[str, str] | None,
+    rest: bool,
+    seconds: int | None,
+    key: str,
+    password_file: Path | None,
+    account: str | None,
+    sub: int,
+    as_json: bool,
+) -> None:
+    """Place an order that waits for a price: stop-loss, take-profit, or both as one.
+
+    Everybody can see it. With both legs the one that is reached cancels the other.
+
+    \b
+    Example:
+      omnibazaar trade trigger sell 0.5 WETH-USDX --below 1900 1880 --above 2200 2190
+    """
+    if not above and not below:
+        raise click.UsageError("give --above, --below, or both")
+    terms = _find_market(context, market)
+    lots = count_steps(size, _size_step(terms), "SIZE")
+    high, low = _leg(above, "--above", terms), _leg(below, "--below", terms)
+
+    async def work(trader: Trader) -> dict[str, Any]:
+        import time
+
+        from exchange.actions import BUY, GTC, IOC, SELL, PlaceTrigger
+
+        expiry_ms = time.time_ns() // 1_000_000 + seconds * 1_000 if seconds else 0
+        op = PlaceTrigger(
+            terms["id"], BUY if side == "buy" else SELL, lots, *high, *low,
+            tif=GTC if rest else IOC, expiry_ms=expiry_ms,
+        )  # fmt: skip
+        return {"order_id": await trader.place_waiting(op), "waits": True}
+
+    result = _with_trader(context, key, password_file, account, sub, work)
+    show_json(result) if as_json else click.echo(f"order {result['order_id']} waits")
+
+
+@trade.command(name="cancel-after")
+@click.argument("seconds", type=click.IntRange(0, 86_400))
+@key_options
+@json_option
+@click.pass_obj
+def cancel_after(
+    context: Context,
+    seconds: int,
+    key: str,
+    password_file: Path | None,
+    account: str | None,
+    sub: int,
+    as_json: bool,
+) -> None:
+    """Cancel every order SECONDS from now unless this is called again; 0 takes it back.
+
+    \b
+    Example:
+      omnibazaar trade cancel-after 60 --as alice
+    """
+
+    async def work(trader: Trader) -> dict[str, Any]:
+        import time
+
+        time_ms = time.time_ns() // 1_000_000 + seconds * 1_000 if seconds else 0
+        await trader.cancel_after(time_ms)
+        return {"cancel_after_ms": time_ms}
+
+    result = _with_trader(context, key, password_file, account, sub, work)
+    if as_json:
+        show_json(result)
+    elif seconds:
+        click.echo(f"every order is cancelled in {seconds} s unless you call this again")
+    else:
+        click.echo("orders stay")
+
+
+@trade.command()
 @click.argument("market")
 @click.argument("order", type=int, required=False)
 @click.option("--all", "all_", is_flag=True, help="Cancel every order in the market.")
@@ -213,6 +306,14 @@ async def _take(
         "elapsed_ms": taken.elapsed_ms,
         "size": lots,
     }
+
+
+def _leg(leg: tuple[str, str] | None, name: str, terms: dict[str, Any]) -> tuple[int, int]:
+    """Return the price that reaches a leg and its limit in ticks; zeros for no leg."""
+    if leg is None:
+        return 0, 0
+    step = _price_step(terms)
+    return count_steps(leg[0], step, name), count_steps(leg[1], step, name)
 
 
 def _describe(result: dict[str, Any], terms: dict[str, Any]) -> str:

@@ -92,6 +92,11 @@ class DataDir:
         return self.signing / "DISTRUSTED"
 
     @property
+    def doppelganger_file(self) -> Path:
+        """Stands after our key was found in use elsewhere, until somebody removes it."""
+        return self.signing / "DOPPELGANGER"
+
+    @property
     def chat(self) -> Path:
         """Precious: messages cannot be fetched again."""
         return self.root / "chat"

@@ -18,7 +18,8 @@ from urllib.parse import urlsplit
 import trio
 
 from chat.store import ChatStore
-from consensus.block import Tip
+from consensus.block import Block, Tip
+from consensus.certificate import Certificate
 from consensus.committee import Committee, Member
 from consensus.config import Config as ConsensusConfig
 from consensus.config import Timing
@@ -47,6 +48,7 @@ from node.feed import Feed
 from node.final_blocks import FinalBlocks
 from node.heartbeats import Heart
 from node.inclusion import InclusionWatch
+from node.key_watch import KeyWatch, verify_not_marked
 from node.ledger import Ledger
 from node.limits import BITSWAP_FETCH_S_MAX
 from node.metrics import Metrics
@@ -148,6 +150,7 @@ class Node:
         self.block_store = BlockStore(data.chain / "blocks.sqlite")
         self.snapshots = Snapshots(self.block_store)
         self.chat_store = ChatStore(data.chat / "chat.sqlite")
+        verify_not_marked(data.doppelganger_file)
         verify_guard_present(data.guard_file, data.chain / "journal")
         self.guard = SigningGuard(data.guard_file, self.key.address)
         self.blocks = FirstOf([ChainBlocks(self.readers), StoredBlocks(self.block_store)])
@@ -271,6 +274,10 @@ class Node:
             self.bundles.wanted,
             self.bundles.wanted_actions,
         )
+        guard = self.guard.load()
+        self._watch_key = KeyWatch(
+            guard, self.me, self.key.address, self.domain, self._setup.data.doppelganger_file
+        )
         self.replica = Replica(
             config,
             self.committee,
@@ -278,7 +285,7 @@ class Node:
             KeySigner(self.key),
             KeyVerifier(),
             application,
-            self.guard.load(),
+            guard,
         )
         self.driver = ConsensusDriver(
             self.replica,
@@ -287,7 +294,7 @@ class Node:
             wire=self.wire,
             durability=self.durability,
             clock=self.clock,
-            on_final=self.final_blocks.on_final,
+            on_final=self._on_final,
             serve_range=self.ranges.serve,
             on_proposal=self.final_blocks.on_proposal,
             wait_stored=self.final_blocks.wait_stored,
@@ -473,6 +480,12 @@ class Node:
     def _on_connected(self, index: int) -> None:
         self.driver.connected(index)
         self.chat.start_sync(index)
+
+    def _on_final(self, block: Block, certificate: Certificate | None) -> None:
+        """Take a final block; raises Doppelganger when our key has signed elsewhere."""
+        if not self.replica.is_silent:
+            self._watch_key.on_final(block, certificate)
+        self.final_blocks.on_final(block, certificate)
 
     def _on_executed(self, execution: Execution, record: FinalRecord) -> None:
         self.feed.on_executed(execution, record)

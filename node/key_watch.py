@@ -1,0 +1,73 @@
+"""Look for votes that carry this node's key and that this node has not cast.
+
+Rule: a vote with our signature above the guard's floor that the guard does not know proves that the
+key signs elsewhere, or that the guard is older than the key's last vote. Either way nothing more is
+signed, and the next start is refused until somebody has looked.
+Spec: docs/reference/signing.md (Doppelganger). Deviations: it looks at final blocks and their
+certificates only; a vote that never got into one is not seen.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from consensus.block import Block
+from consensus.certificate import Certificate
+from consensus.guard import Guard
+from consensus.vote import Vote, digest_of
+from node.datadir import write_atomic
+from primitives.errors import Doppelganger, InvalidSignature
+from primitives.secp256k1 import verify_signature
+
+
+class KeyWatch:
+    """Compares what final blocks prove of our votes with what we remember."""
+
+    def __init__(self, guard: Guard, me: int, address: bytes, domain: bytes, mark: Path) -> None:
+        self._guard = guard
+        self._me = me
+        self._address = address
+        self._domain = domain
+        self._mark = mark
+
+    def on_final(self, block: Block, certificate: Certificate | None) -> None:
+        """Look at a final block. Raises Doppelganger."""
+        for one in (block.body.attendance, certificate):
+            if one is not None and one.has_signer(self._me):
+                self._check(one)
+
+    def _check(self, certificate: Certificate) -> None:
+        place = (certificate.epoch, certificate.view)
+        if place <= self._guard.floor:
+            return  # what was signed there is forgotten
+        vote = next(vote for vote in certificate.votes() if vote.signer == self._me)
+        digest = digest_of(vote, self._domain)
+        if self._guard.signed().get(place, {}).get(vote.kind) == digest:
+            return
+        if self._is_ours(vote, digest):
+            self._stop(vote)
+
+    def _is_ours(self, vote: Vote, digest: bytes) -> bool:
+        try:
+            verify_signature(digest, vote.signature, self._address)
+        except InvalidSignature:
+            return False
+        return True
+
+    def _stop(self, vote: Vote) -> None:
+        words = (
+            f"the network holds a {vote.kind.name} vote of epoch {vote.epoch} view {vote.view} "
+            "with this key's signature that this node has not cast: the key runs elsewhere, or "
+            "this data directory is an old copy"
+        )
+        write_atomic(self._mark, words + "\n")
+        raise Doppelganger(f"{words}; nothing more was signed")
+
+
+def verify_not_marked(mark: Path) -> None:
+    """Raise Doppelganger while an incident has not been looked at."""
+    if mark.exists():
+        raise Doppelganger(
+            f"an earlier run stopped because its key was in use elsewhere ({mark}); stop the other "
+            "node for good, run `omnibazaar signing distrust`, then remove that file"
+        )

@@ -1,0 +1,91 @@
+"""A node that meets votes of its own key which it has not cast stops, and stays stopped.
+
+Rule: real keys and certificates; what the guard knows or has forgotten is never an alarm.
+Spec: docs/reference/signing.md (Doppelganger). Deviations: none.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import msgspec
+import pytest
+
+from consensus.certificate import Certificate, assemble_certificate
+from consensus.guard import Guard
+from consensus.vote import Kind, Vote, digest_of
+from node.key_watch import KeyWatch, verify_not_marked
+from primitives.errors import Doppelganger
+from primitives.keccak import keccak256
+from primitives.secp256k1 import PrivateKey
+
+DOMAIN = b"\x05" * 32
+KEYS = [PrivateKey(keccak256(b"watch %d" % i)) for i in range(4)]
+ME, EPOCH, BLOCK = 1, 1, b"\x09" * 32
+
+
+def vote(signer: int, view: int, kind: Kind = Kind.NOTARIZE, key: int | None = None) -> Vote:
+    unsigned = Vote(kind, EPOCH, view, BLOCK, (), signer, bytes(65))
+    signature = KEYS[signer if key is None else key].sign(digest_of(unsigned, DOMAIN))
+    return msgspec.structs.replace(unsigned, signature=signature)
+
+
+def block(attendance: Certificate | None = None) -> Any:
+    return SimpleNamespace(body=SimpleNamespace(attendance=attendance))
+
+
+@pytest.fixture
+def mark(tmp_path: Path) -> Path:
+    return tmp_path / "DOPPELGANGER"
+
+
+def watch(guard: Guard, mark: Path) -> KeyWatch:
+    return KeyWatch(guard, ME, KEYS[ME].address, DOMAIN, mark)
+
+
+def test_votes_of_others_and_ours_that_we_know_are_no_alarm(mark: Path) -> None:
+    guard = Guard()
+    for kind in (Kind.NOTARIZE, Kind.FINALIZE):
+        guard.admit(EPOCH, 7, kind, digest_of(vote(ME, 7, kind), DOMAIN))
+    known = assemble_certificate([vote(i, 7) for i in range(3)])
+    final = assemble_certificate([vote(i, 7, Kind.FINALIZE) for i in range(3)])
+    watch(guard, mark).on_final(block(known), final)
+    others = assemble_certificate([vote(i, 8) for i in (0, 2, 3)])
+    watch(guard, mark).on_final(block(others), None)
+    watch(guard, mark).on_final(block(), None)
+    assert not mark.exists()
+
+
+@pytest.mark.parametrize("kind", [Kind.NOTARIZE, Kind.FINALIZE])
+def test_a_vote_we_have_not_cast_stops_us_for_good(mark: Path, kind: Kind) -> None:
+    foreign = assemble_certificate([vote(i, 9, kind) for i in range(3)])
+    attendance, certificate = (foreign, None) if kind is Kind.NOTARIZE else (None, foreign)
+    with pytest.raises(Doppelganger, match="view 9"):
+        watch(Guard(), mark).on_final(block(attendance), certificate)
+    with pytest.raises(Doppelganger, match="distrust"):
+        verify_not_marked(mark)
+    mark.unlink()
+    verify_not_marked(mark)
+
+
+def test_another_digest_in_a_view_we_voted_in_stops_us(mark: Path) -> None:
+    guard = Guard()
+    guard.admit(EPOCH, 9, Kind.NOTARIZE, b"\x01" * 32)
+    with pytest.raises(Doppelganger):
+        watch(guard, mark).on_final(
+            block(assemble_certificate([vote(i, 9) for i in range(3)])), None
+        )
+
+
+def test_what_lies_below_the_floor_is_forgotten_not_suspicious(mark: Path) -> None:
+    guard = Guard()
+    guard.raise_floor(EPOCH, 9)
+    watch(guard, mark).on_final(block(assemble_certificate([vote(i, 9) for i in range(3)])), None)
+
+
+def test_a_forged_signature_in_our_place_stops_nobody(mark: Path) -> None:
+    forged = assemble_certificate([vote(0, 9), vote(ME, 9, key=3), vote(2, 9)])
+    watch(Guard(), mark).on_final(block(forged), None)
+    assert not mark.exists()

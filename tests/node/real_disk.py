@@ -16,6 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from consensus.effects import Final
+from consensus.epoch import Epoch
+from consensus.epochs import Epochs
 from consensus.journal import Damage, Scan
 from node import segment_log
 from node.segment_log import SegmentLog
@@ -100,6 +102,7 @@ class RealDisk:
         self.guard_buffer: list[bytes] = []
         self.store: list[Final] = []
         self.store_synced = 0
+        self.epochs: dict[int, Epoch] = {}
         self.torn_tails = 0
         self.is_journal_lost = False
         self.compactions = 0
@@ -135,12 +138,17 @@ class RealDisk:
     def sync_store(self) -> None:
         self.store_synced = len(self.store)
 
-    def compact(self, replica: Any) -> None:
+    def newest_epoch(self) -> Epoch | None:
+        """Return the newest epoch whose anchor the store still holds."""
+        held = [one for one in self.epochs.values() if one.anchor.height <= len(self.store)]
+        return max(held, key=lambda epoch: epoch.number, default=None)
+
+    def compact(self, epochs: Epochs) -> None:
         """Replace a long journal as `node.consensus_driver` does."""
         assert self._log is not None
         if self._log.size_bytes > COMPACT_BYTES:
             self.sync_store()
-            self._log.drop_before(self._log.rotate(replica.journal_snapshot()))
+            self._log.drop_before(self._log.rotate(epochs.journal_snapshot()))
             self.compactions += 1
 
     def crash(self, rng: random.Random, *, loses_journal: bool) -> None:

@@ -55,8 +55,8 @@ def give_real_disk(world: World, folder: Path, cut_at: int | None, seed: int) ->
     def perform_until_cut(effects: tuple) -> None:
         try:
             perform(effects)
-            if node.replica is not None:
-                disk.compact(node.replica)
+            if node.epochs is not None:
+                disk.compact(node.epochs)
         except PowerCut:
             node.crash()
 
@@ -64,7 +64,7 @@ def give_real_disk(world: World, folder: Path, cut_at: int | None, seed: int) ->
         try:
             start()
         except PowerCut:
-            node.replica = None
+            node.epochs = None
             disk.crash(world.rng, loses_journal=False)
             world.after(RESTART_MS, node.boot, ())
 

@@ -9,6 +9,7 @@ Spec: docs/spec/consensus.md (Persistence). Deviations: none.
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Callable
 
 import trio
 
@@ -34,12 +35,14 @@ class Durability:
         self.bundles = bundles
         self._guard = guard
         self._problems = problems
+        self.on_protect: Callable[[bytes], None] = _ignore
         self._records: list[bytes] = []
         self._limiter = trio.CapacityLimiter(1)
 
     def protect(self, record: bytes) -> None:
         """Queue a record for the signing guard."""
         self._records.append(record)
+        self.on_protect(record)
 
     async def sync(self) -> None:
         """Return once everything queued is durable, however long the disk takes."""
@@ -70,3 +73,7 @@ class Durability:
         self.journal.wait_durable()
         if self._records and self._guard is not None:
             self._guard.save(self._records)
+
+
+def _ignore(record: bytes) -> None:
+    """Nobody wants to know what is signed."""

@@ -9,13 +9,15 @@ certificates only; a vote that never got into one is not seen.
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from pathlib import Path
 
 from consensus.block import Block
 from consensus.certificate import Certificate
-from consensus.guard import Guard
+from consensus.guard import Guard, GuardVote, decode_record
 from consensus.vote import Vote, digest_of
 from node.datadir import write_atomic
+from node.limits import OWN_VOTES_KEPT_MAX
 from primitives.errors import Doppelganger, InvalidSignature
 from primitives.secp256k1 import verify_signature
 
@@ -24,11 +26,27 @@ class KeyWatch:
     """Compares what final blocks prove of our votes with what we remember."""
 
     def __init__(self, guard: Guard, me: int, address: bytes, domain: bytes, mark: Path) -> None:
-        self._guard = guard
         self._me = me
         self._address = address
         self._domain = domain
         self._mark = mark
+        # A copy: the guard forgets what its floor passes, before the blocks up there are seen here.
+        self._floor = guard.floor
+        self._known = OrderedDict(
+            ((*place, kind), digest)
+            for place, signed in sorted(guard.signed().items())
+            for kind, digest in signed.items()
+        )
+
+    def on_signed(self, record: bytes) -> None:
+        """Remember what this node signs, as it protects itself from signing otherwise."""
+        decoded = decode_record(record)
+        if not isinstance(decoded, GuardVote):
+            return
+        self._known[decoded.epoch, decoded.view, decoded.kind] = decoded.digest
+        while len(self._known) > OWN_VOTES_KEPT_MAX:
+            (epoch, view, _), _ = self._known.popitem(last=False)
+            self._floor = max(self._floor, (epoch, view))
 
     def on_final(self, block: Block, certificate: Certificate | None) -> None:
         """Look at a final block. Raises Doppelganger."""
@@ -38,11 +56,11 @@ class KeyWatch:
 
     def _check(self, certificate: Certificate) -> None:
         place = (certificate.epoch, certificate.view)
-        if place <= self._guard.floor:
+        if place <= self._floor:
             return  # what was signed there is forgotten
         vote = next(vote for vote in certificate.votes() if vote.signer == self._me)
         digest = digest_of(vote, self._domain)
-        if self._guard.signed().get(place, {}).get(vote.kind) == digest:
+        if self._known.get((*place, vote.kind)) == digest:
             return
         if self._is_ours(vote, digest):
             self._stop(vote)

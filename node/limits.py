@@ -69,3 +69,4 @@ CHAT_OUTBOX_MAX: Final = 1_024  # chat messages waiting to be gossiped
 BITSWAP_FETCH_S_MAX: Final = 30  # seconds one block may take to come from a peer
 BALANCE_PROOF_TRIES_MAX: Final = 20  # states that no header names before a proof is given up
 BALANCE_PROOF_S_MAX: Final = 20  # seconds until a final header must have come
+OWN_VOTES_KEPT_MAX: Final = 16_384  # own votes remembered to be found again in final blocks

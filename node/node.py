@@ -278,6 +278,7 @@ class Node:
         self._watch_key = KeyWatch(
             guard, self.me, self.key.address, self.domain, self._setup.data.doppelganger_file
         )
+        self.durability.on_protect = self._watch_key.on_signed
         self.replica = Replica(
             config,
             self.committee,

@@ -79,6 +79,20 @@ def test_another_digest_in_a_view_we_voted_in_stops_us(mark: Path) -> None:
         )
 
 
+def test_what_is_signed_later_is_known_even_when_the_guard_has_forgotten_it(mark: Path) -> None:
+    guard = Guard()
+    watching = watch(guard, mark)
+    record = guard.admit(EPOCH, 9, Kind.NOTARIZE, digest_of(vote(ME, 9), DOMAIN))
+    assert record is not None
+    watching.on_signed(record)
+    floor = guard.raise_floor(EPOCH, 40)  # as when a whole range of blocks has come at once
+    assert floor is not None
+    watching.on_signed(floor)
+    watching.on_final(block(assemble_certificate([vote(i, 9) for i in range(3)])), None)
+    with pytest.raises(Doppelganger):
+        watching.on_final(block(assemble_certificate([vote(i, 10) for i in range(3)])), None)
+
+
 def test_what_lies_below_the_floor_is_forgotten_not_suspicious(mark: Path) -> None:
     guard = Guard()
     guard.raise_floor(EPOCH, 9)

@@ -9,7 +9,7 @@ Deviations: none
 
 from __future__ import annotations
 
-from primitives.errors import NodeError, OperatorError
+from primitives.errors import NodeError, OperatorError, TransientError
 
 
 class RpcRefused(NodeError):
@@ -21,6 +21,15 @@ class RpcRefused(NodeError):
         self.code = code
         self.message = message
         self.details = details
+
+
+class RateLimited(TransientError):
+    """The RPC node wants to be left alone for a while."""
+
+    def __init__(self, message: str, seconds: float) -> None:
+        """Keep how long it wants to be left alone."""
+        super().__init__(message)
+        self.seconds = seconds
 
 
 class ContractRefused(NodeError):

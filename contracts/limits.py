@@ -67,6 +67,16 @@ RESUBMIT_SECONDS = 30
 """Time without a receipt after which the same transaction is sent with a higher fee."""
 SUBMISSIONS_MAX = 6
 """Times that one transaction is sent before the caller has to start again."""
+NONCE_GAP_MAX = 64
+"""Nonces that a re-organisation may have given back before we think that the chain is another."""
+VALUE_TRANSFER_GAS = 21_000
+OUTBOX_MAX_BYTES = 4 * 1024 * 1024
+"""A pending transaction on disk; the largest checkpoint has about 200 KB."""
+RPC_LIMITED_SECONDS = 2.0
+RPC_LIMITED_MAX_SECONDS = 60.0
+"""How long an endpoint that limits us is left alone when it does not say, and at most."""
+RPC_STRANGER_REST_SECONDS = 600.0
+"""Rest of an endpoint that never told its chain, while enough others serve ours."""
 FEE_BUMP_PERCENT = 25
 """Increase per resubmission; nodes want at least 10."""
 MAX_FEE_WEI = 10**13

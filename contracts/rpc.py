@@ -12,14 +12,26 @@ from __future__ import annotations
 
 import http.client
 import threading
+import time
+from collections.abc import Callable
 from typing import Any, Protocol
 from urllib.parse import urlsplit
 
 import msgspec
 
-from contracts.errors import RpcRefused
-from contracts.limits import RPC_ANSWER_MAX_BYTES, RPC_ATTEMPTS_MAX, RPC_TIMEOUT_SECONDS
+from contracts.errors import RateLimited, RpcRefused
+from contracts.limits import (
+    RPC_ANSWER_MAX_BYTES,
+    RPC_ATTEMPTS_MAX,
+    RPC_LIMITED_MAX_SECONDS,
+    RPC_LIMITED_SECONDS,
+    RPC_TIMEOUT_SECONDS,
+)
 from primitives.errors import ConfigError, TransientError
+
+LIMITED_STATUS = (429, 503)
+LIMITED_CODES = (-32005, -32029, 429)
+LIMITED_WORDS = ("rate limit", "too many requests", "request limit")
 
 
 class Rpc(Protocol):
@@ -33,7 +45,7 @@ class Rpc(Protocol):
 class HttpRpc:
     """One RPC endpoint and one kept-alive connection; may be shared by threads."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, clock: Callable[[], float] = time.monotonic) -> None:
         """Connect on first use; raises ConfigError for a URL that cannot be one."""
         parts = urlsplit(url)
         if parts.scheme not in ("http", "https") or not parts.hostname:
@@ -45,6 +57,8 @@ class HttpRpc:
         self._connection: http.client.HTTPConnection | None = None
         self._lock = threading.Lock()
         self._identity = 0
+        self._clock = clock
+        self._silent_until = 0.0
 
     def call(self, method: str, *parameters: Any) -> Any:
         """Return the result; raises RpcRefused for an error answer and TransientError for none."""
@@ -56,13 +70,24 @@ class HttpRpc:
                 "method": method,
                 "params": parameters,
             }
-            body = self._exchange(msgspec.json.encode(request))
-            return _result(body, self._identity)
+            self._wait_for_leave()
+            try:
+                body = self._exchange(msgspec.json.encode(request))
+                return _result(body, self._identity)
+            except RateLimited as limit:
+                self._silent_until = self._clock() + limit.seconds
+                raise
 
     def close(self) -> None:
         """Close the connection; the next call opens another."""
         with self._lock:
             self._drop()
+
+    def _wait_for_leave(self) -> None:
+        """Refuse to ask while the endpoint wants to be left alone: asking makes it last longer."""
+        left = self._silent_until - self._clock()
+        if left > 0:
+            raise RateLimited(f"EVM RPC {self._host}: limits us for {left:.0f} s more", left)
 
     def _exchange(self, body: bytes) -> bytes:
         """Send a request and return the answer's body; raises TransientError."""
@@ -90,6 +115,12 @@ class HttpRpc:
         if len(answer) > RPC_ANSWER_MAX_BYTES:
             self._drop()
             raise TransientError(f"EVM RPC {self._host}: answer too large")
+        if response.status in LIMITED_STATUS:
+            self._drop()
+            raise RateLimited(
+                f"EVM RPC {self._host}: HTTP status {response.status}",
+                _parse_wait(response.getheader("Retry-After")),
+            )
         if response.status != 200 and not answer.startswith(b"{"):
             raise TransientError(f"EVM RPC {self._host}: HTTP status {response.status}")
         return answer
@@ -111,10 +142,28 @@ def _result(body: bytes, identity: int) -> Any:
         raise TransientError("EVM RPC: the answer is not an object")
     problem = answer.get("error")
     if isinstance(problem, dict):
-        raise refused(problem)
+        refusal = refused(problem)
+        if is_limit(refusal):
+            raise RateLimited(f"EVM RPC: {refusal}", RPC_LIMITED_SECONDS)
+        raise refusal
     if "result" not in answer or answer.get("id") != identity:
         raise TransientError("EVM RPC: the answer does not belong to the request")
     return answer["result"]
+
+
+def is_limit(problem: RpcRefused) -> bool:
+    """Tell whether a node means that we ask too much."""
+    if problem.details:
+        return False  # a contract said this
+    message = problem.message.lower()
+    return problem.code in LIMITED_CODES or any(text in message for text in LIMITED_WORDS)
+
+
+def _parse_wait(header: str | None) -> float:
+    """Seconds that a node wants to be left alone, within bounds; dates are not understood."""
+    if header is None or not header.strip().isdigit() or len(header) > 9:
+        return RPC_LIMITED_SECONDS
+    return min(float(header), RPC_LIMITED_MAX_SECONDS)
 
 
 def refused(problem: dict[str, Any]) -> RpcRefused:

@@ -16,9 +16,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from contracts.errors import RpcRefused
-from contracts.limits import RPC_HEAD_SECONDS, RPC_REST_MAX_SECONDS, RPC_REST_SECONDS
-from contracts.rpc import Rpc
+from contracts.errors import RateLimited, RpcRefused
+from contracts.limits import (
+    RPC_HEAD_SECONDS,
+    RPC_REST_MAX_SECONDS,
+    RPC_REST_SECONDS,
+    RPC_STRANGER_REST_SECONDS,
+)
+from contracts.rpc import Rpc, is_limit
 from contracts.rpc_answers import Reduced, reduce_answer, reduce_refusal
 from contracts.rpc_values import parse_quantity, quantity
 from primitives.errors import ConfigError, TransientError
@@ -116,7 +121,13 @@ class RpcPool:
         """The endpoints of our chain: rested ones first, in the order they were given."""
         now = self._clock()
         asked = sorted(self.endpoints, key=lambda one: one.rests_until > now)
-        return [one for one in asked if self._is_ours(one)]
+        ours = sum(one.chain_id == self._chain_id for one in asked)
+        return [
+            one
+            for one in asked
+            if (one.chain_id or one.rests_until <= now or ours < self._quorum)
+            and self._is_ours(one)
+        ]
 
     def _is_ours(self, endpoint: Endpoint) -> bool:
         """Whether an endpoint serves our chain; asked once it answers."""
@@ -124,7 +135,7 @@ class RpcPool:
             try:
                 endpoint.chain_id = parse_quantity(endpoint.rpc.call("eth_chainId"))
             except (RpcRefused, TransientError) as problem:
-                self._note_failure(endpoint, problem)
+                self._note_failure(endpoint, problem, longest=RPC_STRANGER_REST_SECONDS)
                 return False
         return endpoint.chain_id == self._chain_id
 
@@ -208,6 +219,8 @@ class RpcPool:
             if reduced is None:
                 poll.problems.append(f"{endpoint.name}: {problem}")
                 endpoint.last_problem = str(problem)
+                if is_limit(problem):
+                    self._note_failure(endpoint, problem)
             return reduced, problem
         except TransientError as problem:
             poll.problems.append(f"{endpoint.name}: {problem}")
@@ -252,10 +265,14 @@ class RpcPool:
 
     # --- how they behave ---------------------------------------------------------------------
 
-    def _note_failure(self, endpoint: Endpoint, problem: Exception) -> None:
+    def _note_failure(
+        self, endpoint: Endpoint, problem: Exception, longest: float = RPC_REST_MAX_SECONDS
+    ) -> None:
         endpoint.failures += 1
         endpoint.last_problem = str(problem)
-        rest = min(RPC_REST_SECONDS * 2 ** (endpoint.failures - 1), RPC_REST_MAX_SECONDS)
+        rest = min(RPC_REST_SECONDS * 2 ** min(endpoint.failures - 1, 16), longest)
+        if isinstance(problem, RateLimited):
+            rest = max(rest, problem.seconds)
         endpoint.rests_until = self._clock() + rest
 
     def _note_contradictions(self, poll: Poll, agreed: Reduced) -> None:

@@ -86,6 +86,10 @@ class DataDir:
         """The signing guard's database."""
         return self.signing / "signing.sqlite"
 
+    def outbox(self, purpose: str) -> Path:
+        """Precious: EVM transactions that are signed and not yet confirmed (`node`, `wallet`)."""
+        return self.signing / "outbox" / purpose
+
     @property
     def distrust_file(self) -> Path:
         """Stands while the history may be older than what the key has signed."""

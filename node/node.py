@@ -24,6 +24,7 @@ from consensus.committee import Committee, Member
 from consensus.config import Config as ConsensusConfig
 from consensus.config import Timing
 from consensus.replica import Replica
+from contracts.outbox import open_outbox
 from contracts.rpc import HttpRpc
 from contracts.rpc_pool import Endpoint, RpcPool
 from contracts.settlement_client import SettlementClient
@@ -352,7 +353,13 @@ class Node:
         if not self.config.evm.submit:
             return
         sender_rpc = self._open_rpc(chain)
-        transactor = Transactor(sender_rpc, self._setup.gas_key, chain_id=chain.chain_id)
+        gas_key = self._setup.gas_key
+        transactor = Transactor(
+            sender_rpc,
+            gas_key,
+            chain_id=chain.chain_id,
+            outbox=open_outbox(self._setup.data.outbox("node"), chain.chain_id, gas_key.address),
+        )
         checkpointer = Checkpointer(
             self.proofs,
             client(sender_rpc, transactor=transactor),

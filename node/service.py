@@ -433,6 +433,8 @@ class Service:
                     block=m.head,
                     deposits=state.vaults[(m.chain.chain_id, m.chain.vault_bytes)].credited,
                     online=m.is_online,
+                    checkpoints=m.status.checkpoints if m.status else 0,
+                    height=m.status.executed_height if m.status else 0,
                 )
                 for m in node.monitors
             ),
@@ -466,7 +468,9 @@ class Service:
         if stored is None:
             return None
         leaf = stored.withdrawal
-        status = next((m.status for m in node.monitors if m.chain.vault_bytes == leaf.vault), None)
+        place = (leaf.chain_id, leaf.vault)  # one address may be a vault on several chains
+        found = (m for m in node.monitors if (m.chain.chain_id, m.chain.vault_bytes) == place)
+        status = next((m.status for m in found), None)
         if status is None or not status.executed_height:
             return None
         executed = await node.readers.run(ChainReader.executed, status.executed_height)

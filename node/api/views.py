@@ -404,6 +404,8 @@ class VaultView(View, frozen=True, kw_only=True):
     block: int  # newest EVM block looked at
     deposits: int  # credited on the ledger
     online: bool
+    checkpoints: int  # accepted by this vault
+    height: int  # executed height of the newest of them; 0 = none
 
 
 class Settlement(View, frozen=True, kw_only=True):

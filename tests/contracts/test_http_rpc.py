@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from contracts import rpc as rpc_module
-from contracts.errors import RpcRefused
+from contracts.errors import RateLimited, RpcRefused
 from contracts.rpc import HttpRpc
 from primitives.errors import ConfigError, TransientError
 
@@ -26,6 +26,7 @@ class Server:
         self.requests: list[dict[str, Any]] = []
         self.paths: list[str] = []
         self.close_after = False
+        self.headers: dict[str, str] = {}
         outer = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -37,6 +38,8 @@ class Server:
                 outer.paths.append(self.path)
                 status, body = outer.reply(request)
                 self.send_response(status)
+                for name, value in outer.headers.items():
+                    self.send_header(name, value)
                 self.send_header("Content-Length", str(len(body)))
                 self.end_headers()
                 self.wfile.write(body)
@@ -173,3 +176,44 @@ def test_nobody_listening_is_transient(server: Server) -> None:
 def test_urls_that_are_none_are_refused(url: str) -> None:
     with pytest.raises(ConfigError):
         HttpRpc(url)
+
+
+@pytest.mark.parametrize(
+    ("header", "seconds"), [("7", 7), ("100000", 60), ("soon", 2), (None, 2), ("9" * 40, 2)]
+)
+def test_who_limits_us_is_left_alone(server: Server, header: str | None, seconds: float) -> None:
+    now = [100.0]
+    rpc = HttpRpc(server.url, clock=lambda: now[0])
+    server.headers = {} if header is None else {"Retry-After": header}
+    server.reply = lambda request: (429, b"slow down")
+    with pytest.raises(RateLimited) as caught:
+        rpc.call("eth_blockNumber")
+    assert caught.value.seconds == seconds
+    server.reply = lambda request: (200, good(request))
+    now[0] += seconds - 0.5
+    with pytest.raises(RateLimited, match="limits us"):
+        rpc.call("eth_blockNumber")
+    assert len(server.requests) == 1
+    now[0] += 1
+    assert rpc.call("eth_blockNumber") == []
+    rpc.close()
+
+
+@pytest.mark.parametrize(
+    ("code", "message", "limits"),
+    [
+        (-32005, "daily request count exceeded", True),
+        (-32000, "Too Many Requests", True),
+        (-32000, "exceeds block gas limit", False),
+        (3, "execution reverted", False),
+    ],
+)
+def test_limits_are_told_from_other_refusals(
+    server: Server, rpc: HttpRpc, code: int, message: str, limits: bool
+) -> None:
+    server.reply = lambda request: (
+        200,
+        json.dumps({"id": request["id"], "error": {"code": code, "message": message}}).encode(),
+    )
+    with pytest.raises(RateLimited if limits else RpcRefused):
+        rpc.call("eth_call")

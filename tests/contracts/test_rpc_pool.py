@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from contracts.errors import RpcRefused
+from contracts.errors import RateLimited, RpcRefused
 from contracts.rpc_pool import Endpoint, RpcPool
 from contracts.rpc_values import data, quantity
 from primitives.errors import ConfigError, TransientError
@@ -232,3 +232,37 @@ def test_with_a_majority_the_answer_is_true_or_there_is_none(faults: list[str], 
         return
     expected = 1 if faults.count("fork") >= 3 else 0
     assert block["hash"] == data(keccak256(f"{expected}/{quantity(number)}".encode()))
+
+
+def test_a_dead_endpoint_of_another_chain_does_not_slow_ours():
+    dead = Chain()
+    dead.bent["*"] = down
+    pool = make(dead, Chain(), quorum=1)
+    for _ in range(50):
+        pool.call("eth_call", {}, "0x20")
+    assert len(dead.calls) <= 8  # doubling rests, not once per call
+
+
+def test_strangers_are_asked_at_once_while_too_few_serve_our_chain():
+    late = Chain()
+    late.bent["eth_chainId"] = down
+    pool = make(late, Chain(), quorum=2)
+    with pytest.raises(TransientError):
+        pool.call("eth_blockNumber")
+    del late.bent["eth_chainId"]
+    assert pool.call("eth_blockNumber") == quantity(100)
+
+
+def test_an_endpoint_that_limits_us_rests_as_long_as_it_wants():
+    def limits(*_: Any) -> Any:
+        raise RateLimited("HTTP status 429", 40)
+
+    strict = Chain()
+    pool = make(strict, Chain(), quorum=1)
+    pool.call("eth_call", {}, "0x20")
+    strict.bent["eth_call"] = limits
+    pool.call("eth_call", {}, "0x20")
+    asked = strict.calls.count("eth_call")
+    for _ in range(5):
+        pool.call("eth_call", {}, "0x20")
+    assert strict.calls.count("eth_call") == asked

@@ -142,8 +142,14 @@ def test_underpriced_transaction_is_raised() -> None:
 
 
 def test_used_nonce_is_transient() -> None:
+    rpc = FakeRpc(refuse_sending=["nonce too low"])
+
+    def someone_else_was_first() -> None:
+        rpc.nonce = 1
+
+    rpc.on_poll = [someone_else_was_first]
     with pytest.raises(TransientError, match="took the nonce"):
-        send(FakeRpc(refuse_sending=["nonce too low"]))
+        send(rpc)
 
 
 def test_empty_account_is_the_operators_business() -> None:

@@ -1,8 +1,8 @@
 """Describe one epoch: its committee, its seed, the block it starts from and where it ends.
 
 Rule: the next epoch follows from final blocks alone, so every node that knows them computes the
-same one. The seed never depends on certificate bytes: one view has several valid certificates.
-Spec: docs/spec/consensus.md (Epochs). Deviations: no revealed salts in the seed (ADR 0160).
+same one.
+Spec: docs/spec/consensus.md (Epochs). Deviations: none.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from consensus.block import Block, Tip, tip_of
 from consensus.committee import ADDRESS_BYTES, Committee, Member
 from consensus.config import Config, Timing
 from consensus.limits import COMMITTEE_MAX, EPOCH_RECORD_BYTES_MAX, SEED_LAG_HEIGHTS, WEIGHT_MAX
+from consensus.seed import compute_next_seed
 from consensus.vote import Counter, Hash32
 from primitives import codec
 from primitives.errors import StateDiverged
-from primitives.keccak import keccak256
 
 Address = Annotated[bytes, msgspec.Meta(min_length=ADDRESS_BYTES, max_length=ADDRESS_BYTES)]
 Weight = Annotated[int, msgspec.Meta(ge=1, le=WEIGHT_MAX)]
@@ -99,11 +99,6 @@ def compute_next_epoch(epoch: Epoch, boundary: Block, succession: Succession) ->
 def find_seed_height(anchor_height: int, border: int) -> int:
     """Return the height whose block seeds the next epoch: well before the border, in this epoch."""
     return max(anchor_height, border - SEED_LAG_HEIGHTS)
-
-
-def compute_next_seed(seed: bytes, block_hash: bytes) -> bytes:
-    """Return the seed of the next epoch."""
-    return keccak256(seed + block_hash)
 
 
 def encode_epoch(epoch: Epoch) -> bytes:

@@ -16,6 +16,7 @@ from consensus.block import Block
 from consensus.certificate import Certificate
 from consensus.committee import Member
 from exchange.roots import EscapeProof, escape_proof
+from node.epoch_book import EpochBook
 from node.ledger import Ledger
 from node.limits import BALANCE_PROOF_TRIES_MAX, HEADERS_PER_CHECKPOINT_MAX
 
@@ -37,19 +38,24 @@ class _Certified:
     certificate: Certificate
 
 
+def is_next(before: Block, block: Block) -> bool:
+    """True for a child in the same epoch: a certificate proves no other epoch's blocks."""
+    return before.hash == block.parent_hash and before.header.epoch == block.header.epoch
+
+
 class BalanceProofs:
     """Waits with requests for the headers that prove them. One task at a time changes it."""
 
-    def __init__(self, ledger: Ledger, members: tuple[Member, ...]) -> None:
+    def __init__(self, ledger: Ledger, book: EpochBook) -> None:
         self._ledger = ledger
-        self._members = members
+        self._book = book
         self._headers: deque[Block] = deque(maxlen=HEADERS_PER_CHECKPOINT_MAX)
         self._newest: tuple[_Certified, ...] = ()
         self._changed = trio.Event()
 
     def on_final(self, block: Block, certificate: Certificate | None) -> None:
         """Take the next final block; a certificate proves it and its ancestors."""
-        if self._headers and self._headers[-1].hash != block.parent_hash:
+        if self._headers and not is_next(self._headers[-1], block):
             self._headers.clear()
         self._headers.append(block)
         if certificate is None or certificate.block_hash != block.hash:
@@ -79,7 +85,7 @@ class BalanceProofs:
                     proof=proof,
                     headers=found.headers,
                     certificate=found.certificate,
-                    members=self._members,
+                    members=self._book.committee(found.certificate.epoch).members,
                 )
         return None
 

@@ -20,9 +20,9 @@ class _Want:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """Ask `peer` (committee index) for these names."""
+    """Ask a validator for these names."""
 
-    peer: int
+    peer: bytes  # address
     names: tuple[bytes, ...]
 
 
@@ -52,11 +52,11 @@ class BundleFetch:
         """True when nothing is looked for."""
         return not self._wants
 
-    def due(self, peers: Sequence[int], now_ms: int) -> list[Request]:
+    def due(self, peers: Sequence[bytes], now_ms: int) -> list[Request]:
         """Return the requests to send now, each name to the next peer in turn."""
         if not peers:
             return []
-        chosen: dict[int, list[bytes]] = {}
+        chosen: dict[bytes, list[bytes]] = {}
         for name, want in self._wants.items():
             if want.tries and now_ms - want.asked_ms < FETCH_RETRY_MS:
                 continue

@@ -26,7 +26,7 @@ from node.limits import (
     PEER_FRAMES_MAX,
 )
 from node.mempool import Mempool
-from node.peers import CommitteeWire
+from node.peers import PeerWire
 from node.segment_log import SegmentLog
 from node.verifier import Verifier
 from node.wire import FrameKind, decode_names, encode_frame, encode_names
@@ -45,8 +45,7 @@ class BundleExchange:
         self,
         *,
         me: bytes,
-        addresses: tuple[bytes, ...],
-        wire: CommitteeWire,
+        wire: PeerWire,
         verifier: Verifier,
         watch: InclusionWatch,
         bundle_log: SegmentLog,
@@ -62,8 +61,6 @@ class BundleExchange:
         self.wanted = BundleFetch()
         self.wanted_actions = BundleFetch()
         self._me = me
-        self._addresses = addresses
-        self._others = [i for i, address in enumerate(addresses) if address != me]
         self._wire = wire
         self._verifier = verifier
         self._watch = watch
@@ -75,7 +72,7 @@ class BundleExchange:
         self._changed = trio.Event()
         self._unchecked: deque[Bundle] = deque()  # bounded by the pool's quotas
         self._arrived = trio.Event()
-        self._requests, self._to_serve = trio.open_memory_channel[tuple[int, bytes]](
+        self._requests, self._to_serve = trio.open_memory_channel[tuple[bytes, bytes]](
             PEER_FRAMES_MAX
         )
         self._waiting = trio.Event()  # something is in the mempool
@@ -119,10 +116,10 @@ class BundleExchange:
 
     # From peers
 
-    def _on_bundle(self, sender: int, body: bytes) -> None:
+    def _on_bundle(self, sender: bytes, body: bytes) -> None:
         self._take(sender, body, is_asked_for=self._is_wanted(body))
 
-    def _on_answer(self, sender: int, body: bytes) -> None:
+    def _on_answer(self, sender: bytes, body: bytes) -> None:
         is_wanted = self._is_wanted(body) or not self.wanted_actions.is_idle
         if is_wanted:
             self._take(sender, body, is_asked_for=True)
@@ -132,10 +129,9 @@ class BundleExchange:
             return False  # the usual case, without hashing the bundle a second time
         return self.wanted.is_wanted(hashlib.sha256(data).digest())
 
-    def _take(self, sender: int, data: bytes, *, is_asked_for: bool) -> None:
-        origin = self._addresses[sender]
+    def _take(self, sender: bytes, data: bytes, *, is_asked_for: bool) -> None:
         now_ms = self._clock.now_ms()
-        bundle = self.pool.add(data, origin, now_ms, is_asked_for=is_asked_for)
+        bundle = self.pool.add(data, sender, now_ms, is_asked_for=is_asked_for)
         if bundle is None:
             return
         self.received_total += 1
@@ -172,16 +168,16 @@ class BundleExchange:
             if self.wanted.is_idle and self.wanted_actions.is_idle:
                 continue
             now_ms = self._clock.now_ms()
-            peers = [i for i in self._wire.connected() if i in self._others]
+            peers = self._wire.connected()
             for kind, fetch in (
                 (FrameKind.GET_BUNDLES, self.wanted),
                 (FrameKind.GET_ACTIONS, self.wanted_actions),
             ):
                 for request in fetch.due(peers, now_ms):
                     body = encode_names(request.names)
-                    self._wire.send(request.peer, encode_frame(kind, body), bulk=False)
+                    self._wire.send((request.peer,), encode_frame(kind, body), bulk=False)
 
-    def _on_get_bundles(self, sender: int, body: bytes) -> None:
+    def _on_get_bundles(self, sender: bytes, body: bytes) -> None:
         for digest in decode_names(body):
             bundle = self.pool.get(digest)
             if bundle is not None:
@@ -192,7 +188,7 @@ class BundleExchange:
             except trio.WouldBlock:
                 return
 
-    def _on_get_actions(self, sender: int, body: bytes) -> None:
+    def _on_get_actions(self, sender: bytes, body: bytes) -> None:
         for digest in self._watch.bundles_with(decode_names(body)):
             bundle = self.pool.get(digest)
             if bundle is not None:
@@ -205,8 +201,8 @@ class BundleExchange:
             if stored is not None and stored.data is not None:
                 self._answer(sender, stored.data)
 
-    def _answer(self, sender: int, data: bytes) -> None:
-        self._wire.send(sender, encode_frame(FrameKind.BUNDLE_ANSWER, data), bulk=True)
+    def _answer(self, sender: bytes, data: bytes) -> None:
+        self._wire.send((sender,), encode_frame(FrameKind.BUNDLE_ANSWER, data), bulk=True)
 
     # For execution
 

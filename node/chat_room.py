@@ -23,7 +23,7 @@ from node.clock import NodeClock
 from node.ledger import Ledger
 from node.limits import CHAT_OUTBOX_MAX
 from node.metrics import Metrics
-from node.peers import CommitteeWire
+from node.peers import PeerWire
 from node.wire import FrameKind, encode_frame
 from p2p.gossip import GossipMessage
 from p2p.network import Network
@@ -65,16 +65,13 @@ class ChatRoom:
         rooms: tuple[str, ...],
         ledger: Ledger,
         network: Network,
-        wire: CommitteeWire,
-        addresses: tuple[bytes, ...],
+        wire: PeerWire,
         hub: Hub,
         clock: NodeClock,
         metrics: Metrics,
     ) -> None:
         self._network = network
         self._wire = wire
-        self._addresses = addresses
-        self._index_of = {address: i for i, address in enumerate(addresses)}
         self._hub = hub
         self._clock = clock
         self._metrics = metrics
@@ -98,9 +95,7 @@ class ChatRoom:
         self._wake.set()
 
     def _send(self, peer: bytes, data: bytes) -> None:
-        index = self._index_of.get(peer)
-        if index is not None:
-            self._wire.send(index, encode_frame(FrameKind.CHAT, data), bulk=True)
+        self._wire.send((peer,), encode_frame(FrameKind.CHAT, data), bulk=True)
 
     def _announce(self, verified: Verified) -> None:
         self._metrics.chat_messages.inc()
@@ -118,12 +113,12 @@ class ChatRoom:
             )
             self._hub.publish("chat", (message,), payload.room)
 
-    def _on_frame(self, sender: int, body: bytes) -> None:
-        self._service.on_frame(self._addresses[sender], body, self._clock.now_ms())
+    def _on_frame(self, sender: bytes, body: bytes) -> None:
+        self._service.on_frame(sender, body, self._clock.now_ms())
 
-    def start_sync(self, index: int) -> None:
-        """Compare histories with a member that has just become reachable."""
-        self._service.start_sync(self._addresses[index], self._clock.now_ms())
+    def start_sync(self, peer: bytes) -> None:
+        """Compare histories with a validator that has just become reachable."""
+        self._service.start_sync(peer, self._clock.now_ms())
 
     async def run(self) -> None:
         """Publish and receive gossip, compare histories, forget the old."""

@@ -17,7 +17,6 @@ import trio
 
 from consensus.block import Block
 from consensus.certificate import Certificate
-from consensus.committee import Committee
 from consensus.header import ZERO_HASH
 from contracts.errors import ContractRefused
 from contracts.settlement_client import SettlementClient
@@ -28,7 +27,9 @@ from contracts.settlement_types import (
     Submission,
 )
 from exchange.outcome import Outcome
+from node.balance_proofs import is_next
 from node.clock import NodeClock
+from node.epoch_book import EpochBook
 from node.ledger import Ledger
 from node.limits import (
     CHECKPOINT_SPACING_MS,
@@ -48,6 +49,7 @@ class Candidate:
     """A checkpoint this node can prove."""
 
     height: int
+    epoch: int
     executed_height: int
     state_root: bytes
     digest: bytes  # of the snapshot manifest's CID
@@ -58,10 +60,8 @@ class Candidate:
 class CheckpointProofs:
     """Collect final headers until a certificate proves a checkpoint. Pure and single-threaded."""
 
-    def __init__(self, committee: Committee, ledger: Ledger) -> None:
-        self._members = tuple(
-            CommitteeMember(address=m.address, weight=m.weight) for m in committee.members
-        )
+    def __init__(self, book: EpochBook, ledger: Ledger) -> None:
+        self._book = book
         self._ledger = ledger
         self._headers: deque[Block] = deque(maxlen=HEADERS_PER_CHECKPOINT_MAX)
         self._fees: OrderedDict[int, tuple[int, ...]] = OrderedDict()
@@ -75,7 +75,7 @@ class CheckpointProofs:
 
     def on_final(self, block: Block, certificate: Certificate | None, now_ms: int) -> None:
         """Take the next final block; a certificate proves it and its ancestors."""
-        if self._headers and self._headers[-1].hash != block.parent_hash:
+        if self._headers and not is_next(self._headers[-1], block):
             self._headers.clear()
         self._headers.append(block)
         if certificate is None or certificate.block_hash != block.hash:
@@ -92,9 +92,10 @@ class CheckpointProofs:
         if totals is None or (self.newest is not None and self.newest.height >= header.height):
             return
         chain = list(self._headers)[position:]
-        assert all(block.header.epoch == header.epoch for block in chain)
+        members = self._book.committee(header.epoch).members
         self.newest = Candidate(
             height=header.height,
+            epoch=header.epoch,
             executed_height=header.executed_height,
             state_root=header.state_root,
             digest=header.checkpoint_digest,
@@ -104,7 +105,7 @@ class CheckpointProofs:
                 executed_height=header.executed_height,
                 signers=certificate.bitmap_word,
                 signatures=certificate.packed_signatures,
-                members=self._members,
+                members=tuple(CommitteeMember(address=m.address, weight=m.weight) for m in members),
                 fees=self._fee_totals(totals),
             ),
         )
@@ -125,8 +126,8 @@ class Checkpointer:
         client: SettlementClient,
         limiter: trio.CapacityLimiter,
         *,
-        committee: Committee,
-        me: int,
+        book: EpochBook,
+        me: bytes,
         interval: int,
         clock: NodeClock,
         problems: Problems,
@@ -136,7 +137,7 @@ class Checkpointer:
         self._proofs = proofs
         self._client = client
         self._limiter = limiter
-        self._seats = len(committee)
+        self._book = book
         self._me = me
         self._interval = interval
         self._clock = clock
@@ -170,9 +171,12 @@ class Checkpointer:
 
     def _is_my_turn(self, candidate: Candidate) -> bool:
         now_ms = self._clock.now_ms()
-        if now_ms - self._last_sent_ms < CHECKPOINT_SPACING_MS:
+        me = self._book.index(candidate.epoch, self._me)
+        if me is None or now_ms - self._last_sent_ms < CHECKPOINT_SPACING_MS:
             return False
-        turn = (self._me - candidate.height // self._interval) % self._seats
+        turn = (me - candidate.height // self._interval) % len(
+            self._book.committee(candidate.epoch)
+        )
         return now_ms - candidate.ready_ms >= turn * CHECKPOINT_TURN_MS
 
     async def _submit(self, candidate: Candidate) -> None:

@@ -1,8 +1,7 @@
-"""Run the consensus replica: feed it messages, timers and news, and do what it answers, in order.
+"""Run consensus: feed it messages, timers and news, and do what it answers, in order.
 
-Rule: one task, one event at a time; a `Sync` has returned before the next `Send` is made, and the
-EVM
-chain, the API and execution are never waited for.
+Rule: one task, one event at a time; a `Sync` has returned before the next `Deliver` is made, and
+the EVM chain, the API and execution are never waited for.
 Spec: docs/spec/consensus.md (Persistence); docs/spec/node.md (Vote loop). Deviations: none.
 """
 
@@ -11,31 +10,16 @@ from __future__ import annotations
 import contextlib
 import logging
 import random
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Protocol
 
 import trio
 
-from consensus.block import Block
-from consensus.certificate import Certificate
-from consensus.committee import Committee
-from consensus.effects import (
-    ALL,
-    RANDOM,
-    Accuse,
-    Blame,
-    Effect,
-    Final,
-    Journal,
-    Lane,
-    Protect,
-    Send,
-    ServeRange,
-    SetTimer,
-    Sync,
-)
+from consensus.addressed import Action, BeginEpoch, Deliver, Report, Serve
+from consensus.effects import Accuse, Final, Journal, Lane, Protect, SetTimer, Sync
+from consensus.epoch import Epoch
+from consensus.epochs import Epochs
 from consensus.messages import Message, Propose, decode_message, encode_message
-from consensus.replica import Replica
 from consensus.timers import Timer
 from consensus.vote import Vote
 from node.clock import NodeClock
@@ -50,57 +34,58 @@ log = logging.getLogger("omnibazaar.consensus")
 class Wire(Protocol):
     """How frames leave; implemented over `p2p.network.Network`."""
 
-    def send(self, index: int, frame: bytes, *, bulk: bool) -> None:
-        """Queue a frame for one member; never waits."""
+    def send(self, to: Sequence[bytes], frame: bytes, *, bulk: bool) -> None:
+        """Queue a frame for each of these validators; never waits."""
         ...
 
-    def broadcast(self, frame: bytes, *, bulk: bool) -> None:
-        """Queue a frame for every other member; never waits."""
+    def connected(self) -> list[bytes]:
+        """Return the validators that can be reached now."""
         ...
 
-    def blame(self, index: int, error: PeerError) -> None:
-        """Lower a member's score."""
+    def blame(self, peer: bytes, error: PeerError) -> None:
+        """Lower a validator's standing."""
         ...
 
 
 class ConsensusDriver:
-    """The vote loop of one epoch."""
+    """The vote loop."""
 
     def __init__(
         self,
-        replica: Replica,
-        committee: Committee,
-        me: int,
+        epochs: Epochs,
         *,
         wire: Wire,
         durability: Durability,
         clock: NodeClock,
-        on_final: Callable[[Block, Certificate | None], None],
-        serve_range: Callable[[int, int], None],
+        on_final: Callable[[Final], None],
+        on_epoch: Callable[[Epoch], None],
+        serve_range: Callable[[bytes, int], None],
         on_proposal: Callable[[bytes, int], None],
         wait_stored: Callable[[int], Awaitable[None]],
     ) -> None:
-        self.replica = replica
-        self._others = [index for index in range(len(committee)) if index != me]
+        self.epochs = epochs
         self._wire = wire
         self._durability = durability
         self._clock = clock
         self._on_final = on_final
+        self._on_epoch = on_epoch
         self._serve_range = serve_range
         self._on_proposal = on_proposal
         self._wait_stored = wait_stored
         self._timers: dict[Timer, int] = {}
-        self._put, self._take = trio.open_memory_channel[tuple[int, bytes] | None](PEER_FRAMES_MAX)
+        self._put, self._take = trio.open_memory_channel[tuple[bytes, bytes] | None](
+            PEER_FRAMES_MAX
+        )
         self.started = trio.Event()
         self._is_poked = False
-        self._connected: set[int] = set()
+        self._connected: set[bytes] = set()
         self.dropped_total = 0
         self.votes_total = 0
         self.proposals_total = 0
         self.last_vote_view = 0
         self.last_vote_ms = 0
 
-    def deliver(self, sender: int, body: bytes) -> None:
+    def deliver(self, sender: bytes, body: bytes) -> None:
         """Queue a peer's message; the newest is dropped when the loop cannot follow."""
         try:
             self._put.send_nowait((sender, body))
@@ -115,9 +100,9 @@ class ConsensusDriver:
         with contextlib.suppress(trio.WouldBlock):  # busy: the flag is looked at anyway
             self._put.send_nowait(None)
 
-    def connected(self, index: int) -> None:
-        """Say that a member can be reached again."""
-        self._connected.add(index)
+    def connected(self, peer: bytes) -> None:
+        """Say that a validator can be reached again."""
+        self._connected.add(peer)
         self.poke()
 
     async def run(self, records: tuple[bytes, ...], final: Final | None, *, silent: bool) -> None:
@@ -126,42 +111,42 @@ class ConsensusDriver:
         Raises SafetyError when this node must not go on, WrongNetwork for a foreign journal.
         """
         now_ms = self._clock.now_ms()
-        await self._perform(self.replica.start(now_ms, records, final, silent=silent))
+        await self._perform(self.epochs.start(now_ms, records, final, silent=silent))
         self.started.set()
         while True:
             deadline_ms = min(self._timers.values(), default=None)
             wait_s = 60.0
             if deadline_ms is not None:
                 wait_s = max(0, deadline_ms - self._clock.now_ms()) / 1_000
-            event: tuple[int, bytes] | None = None
+            event: tuple[bytes, bytes] | None = None
             with trio.move_on_after(wait_s):
                 event = await self._take.receive()
             if event is not None:
                 await self._on_frame(*event)
             if self._is_poked:
                 self._is_poked = False
-                for index in sorted(self._connected):
-                    await self._perform(self.replica.on_connected(self._clock.now_ms(), index))
+                for peer in sorted(self._connected):
+                    await self._perform(self.epochs.on_connected(self._clock.now_ms(), peer))
                 self._connected.clear()
-                await self._perform(self.replica.on_application(self._clock.now_ms()))
+                await self._perform(self.epochs.on_application(self._clock.now_ms()))
             await self._fire_timers()
             if self._durability.journal.size_bytes > JOURNAL_SEGMENT_BYTES:
                 await self._compact()
 
     async def _compact(self) -> None:
         """Replace the journal by what is still needed, once the store holds all final blocks."""
-        await self._wait_stored(self.replica.tip.height)
+        await self._wait_stored(self.epochs.tip.height)
         journal = self._durability.journal
-        journal.drop_before(journal.rotate(self.replica.journal_snapshot()))
+        journal.drop_before(journal.rotate(self.epochs.journal_snapshot()))
 
-    async def _on_frame(self, sender: int, body: bytes) -> None:
+    async def _on_frame(self, sender: bytes, body: bytes) -> None:
         try:
             message = decode_message(body)
         except PeerError as error:
             self._wire.blame(sender, error)
             return
         now_ms = self._clock.now_ms()
-        effects = self.replica.on_message(now_ms, sender, message)
+        effects = self.epochs.on_message(now_ms, sender, message)
         if isinstance(message, Propose):
             self._on_proposal(message.block.header, now_ms)
         await self._perform(effects)
@@ -172,9 +157,9 @@ class ConsensusDriver:
         for at, _, timer in due:
             if self._timers.get(timer) == at:
                 del self._timers[timer]
-                await self._perform(self.replica.on_timer(self._clock.now_ms(), timer))
+                await self._perform(self.epochs.on_timer(self._clock.now_ms(), timer))
 
-    async def _perform(self, effects: tuple[Effect, ...]) -> None:
+    async def _perform(self, effects: tuple[Action, ...]) -> None:
         with trio.CancelScope(shield=True):
             for effect in effects:
                 if isinstance(effect, Sync):
@@ -182,9 +167,9 @@ class ConsensusDriver:
                 else:
                     self._perform_now(effect)
 
-    def _perform_now(self, effect: Effect) -> None:
-        if isinstance(effect, Send):
-            self._send(effect)
+    def _perform_now(self, effect: Action) -> None:
+        if isinstance(effect, Deliver):
+            self._deliver(effect)
         elif isinstance(effect, SetTimer):
             self._timers[effect.timer] = effect.deadline_ms
         elif isinstance(effect, Journal):
@@ -192,26 +177,25 @@ class ConsensusDriver:
         elif isinstance(effect, Protect):
             self._durability.protect(effect.record)
         elif isinstance(effect, Final):
-            self._on_final(effect.block, effect.certificate)
-        elif isinstance(effect, ServeRange):
+            self._on_final(effect)
+        elif isinstance(effect, BeginEpoch):
+            self._on_epoch(effect.epoch)
+        elif isinstance(effect, Serve):
             self._serve_range(effect.to, effect.from_height)
-        elif isinstance(effect, Blame):
+        elif isinstance(effect, Report):
             self._wire.blame(effect.peer, effect.error)
         elif isinstance(effect, Accuse):
             log.error("conflicting votes of member %d", effect.evidence.first.signer)
 
-    def _send(self, effect: Send) -> None:
+    def _deliver(self, effect: Deliver) -> None:
         message: Message = effect.message
         frame = encode_frame(FrameKind.CONSENSUS, encode_message(message))
-        is_bulk = effect.lane is not Lane.VOTE
         self._count(message)
-        if effect.to == ALL:
-            self._wire.broadcast(frame, bulk=is_bulk)
-        elif effect.to == RANDOM:
-            if self._others:
-                self._wire.send(random.choice(self._others), frame, bulk=is_bulk)
-        else:
-            self._wire.send(effect.to, frame, bulk=is_bulk)
+        to: Sequence[bytes] = effect.to
+        if effect.is_for_one:
+            near = set(self._wire.connected())
+            to = (random.choice([one for one in to if one in near] or list(to)),)
+        self._wire.send(to, frame, bulk=effect.lane is not Lane.VOTE)
 
     def _count(self, message: Message) -> None:
         """Keep the figures of what this node signed."""

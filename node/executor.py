@@ -18,6 +18,7 @@ import trio
 
 from consensus.block import Block
 from consensus.certificate import Certificate
+from consensus.epoch import Epoch
 from exchange.actions import VerifiedAction
 from exchange.outcome import Outcome
 from node.bundle_pool import Bundle
@@ -37,6 +38,8 @@ class FinalBlock:
     certificate: Certificate | None
     proposed_ms: int  # when this node first saw the proposal, 0 = never
     final_ms: int
+    seals: tuple[Block, ...] = ()  # of a boundary block that a seal's certificate proves
+    begins: Epoch | None = None  # the epoch whose first block it is
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,6 +14,7 @@ from exchange.outcome import Outcome, Receipt
 from node.api import views
 from node.api.hub import Hub
 from node.api.limits import BOOK_PUSH_LEVELS
+from node.epoch_book import EpochBook
 from node.executor import Execution
 from node.ledger import Ledger
 from node.ledger_views import make_account_updates, make_book, make_trades
@@ -36,6 +37,7 @@ class Feed:
         ledger: Ledger,
         genesis: ExchangeGenesis,
         metrics: Metrics,
+        book: EpochBook,
         *,
         actions: int,
     ) -> None:
@@ -46,8 +48,9 @@ class Feed:
         self._receipts = PendingReceipts()
         self._orders = OrderCount()
         self.actions = actions
-        self.proposed: dict[int, tuple[int, int]] = {}  # proposer → (blocks, last height)
-        self.voted: dict[int, int] = {}  # member → votes seen in certificates
+        self._book = book
+        self.proposed: dict[bytes, tuple[int, int]] = {}  # proposer → (blocks, last height)
+        self.voted: dict[bytes, int] = {}  # member → votes seen in certificates
         self.certificates = 0
         self.last: FinalRecord | None = None
 
@@ -77,8 +80,9 @@ class Feed:
         outcome = execution.outcome
         self.last = record
         self.actions += len(outcome.receipts)
-        blocks, _ = self.proposed.get(record.proposer, (0, 0))
-        self.proposed[record.proposer] = (blocks + 1, record.height)
+        proposer = self._book.committee(record.epoch).address(record.proposer)
+        blocks, _ = self.proposed.get(proposer, (0, 0))
+        self.proposed[proposer] = (blocks + 1, record.height)
         if execution.final.certificate is not None:
             self._count_votes(execution.final.certificate)
         metrics = self._metrics
@@ -94,7 +98,8 @@ class Feed:
 
     def _count_votes(self, certificate: Certificate) -> None:
         self.certificates += 1
-        for signer in certificate.signers:
+        committee = self._book.committee(certificate.epoch)
+        for signer in map(committee.address, certificate.signers):
             self.voted[signer] = self.voted.get(signer, 0) + 1
 
     def _publish_markets(self, outcome: Outcome, first_trade: int) -> None:

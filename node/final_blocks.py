@@ -14,8 +14,8 @@ from collections.abc import Callable
 
 import trio
 
-from consensus.block import Block
-from consensus.certificate import Certificate
+from consensus.effects import Final
+from consensus.epoch import Epoch
 from consensus.header import hash_header
 from node.bundles import BundleExchange
 from node.checkpointer import CheckpointProofs
@@ -74,6 +74,7 @@ class FinalBlocks:
         self.finality_ms: deque[int] = deque(maxlen=FINALITY_SAMPLES)
         self._stored = trio.Event()
         self._proposed: OrderedDict[bytes, int] = OrderedDict()
+        self._begun: Epoch | None = None
         self._to_store, self._store_queue = trio.open_memory_channel[
             tuple[FinalRecord, ExecutedRecord, tuple[bytes, ...], Manifest | None]
         ](STORE_QUEUE_BLOCKS_MAX)
@@ -84,9 +85,13 @@ class FinalBlocks:
         if len(self._proposed) > PROPOSALS_KEPT:
             self._proposed.popitem(last=False)
 
-    def on_final(self, block: Block, certificate: Certificate | None) -> None:
+    def on_epoch(self, epoch: Epoch) -> None:
+        """Note that the next final block is the first of an epoch."""
+        self._begun = epoch
+
+    def on_final(self, final: Final) -> None:
         """Take the next final block from consensus; never waits."""
-        now_ms = self._clock.now_ms()
+        block, now_ms = final.block, self._clock.now_ms()
         digests = block.body.bundles
         for digest in digests:
             bundle = self._bundles.pool.get(digest)
@@ -98,9 +103,15 @@ class FinalBlocks:
             self.finality_ms.append(max(0, now_ms - proposed_ms))
         self.executor.submit(
             FinalBlock(
-                block=block, certificate=certificate, proposed_ms=proposed_ms, final_ms=now_ms
+                block=block,
+                certificate=final.certificate,
+                proposed_ms=proposed_ms,
+                final_ms=now_ms,
+                seals=final.seals,
+                begins=self._begun,
             )
         )
+        self._begun = None
 
     async def _on_executed(self, execution: Execution) -> None:
         block, outcome = execution.final.block, execution.outcome

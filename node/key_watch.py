@@ -17,6 +17,7 @@ from consensus.certificate import Certificate
 from consensus.guard import Guard, GuardVote, decode_record
 from consensus.vote import Vote, digest_of
 from node.datadir import write_atomic
+from node.epoch_book import EpochBook
 from node.limits import OWN_VOTES_KEPT_MAX
 from primitives.errors import Doppelganger, InvalidSignature
 from primitives.secp256k1 import verify_signature
@@ -25,8 +26,10 @@ from primitives.secp256k1 import verify_signature
 class KeyWatch:
     """Compares what final blocks prove of our votes with what we remember."""
 
-    def __init__(self, guard: Guard, me: int, address: bytes, domain: bytes, mark: Path) -> None:
-        self._me = me
+    def __init__(
+        self, guard: Guard, book: EpochBook, address: bytes, domain: bytes, mark: Path
+    ) -> None:
+        self._book = book
         self._address = address
         self._domain = domain
         self._mark = mark
@@ -51,14 +54,15 @@ class KeyWatch:
     def on_final(self, block: Block, certificate: Certificate | None) -> None:
         """Look at a final block. Raises Doppelganger."""
         for one in (block.body.attendance, certificate):
-            if one is not None and one.has_signer(self._me):
-                self._check(one)
+            me = None if one is None else self._book.index(one.epoch, self._address)
+            if one is not None and me is not None and one.has_signer(me):
+                self._check(one, me)
 
-    def _check(self, certificate: Certificate) -> None:
+    def _check(self, certificate: Certificate, me: int) -> None:
         place = (certificate.epoch, certificate.view)
         if place <= self._floor:
             return  # what was signed there is forgotten
-        vote = next(vote for vote in certificate.votes() if vote.signer == self._me)
+        vote = next(vote for vote in certificate.votes() if vote.signer == me)
         digest = digest_of(vote, self._domain)
         if self._known.get((*place, vote.kind)) == digest:
             return

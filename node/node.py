@@ -18,11 +18,10 @@ from urllib.parse import urlsplit
 import trio
 
 from chat.store import ChatStore
-from consensus.block import Block, Tip
-from consensus.certificate import Certificate
-from consensus.committee import Committee, Member
-from consensus.config import Config as ConsensusConfig
-from consensus.config import Timing
+from consensus.committee import Committee
+from consensus.effects import Final
+from consensus.epoch import Epoch
+from consensus.epochs import Epochs
 from consensus.replica import Replica
 from contracts.outbox import open_outbox
 from contracts.rpc import HttpRpc
@@ -44,6 +43,7 @@ from node.config_schema import Config
 from node.consensus_driver import ConsensusDriver
 from node.datadir import DataDir
 from node.durability import Durability
+from node.epoch_book import EpochBook, make_genesis_epoch, make_parameters
 from node.executor import Execution
 from node.feed import Feed
 from node.final_blocks import FinalBlocks
@@ -54,13 +54,14 @@ from node.ledger import Ledger
 from node.limits import BITSWAP_FETCH_S_MAX
 from node.metrics import Metrics
 from node.network_file import Chain, NetworkFile
-from node.peers import CommitteeWire
+from node.peers import PeerWire
 from node.problems import Problems
 from node.ranges import RangeServer
-from node.scorekeeper import compute_seed, make_scorekeeper
+from node.scorekeeper import make_scorekeeper
 from node.segment_log import SegmentLog
 from node.signing_guard import SigningGuard, verify_guard_present
 from node.signing_key import KeySigner, KeyVerifier
+from node.succession import ScoredSuccession
 from node.vault_monitor import VaultMonitor
 from node.verifier import Verifier
 from node.wire import FrameKind
@@ -69,7 +70,6 @@ from p2p.lanes import Lane
 from p2p.network import Network
 from primitives.cid import Cid
 from primitives.eip712 import network_domain
-from primitives.errors import OperatorError
 from primitives.secp256k1 import PrivateKey
 from storage.bitswap import Bitswap
 from storage.bitswap_host import HostStreams
@@ -86,7 +86,6 @@ from storage.writer import ReadPool, StoreWriter
 log = logging.getLogger("omnibazaar.node")
 
 READERS = 3
-EPOCH = 1  # the genesis committee serves; epochs are a later step and said so in the docs
 CLOCK_CHECK_S = 1.0
 CLOCK_PROBLEM_S = 10.0
 
@@ -120,25 +119,9 @@ class Node:
         self.hub = Hub()
         self.metrics = Metrics(version=setup.version, network=setup.file.name)
         self.domain = network_domain(setup.file.network_id)
-        self.committee = Committee(
-            tuple(Member(address=s.address_bytes, weight=s.weight) for s in self.file.committee)
-        )
-        self.me = self._find_seat()
         self._stop = trio.Event()
         self._open_stores()
         self._build_ledger()
-
-    def _find_seat(self) -> int:
-        index = self.committee.index_of(self.key.address)
-        if index is None:
-            raise OperatorError(
-                f"the key 0x{self.key.address.hex()} has no seat in the committee of the network "
-                f"{self.file.name}; joining a running network is not possible yet",
-                code="VAL001",
-                fix="use a key named in the network file",
-                exit_code=10,
-            )
-        return index
 
     # Building
 
@@ -158,13 +141,15 @@ class Node:
         self._journal = SegmentLog(data.chain / "journal")
         self._bundle_log = SegmentLog(data.chain / "bundles")
         assert config.storage.snapshots >= 1
+        self.book = EpochBook(make_genesis_epoch(self.file))
+        self.book.load(self.store.read.epochs())
 
     def _build_ledger(self) -> None:
         seats = tuple((s.address_bytes, s.weight, s.payout_bytes) for s in self.file.committee)
         self.ledger = Ledger(self.file.exchange, seats, make_scorekeeper(self.file))
         self.verifier = Verifier(self.domain)
-        self.proofs = CheckpointProofs(self.committee, self.ledger)
-        self.balance_proofs = BalanceProofs(self.ledger, self.committee.members)
+        self.proofs = CheckpointProofs(self.book, self.ledger)
+        self.balance_proofs = BalanceProofs(self.ledger, self.book)
 
     def _build_network(self) -> Network:
         setup = self._setup
@@ -188,12 +173,11 @@ class Node:
     def _build_chain(self, restored: startup.Restored) -> None:
         """Build everything between the network and the stores."""
         timers = self.file.timers
-        self.wire = CommitteeWire(self.network, self.committee)
+        self.wire = PeerWire(self.network)
         self.watch = InclusionWatch(min(300, max(1, timers.gap_ms // 3)))
         self.durability = Durability(self._journal, self._bundle_log, self.guard, self.problems)
         self.bundles = BundleExchange(
             me=self.key.address,
-            addresses=tuple(member.address for member in self.committee.members),
             wire=self.wire,
             verifier=self.verifier,
             watch=self.watch,
@@ -208,6 +192,7 @@ class Node:
             self.ledger,
             self.file.exchange,
             self.metrics,
+            self.book,
             actions=self.store.read.total_actions(),
         )
         self.final_blocks = FinalBlocks(
@@ -233,7 +218,6 @@ class Node:
             ledger=self.ledger,
             network=self.network,
             wire=self.wire,
-            addresses=tuple(member.address for member in self.committee.members),
             hub=self.hub,
             clock=self.clock,
             metrics=self.metrics,
@@ -246,28 +230,6 @@ class Node:
         )
 
     def _build_consensus(self) -> None:
-        file = self.file
-        config = ConsensusConfig(
-            domain=self.domain,
-            epoch=EPOCH,
-            anchor=Tip(
-                view=0,
-                height=0,
-                hash=file.genesis_hash,
-                time_ms=file.genesis_time_ms,
-                executed_height=0,
-            ),
-            seed=compute_seed(file),
-            checkpoint_interval=file.checkpoint_interval,
-            timing=Timing(
-                gap_ms=file.timers.gap_ms,
-                leader_ms=file.timers.leader_ms,
-                view_ms=file.timers.view_ms,
-                retry_ms=file.timers.retry_ms,
-                standstill_ms=file.timers.standstill_ms,
-                fetch_ms=file.timers.fetch_ms,
-            ),
-        )
         application = ChainApplication(
             self.ledger,
             self.bundles.pool,
@@ -277,26 +239,26 @@ class Node:
         )
         guard = self.guard.load()
         self._watch_key = KeyWatch(
-            guard, self.me, self.key.address, self.domain, self._setup.data.doppelganger_file
+            guard, self.book, self.key.address, self.domain, self._setup.data.doppelganger_file
         )
         self.durability.on_protect = self._watch_key.on_signed
-        self.replica = Replica(
-            config,
-            self.committee,
-            self.me,
+        epochs = Epochs(
+            make_parameters(self.file),
+            self.book.current,
+            self.key.address,
             KeySigner(self.key),
             KeyVerifier(),
             application,
+            ScoredSuccession(self.ledger, self.book),
             guard,
         )
         self.driver = ConsensusDriver(
-            self.replica,
-            self.committee,
-            self.me,
+            epochs,
             wire=self.wire,
             durability=self.durability,
             clock=self.clock,
             on_final=self._on_final,
+            on_epoch=self._on_epoch,
             serve_range=self.ranges.serve,
             on_proposal=self.final_blocks.on_proposal,
             wait_stored=self.final_blocks.wait_stored,
@@ -364,8 +326,8 @@ class Node:
             self.proofs,
             client(sender_rpc, transactor=transactor),
             trio.CapacityLimiter(1),
-            committee=self.committee,
-            me=self.me,
+            book=self.book,
+            me=self.key.address,
             interval=self.file.checkpoint_interval,
             clock=self.clock,
             problems=self.problems,
@@ -485,15 +447,28 @@ class Node:
     def _poke(self) -> None:
         self.driver.poke()
 
-    def _on_connected(self, index: int) -> None:
-        self.driver.connected(index)
-        self.chat.start_sync(index)
+    def _on_connected(self, peer: bytes) -> None:
+        self.driver.connected(peer)
+        self.chat.start_sync(peer)
 
-    def _on_final(self, block: Block, certificate: Certificate | None) -> None:
+    def _on_final(self, final: Final) -> None:
         """Take a final block; raises Doppelganger when our key has signed elsewhere."""
         if not self.replica.is_silent:
-            self._watch_key.on_final(block, certificate)
-        self.final_blocks.on_final(block, certificate)
+            self._watch_key.on_final(final.block, final.certificate)
+        self.final_blocks.on_final(final)
+
+    def _on_epoch(self, epoch: Epoch) -> None:
+        """Go on with another committee."""
+        self.book.begin(epoch)
+        self.final_blocks.on_epoch(epoch)
+        seat = epoch.committee.index_of(self.key.address)
+        log.info(
+            "epoch %d begins after height %d: %d members, %s",
+            epoch.number,
+            epoch.anchor.height,
+            len(epoch.committee),
+            "without a seat for us" if seat is None else f"our seat is {seat}",
+        )
 
     def _on_executed(self, execution: Execution, record: FinalRecord) -> None:
         self.feed.on_executed(execution, record)
@@ -519,10 +494,35 @@ class Node:
         """True when this node votes and a quorum can be reached."""
         if not self.driver.started.is_set() or self.replica.is_silent or self.problems.stops_duties:
             return False
-        reachable = {self.me, *self.wire.connected()}
-        if self.committee.weight(reachable) < self.committee.quorum:
+        if not self._reaches_quorum():
             return False
         return self.replica.tip.height > 0 and self.final_blocks.executor.waiting < 32
+
+    def _reaches_quorum(self) -> bool:
+        committee = self.committee
+        near = (self.key.address, *self.wire.connected())
+        seats = {committee.index_of(address) for address in near}
+        return committee.weight(seat for seat in seats if seat is not None) >= committee.quorum
+
+    @property
+    def epochs(self) -> Epochs:
+        """The node's part in consensus."""
+        return self.driver.epochs
+
+    @property
+    def replica(self) -> Replica:
+        """The replica of the epoch in progress."""
+        return self.driver.epochs.replica
+
+    @property
+    def committee(self) -> Committee:
+        """The committee of the epoch in progress."""
+        return self.book.current.committee
+
+    @property
+    def me(self) -> int | None:
+        """This node's seat in it, if it has one."""
+        return self.committee.index_of(self.key.address)
 
     def request_stop(self) -> None:
         """Begin a clean stop."""
@@ -542,7 +542,7 @@ class Node:
         metrics.head_height.set(self.replica.notarized_height)
         metrics.final_height.set(self.replica.tip.height)
         metrics.view.set(self.replica.view)
-        metrics.epoch.set(EPOCH)
+        metrics.epoch.set(self.book.current.number)
         metrics.ready.set(int(self.is_ready))
         metrics.mempool_actions.set(len(self.bundles.mempool))
         metrics.execution_queue.set(self.final_blocks.executor.waiting)

@@ -14,6 +14,7 @@ import msgspec
 
 from consensus.block import Block, BlockBody, encode_block_node, open_block
 from consensus.certificate import Certificate
+from consensus.epoch import encode_epoch
 from exchange.accounts import Account
 from exchange.outcome import Fill, Outcome, StateRoots
 from exchange.state import State
@@ -80,6 +81,8 @@ def make_final_record(execution: Execution, parent: Cid | None) -> FinalRecord:
         node=node,
         certificate=codec.encode(certificate) if certificate is not None else b"",
         signers=len(certificate.signatures) if certificate is not None else 0,
+        seals=encode_seals(final.seals),
+        epoch_record=encode_epoch(final.begins) if final.begins is not None else b"",
         actions=len(execution.actions),
         finality_ms=max(0, final.final_ms - final.proposed_ms) if final.proposed_ms else 0,
         bundles=tuple(
@@ -183,6 +186,19 @@ def decode_stored_block(encoded: bytes) -> Block:
 def decode_stored_certificate(data: bytes) -> Certificate | None:
     """Read a certificate of the store; None where a descendant's proves the block."""
     return codec.decode(data, Certificate) if data else None
+
+
+def encode_seals(seals: tuple[Block, ...]) -> bytes:
+    """Lay out the seal blocks behind a boundary block; empty when there are none."""
+    return codec.encode(tuple(seal.body for seal in seals)) if seals else b""
+
+
+def decode_stored_seals(data: bytes) -> tuple[BlockBody, ...]:
+    """Read the seal blocks of a boundary block. Raises PeerError when the store is damaged."""
+    if not data:
+        return ()
+    bodies: tuple[BlockBody, ...] = codec.decode(data, tuple[BlockBody, ...])
+    return bodies
 
 
 def decode_roots(data: bytes) -> StoredRoots:

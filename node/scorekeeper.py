@@ -7,7 +7,7 @@ Spec: docs/spec/participation.md (Facts). Deviations: none.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Sequence
+from collections.abc import Container, Sequence
 
 from consensus.block import Block
 from consensus.committee import Committee
@@ -25,7 +25,6 @@ from consensus.participation.selection import make_committee
 from exchange.operations import RegistryEvent, decode_amount
 from exchange.outcome import Notes
 from node.network_file import NetworkFile
-from primitives.keccak import keccak256
 
 NO_NETWORK_KEY = bytes(32)
 
@@ -33,10 +32,8 @@ NO_NETWORK_KEY = bytes(32)
 class Scorekeeper:
     """The participation state of this node, and who led which view of the epoch in execution."""
 
-    def __init__(self, participation: Participation, seed_of: Callable[[int], bytes]) -> None:
-        """`seed_of` returns the seed of an epoch's leader slots once its first block is final."""
+    def __init__(self, participation: Participation) -> None:
         self.participation = participation
-        self._seed_of = seed_of
         self._slots: tuple[int, Sequence[int]] = (0, ())  # (epoch, leaders by view)
 
     def add_block(self, block: Block, notes: Notes) -> None:
@@ -111,7 +108,7 @@ class Scorekeeper:
     def _get_slots(self, epoch: int) -> Sequence[int]:
         if self._slots[0] != epoch:
             committee = make_committee(self.participation.seats)
-            self._slots = (epoch, compute_slots(committee, self._seed_of(epoch)))
+            self._slots = (epoch, compute_slots(committee, self.participation.seed))
         return self._slots[1]
 
     def _trading_seats(self) -> tuple[bytes, ...]:
@@ -124,17 +121,12 @@ class Scorekeeper:
 
 
 def make_scorekeeper(network: NetworkFile) -> Scorekeeper:
-    """Return the scores of genesis, for an epoch without end."""
-    return Scorekeeper(make_participation(network), lambda epoch: compute_seed(network))
-
-
-def compute_seed(network: NetworkFile) -> bytes:
-    """Return the seed of the first epoch's leader slots."""
-    return keccak256(network.genesis_hash)
+    """Return the scores of genesis."""
+    return Scorekeeper(make_participation(network))
 
 
 def make_participation(network: NetworkFile) -> Participation:
-    """Return the participation state of genesis; the committee of genesis stays in office."""
+    """Return the participation state of genesis."""
     scoring = network.scoring
     rules = Rules(
         epoch_blocks=scoring.period_blocks,
@@ -142,9 +134,9 @@ def make_participation(network: NetworkFile) -> Participation:
         checkpoint_interval=network.checkpoint_interval,
         bond_min=scoring.bond_min_atoms,
         bond_cap=scoring.bond_cap_atoms,
-        is_fixed=True,
+        is_fixed=not scoring.rotates,
     )
-    return Participation(rules, make_members(network))
+    return Participation(rules, make_members(network), genesis_hash=network.genesis_hash)
 
 
 def make_members(network: NetworkFile) -> tuple[tuple[Registration, int], ...]:

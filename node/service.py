@@ -23,6 +23,7 @@ from node.api.proof_views import BalanceProof
 from node.api.score_views import Validator, ValidatorScore
 from node.api.service import Envelope, IpfsAnswer
 from node.chain_views import make_detail, make_summary, own_certificate
+from node.committee_views import is_validator, show_committee, show_own_seat
 from node.ledger_views import (
     make_account,
     make_book,
@@ -103,7 +104,7 @@ class Service:
             peers=sum(peer.connected for peer in peers),
             peers_in=sum(peer.receiving for peer in peers),
             peers_out=sum(peer.sending for peer in peers),
-            validator=self._validator_self(),
+            validator=show_own_seat(node),
             mempool_actions=len(node.bundles.mempool),
             actions=node.feed.actions,
             trades=node.ledger.tape.fills,
@@ -111,18 +112,6 @@ class Service:
             chat_messages=node.chat.messages,
             checkpoints=self._checkpoint_count(),
             evm=all(monitor.is_online for monitor in node.monitors),
-        )
-
-    def _validator_self(self) -> views.ValidatorSelf:
-        node = self._node
-        return views.ValidatorSelf(
-            address=node.key.address,
-            index=node.me,
-            weight=node.committee.weights[node.me],
-            last_signed_view=node.driver.last_vote_view,
-            last_signed_ms=node.driver.last_vote_ms,
-            votes_sent=node.driver.votes_total,
-            proposals=node.driver.proposals_total,
         )
 
     def _checkpoint_count(self) -> int:
@@ -146,30 +135,8 @@ class Service:
         )
 
     def validators(self) -> tuple[Validator, ...]:
-        """Return the committee."""
-        node = self._node
-        sending = {peer.address for peer in node.network.peers() if peer.sending}
-        feed = node.feed
-        keeper = node.ledger.scorekeeper
-        scores = {} if keeper is None else keeper.points
-        return tuple(
-            Validator(
-                index=index,
-                address=seat.address_bytes,
-                payout=seat.payout_bytes,
-                weight=seat.weight,
-                name=seat.name,
-                connected=index == node.me or seat.address_bytes in sending,
-                is_self=index == node.me,
-                proposed=feed.proposed.get(index, (0, 0))[0],
-                last_proposed_height=feed.proposed.get(index, (0, 0))[1],
-                votes=feed.voted.get(index, 0),
-                votes_possible=feed.certificates,
-                score=scores.get(seat.address_bytes, 0),
-                parts=() if keeper is None else keeper.get_parts(seat.address_bytes),
-            )
-            for index, seat in enumerate(node.file.committee)
-        )
+        """Return the committee in office."""
+        return show_committee(self._node)
 
     def score(self, address: bytes) -> ValidatorScore | None:
         """Return a validator's score, found by hot key or owner."""
@@ -296,8 +263,7 @@ class Service:
             return int(Reason.DEADLINE_PASSED)
         account = state.by_address.get(action.account)
         if account is None:
-            is_validator = self._node.committee.index_of(action.signer) is not None
-            return 0 if is_validator else int(Reason.UNKNOWN_ACCOUNT)
+            return 0 if is_validator(self._node, action.signer) else int(Reason.UNKNOWN_ACCOUNT)
         if action.signer != action.account:
             key = state.keys.get(action.signer)
             if key is None or key.account != account.number:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import trio
 
 from consensus.application import Roots
-from consensus.block import Block
+from consensus.block import Block, open_block
 from consensus.effects import Final
 from exchange.actions import VerifiedAction, decode_bundle
 from node.checkpointer import CheckpointProofs
@@ -22,6 +22,7 @@ from node.limits import INCLUSION_RESTORED_HEIGHTS, ROOTS_KEPT_MAX
 from node.records import (
     decode_stored_block,
     decode_stored_certificate,
+    decode_stored_seals,
     make_executed_record,
 )
 from node.verifier import Verifier
@@ -71,7 +72,9 @@ async def restore(
     stored = store.read.block(store.final_height)
     if stored is not None:
         final = Final(
-            decode_stored_block(stored.encoded), decode_stored_certificate(stored.certificate)
+            decode_stored_block(stored.encoded),
+            decode_stored_certificate(stored.certificate),
+            tuple(open_block(body) for body in decode_stored_seals(stored.seals)),
         )
         parent_cid = stored.summary.cid
     if ledger.height:

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from types import TracebackType
@@ -197,10 +197,13 @@ class Network:
 
     def send(self, address: bytes, lane: Lane, data: bytes) -> bool:
         """Queue a message for one validator; False when it is dropped."""
-        link = self._links.get(address)
-        if link is None:
-            return False
-        return link.send(lane, encode_message(data, bytes_max=LANES[lane].message_bytes_max))
+        return self.send_to((address,), lane, data) == 1
+
+    def send_to(self, to: Sequence[bytes], lane: Lane, data: bytes) -> int:
+        """Queue a message for these validators; return for how many of them."""
+        frames = encode_message(data, bytes_max=LANES[lane].message_bytes_max)
+        links = (self._links.get(address) for address in to)
+        return sum(link.send(lane, frames) for link in links if link is not None)
 
     def broadcast(self, lane: Lane, data: bytes) -> int:
         """Queue a message for all other validators; return for how many."""
@@ -265,6 +268,11 @@ class Network:
     def reachable(self) -> tuple[bytes, ...]:
         """Return the validators to whom both our lanes are open; cheap, unlike `peers`."""
         return tuple(address for address, link in self._links.items() if link.is_up)
+
+    def is_reachable(self, address: bytes) -> bool:
+        """Tell whether both our lanes to a validator are open."""
+        link = self._links.get(address)
+        return link is not None and link.is_up
 
     def observers(self) -> tuple[str, ...]:
         """Return the peer ids of connected peers that are not validators."""

@@ -24,6 +24,7 @@ from storage.chain_rows import (
     FILLS,
     RECEIPTS,
     SUMMARY,
+    WHOLE,
     WITHDRAWALS,
     decode_block,
     decode_checkpoint,
@@ -129,8 +130,7 @@ class ChainReader:
 
     def _block(self, condition: str, value: int | bytes) -> StoredBlock | None:
         row = self._one(
-            f"SELECT {SUMMARY}, b.encoded, b.node, b.certificate, b.bundles FROM {BLOCKS}"
-            f" WHERE {condition}",
+            f"SELECT {SUMMARY}, {WHOLE} FROM {BLOCKS} WHERE {condition}",
             value,
         )
         return None if row is None else decode_block(row)
@@ -149,7 +149,7 @@ class ChainReader:
     def block_range(self, first: int, count: int) -> list[StoredBlock]:
         """Return up to `count` whole blocks upwards from `first`, for replay and for peers."""
         rows = self._all(
-            f"SELECT {SUMMARY}, b.encoded, b.node, b.certificate, b.bundles FROM {BLOCKS}"
+            f"SELECT {SUMMARY}, {WHOLE} FROM {BLOCKS}"
             " WHERE b.height >= ? ORDER BY b.height LIMIT ?",
             first,
             min(count, limits.BLOCKS_PER_READ_MAX),
@@ -170,6 +170,12 @@ class ChainReader:
         """Return a block's DAG-CBOR node by its binary CID."""
         row = self._one("SELECT node FROM blocks WHERE cid = ?", cid)
         return None if row is None else bytes(row[0])
+
+    # Epochs
+
+    def epochs(self) -> list[bytes]:
+        """Return the records of all epochs that have begun after the first, oldest first."""
+        return [bytes(row[0]) for row in self._all("SELECT record FROM epochs ORDER BY number")]
 
     # What was executed
 

@@ -46,6 +46,12 @@ WITHDRAWALS: Final = (
 )
 
 
+WHOLE: Final = (
+    "b.encoded, b.node, b.certificate, b.bundles,"
+    " (SELECT s.encoded FROM seals s WHERE s.height = b.height)"
+)
+
+
 def decode_executed(row: tuple[Any, ...]) -> Executed:
     return Executed(
         height=row[0],
@@ -86,6 +92,7 @@ def decode_block(row: tuple[Any, ...]) -> StoredBlock:
         node=row[14],
         certificate=row[15],
         bundles=tuple(digests[i : i + 32] for i in range(0, len(digests), 32)),
+        seals=row[17] or b"",
     )
 
 

@@ -118,7 +118,19 @@ class ChainStore:
                     record.certificate,
                 ),
             )
+            self._insert_border(record)
         self._final_height = record.height
+
+    def _insert_border(self, record: FinalRecord) -> None:
+        """Record what lies between two epochs."""
+        if record.seals:
+            self.database.conn.execute(
+                "INSERT INTO seals VALUES (?,?)", (record.height, record.seals)
+            )
+        if record.epoch_record:
+            self.database.conn.execute(
+                "INSERT INTO epochs VALUES (?,?)", (record.epoch, record.epoch_record)
+            )
 
     def _check_same_block(self, record: FinalRecord) -> None:
         stored = self.read.block_hash(record.height)

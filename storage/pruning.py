@@ -70,7 +70,7 @@ def delete_below(database: Database, path: str, height: int) -> None:
         row = connection.execute(
             "SELECT max(last_fill), max(time_ms) FROM executed WHERE height < ?", (height,)
         ).fetchone()
-        for table in ("blocks", "bundles", "receipts", "account_events", "executed"):
+        for table in ("blocks", "seals", "bundles", "receipts", "account_events", "executed"):
             connection.execute(f"DELETE FROM {table} WHERE height < ?", (height,))
         if row[0] is not None:
             connection.execute("DELETE FROM fills WHERE id <= ?", (row[0],))

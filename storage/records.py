@@ -48,6 +48,8 @@ class FinalRecord:
     actions: int  # in all bundles
     finality_ms: int = 0  # proposal seen to final, here; 0 = unknown
     bundles: tuple[BundleRecord, ...] = ()  # in block order
+    seals: bytes = b""  # of a boundary block: the seal blocks up to the one that is certified
+    epoch_record: bytes = b""  # of the first block of an epoch: the epoch
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -184,6 +186,7 @@ class StoredBlock:
     node: bytes
     certificate: bytes
     bundles: tuple[bytes, ...]  # digests in block order
+    seals: bytes = b""  # of a boundary block, as in `FinalRecord`
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -157,6 +157,19 @@ CREATE TABLE checkpoints (
 """
 
 
+EPOCH_TABLES: Final = """
+CREATE TABLE epochs (
+    number INTEGER PRIMARY KEY,
+    record BLOB NOT NULL
+) STRICT;
+
+CREATE TABLE seals (
+    height INTEGER PRIMARY KEY,
+    encoded BLOB NOT NULL
+) STRICT;
+"""
+
+
 def refuse_unnumbered(database: Database) -> None:
     """Let nothing but a new file pass: schema 1 lacks numbers that are the same on every node."""
     if database.execute("SELECT 1 FROM sqlite_master WHERE name = 'blocks'").fetchone() is not None:
@@ -178,4 +191,9 @@ def begin(database: Database) -> None:
     """Schema 1 has never been released: a new file passes it by."""
 
 
-CHAIN_MIGRATIONS: Final[tuple[Migration, ...]] = (begin, create_chain_tables)
+def create_epoch_tables(database: Database) -> None:
+    """Create what schema 3 adds: epochs, and the seal blocks that prove a boundary block."""
+    database.executescript(EPOCH_TABLES)
+
+
+CHAIN_MIGRATIONS: Final[tuple[Migration, ...]] = (begin, create_chain_tables, create_epoch_tables)

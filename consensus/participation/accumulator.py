@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from consensus.limits import SEED_LAG_HEIGHTS
 from consensus.participation.dump import (
     Parts,
     dump_parts,
@@ -27,6 +28,7 @@ from consensus.participation.parameters import (
 from consensus.participation.period import close_period
 from consensus.participation.register import Register, Validator
 from consensus.participation.selection import Seat, select_next_committee
+from consensus.seed import compute_genesis_seed, compute_next_seed
 from primitives.keccak import keccak256
 
 ZERO32 = bytes(32)
@@ -38,11 +40,17 @@ class Participation:
     """The participation state after block `height`; height 0 is genesis."""
 
     def __init__(
-        self, rules: Rules, members: Iterable[tuple[Registration, int]], *, height: int = 0
+        self,
+        rules: Rules,
+        members: Iterable[tuple[Registration, int]],
+        *,
+        genesis_hash: bytes = ZERO32,
     ) -> None:
         """Begin with the genesis members and their weights, in committee order."""
         self.rules = rules
-        self.height = height
+        self.height = 0
+        self.seed = compute_genesis_seed(genesis_hash)  # of the epoch's leader slots
+        self.seed_hash = genesis_hash  # of the newest block that seeds an epoch
         self.register = Register()
         seats = []
         for registration, weight in members:
@@ -54,6 +62,13 @@ class Participation:
         self.next_seats: tuple[Seat, ...] | None = None
         self.facts_word = ZERO32
         self.state_word = keccak256(self.dump())
+
+    @property
+    def seed_height(self) -> int:
+        """The newest height so far whose block seeds an epoch; 0 is genesis."""
+        lag = min(SEED_LAG_HEIGHTS, self.rules.epoch_blocks)
+        whole = (self.height + lag) // self.rules.epoch_blocks * self.rules.epoch_blocks
+        return max(0, whole - lag)
 
     @property
     def digest(self) -> bytes:
@@ -77,7 +92,7 @@ class Participation:
             if validator is not None:
                 slot = self.rules.compute_heartbeat_slot(facts.height)
                 process_heartbeat(validator, slot, facts.time_ms)
-        self._pass_height()
+        self._pass_height(facts.block_hash)
         self.facts_word = hash_facts(self.facts_word, facts)
         if self.height % self.rules.checkpoint_interval == 0:
             self.state_word = keccak256(self.dump())
@@ -106,6 +121,8 @@ class Participation:
             Parts(
                 height=self.height,
                 facts_word=self.facts_word,
+                seed=self.seed,
+                seed_hash=self.seed_hash,
                 seats=self.seats,
                 next_seats=self.next_seats,
                 validators=tuple(self.register.by_owner.values()),
@@ -124,6 +141,7 @@ class Participation:
         state.seats = parts.seats
         state.next_seats = parts.next_seats
         state.facts_word = parts.facts_word
+        state.seed, state.seed_hash = parts.seed, parts.seed_hash
         for validator in parts.validators:
             state.register.add(validator)
         state.state_word = keccak256(data)
@@ -179,7 +197,7 @@ class Participation:
                 validator.opportunities[fact.part] += 1
                 validator.credits[fact.part] += fact.credit
 
-    def _pass_height(self) -> None:
+    def _pass_height(self, block_hash: bytes) -> None:
         """Do what the height is for: close the period and choose, or hand over."""
         if self.rules.is_selection(self.height):
             close_period(tuple(self.register.by_owner.values()))
@@ -193,6 +211,9 @@ class Participation:
                 if holder is not None and seat.owner not in remaining:
                     holder.forget_votes()
             self.seats, self.next_seats = self.next_seats, None
+            self.seed = compute_next_seed(self.seed, self.seed_hash)
+        if self.rules.is_seed(self.height):
+            self.seed_hash = block_hash
 
     def _holder(self, index: int) -> Validator | None:
         return self.register.by_owner.get(self.seats[index].owner)

@@ -88,6 +88,8 @@ class DumpRecord(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fi
     version: int
     height: Count
     facts_word: Word
+    seed: Word
+    seed_hash: Word
     seats: SeatList
     next_seats: SeatList | None
     validators: Annotated[tuple[ValidatorRecord, ...], msgspec.Meta(max_length=VALIDATORS_MAX)]
@@ -99,6 +101,8 @@ class Parts:
 
     height: int
     facts_word: bytes
+    seed: bytes  # of the leader slots of the epoch in execution
+    seed_hash: bytes  # of the block that seeds the next epoch, or of the one before
     seats: tuple[Seat, ...]
     next_seats: tuple[Seat, ...] | None
     validators: tuple[Validator, ...]
@@ -112,6 +116,8 @@ def dump_parts(parts: Parts) -> bytes:
             VERSION,
             parts.height,
             parts.facts_word,
+            parts.seed,
+            parts.seed_hash,
             _dump_seats(parts.seats),
             None if waiting is None else _dump_seats(waiting),
             tuple(_dump_validator(one) for one in parts.validators),
@@ -133,6 +139,8 @@ def load_parts(data: bytes, digest: bytes) -> Parts:
     return Parts(
         height=record.height,
         facts_word=record.facts_word,
+        seed=record.seed,
+        seed_hash=record.seed_hash,
         seats=_load_seats(record.seats),
         next_seats=None if waiting is None else _load_seats(waiting),
         validators=tuple(_load_validator(one) for one in record.validators),

@@ -10,6 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
+from consensus.limits import SEED_LAG_HEIGHTS
+
 SCORE_ONE: Final = 1_000_000  # a full score: 100 points are a million, 50 points half of it
 SEAT_SCORE: Final = 500_000  # what a seat requires: 50 points
 GENESIS_SCORE: Final = 500_000  # members of the genesis committee begin here
@@ -67,6 +69,10 @@ class Rules:
     def is_border(self, height: int) -> bool:
         """True for the last height of an epoch."""
         return height % self.epoch_blocks == 0
+
+    def is_seed(self, height: int) -> bool:
+        """True for the height whose block seeds the next epoch (`consensus.epoch`)."""
+        return (height + min(SEED_LAG_HEIGHTS, self.epoch_blocks)) % self.epoch_blocks == 0
 
     def is_selection(self, height: int) -> bool:
         """True for the height at which scores close and the next committee is chosen."""

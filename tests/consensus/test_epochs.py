@@ -16,7 +16,6 @@ from consensus.committee import Committee, Member
 from consensus.epoch import (
     Epoch,
     compute_next_epoch,
-    compute_next_seed,
     decode_epoch,
     encode_epoch,
     find_seed_height,
@@ -25,6 +24,7 @@ from consensus.guard import Guard
 from consensus.limits import OBSERVER
 from consensus.messages import GetStatus, Range, Status
 from consensus.replica import Replica
+from consensus.seed import compute_next_seed
 from consensus.timers import Timer
 from consensus.vote import ZERO_HASH, Kind, Vote
 from primitives.errors import StateDiverged, WouldEquivocate

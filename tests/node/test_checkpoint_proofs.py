@@ -7,13 +7,19 @@ Spec: docs/spec/settlement.md §4. Deviations: none.
 from __future__ import annotations
 
 from consensus.block import Block
+from consensus.epoch import Epoch
 from node.checkpointer import CheckpointProofs
+from node.epoch_book import EpochBook
 from node.ledger import Ledger
 from node.limits import HEADERS_PER_CHECKPOINT_MAX
-from tests.consensus.desk import Desk
+from tests.consensus.desk import GENESIS, Desk
 from tests.exchange.world import World
 
 DIGEST = b"\x0e" * 32
+
+
+def make_book(desk: Desk) -> EpochBook:
+    return EpochBook(Epoch(number=1, committee=desk.committee, seed=bytes(32), anchor=GENESIS))
 
 
 def make_chain(desk: Desk, length: int, checkpoint: int = 1) -> list[Block]:
@@ -27,7 +33,7 @@ def make_chain(desk: Desk, length: int, checkpoint: int = 1) -> list[Block]:
 
 def prove(length: int, *, checkpoint: int = 1, with_fees: bool = True):
     world, desk = World(), Desk()
-    proofs = CheckpointProofs(desk.committee, Ledger(world.genesis, world.committee))
+    proofs = CheckpointProofs(make_book(desk), Ledger(world.genesis, world.committee))
     if with_fees:
         proofs.on_executed(world.block())
     blocks = make_chain(desk, length, checkpoint)

@@ -13,9 +13,13 @@ from typing import Any
 import msgspec
 import pytest
 
+from consensus.block import Tip
 from consensus.certificate import Certificate, assemble_certificate
+from consensus.committee import Committee, Member
+from consensus.epoch import Epoch
 from consensus.guard import Guard
 from consensus.vote import Kind, Vote, digest_of
+from node.epoch_book import EpochBook
 from node.key_watch import KeyWatch, verify_not_marked
 from primitives.errors import Doppelganger
 from primitives.keccak import keccak256
@@ -24,6 +28,14 @@ from primitives.secp256k1 import PrivateKey
 DOMAIN = b"\x05" * 32
 KEYS = [PrivateKey(keccak256(b"watch %d" % i)) for i in range(4)]
 ME, EPOCH, BLOCK = 1, 1, b"\x09" * 32
+BOOK = EpochBook(
+    Epoch(
+        number=EPOCH,
+        committee=Committee(tuple(Member(address=key.address, weight=1) for key in KEYS)),
+        seed=bytes(32),
+        anchor=Tip(view=0, height=0, hash=bytes(32), time_ms=0, executed_height=0),
+    )
+)
 
 
 def vote(signer: int, view: int, kind: Kind = Kind.NOTARIZE, key: int | None = None) -> Vote:
@@ -42,7 +54,7 @@ def mark(tmp_path: Path) -> Path:
 
 
 def watch(guard: Guard, mark: Path) -> KeyWatch:
-    return KeyWatch(guard, ME, KEYS[ME].address, DOMAIN, mark)
+    return KeyWatch(guard, BOOK, KEYS[ME].address, DOMAIN, mark)
 
 
 def test_votes_of_others_and_ours_that_we_know_are_no_alarm(mark: Path) -> None:

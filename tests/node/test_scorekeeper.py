@@ -11,6 +11,7 @@ from consensus.certificate import assemble_certificate
 from consensus.header import ZERO_HASH, Header
 from consensus.participation.accumulator import Participation
 from consensus.participation.parameters import TRADING
+from consensus.seed import compute_next_seed
 from consensus.vote import Kind, Vote
 from exchange.actions import Heartbeat, RegistryEvent, VerifiedAction, encode_amount, verify
 from exchange.outcome import Notes, WindowClosed
@@ -176,13 +177,8 @@ def test_the_next_committee_is_known_from_the_selection_to_the_border():
     state = Participation(
         replace(make_participation(file).rules, is_fixed=False), make_members(file)
     )
-    seeds: list[int] = []
-
-    def seed_of(epoch: int) -> bytes:
-        seeds.append(epoch)
-        return bytes(32)
-
-    ledger = Ledger(world.genesis, world.committee, Scorekeeper(state, seed_of))
+    seed = state.seed
+    ledger = Ledger(world.genesis, world.committee, Scorekeeper(state))
     keeper = ledger.scorekeeper
     assert keeper is not None
     run(ledger, 24)
@@ -201,4 +197,5 @@ def test_the_next_committee_is_known_from_the_selection_to_the_border():
     while ledger.height < 40:
         ledger.execute(block(ledger.height + 1, epoch=2), ())
     assert keeper.committee_after(30) == chosen
-    assert seeds == [1, 2], "each epoch's leaders are drawn once"
+    assert state.seed == compute_next_seed(seed, ZERO_HASH), "a short epoch is seeded by its anchor"
+    assert state.seed_hash == block(30).hash

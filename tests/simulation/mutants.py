@@ -161,8 +161,9 @@ def _guard_ignores_epoch() -> list[Patch]:
 
 
 def _seed_from_certificate() -> list[Patch]:
-    from consensus.epoch import compute_next_epoch, compute_next_seed
+    from consensus.epoch import compute_next_epoch
     from consensus.epochs import Epochs
+    from consensus.seed import compute_next_seed
     from primitives import codec
 
     def find_next(self):

@@ -17,6 +17,7 @@ import msgspec
 
 from devnet import faults
 from devnet.folders import FOLDER, Folder, Record
+from devnet.limits import EPOCH_BLOCKS
 from devnet.show import print_banner, print_status, run_live_line
 from devnet.start import (
     Wishes,
@@ -53,6 +54,9 @@ def devnet() -> None:
 @click.option("--evm", default="embedded", show_default=True, help="embedded, anvil or a URL")
 @click.option("--replay", default="", help="folder with recorded orders to drive a market with")
 @click.option("--speed", default="1", show_default=True, help="of the replay")
+@click.option(
+    "--epoch", default=EPOCH_BLOCKS, show_default=True, help="heights of an epoch, 0: one for ever"
+)
 @click.option("--detach", is_flag=True, help="return when all validators are ready")
 @click.option("--json", "as_json", is_flag=True, help="print one JSON document")
 def up(
@@ -62,6 +66,7 @@ def up(
     evm: str,
     replay: str,
     speed: str,
+    epoch: int,
     detach: bool,
     as_json: bool,
 ) -> None:
@@ -80,6 +85,7 @@ def up(
         evm=evm,
         replay=str(Path(replay).resolve()) if replay else "",
         speed=speed,
+        epoch=epoch,
     )
     record, plan = prepare(folder, wishes)
     try:

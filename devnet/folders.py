@@ -41,6 +41,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     genesis_time_ms: int
     replay: str = ""
     speed: str = "1"
+    epoch: int = 0  # heights; 0: one epoch without end
     deployed: bool = False
 
 

@@ -14,6 +14,9 @@ PORT_BLOCKS_MAX: Final = 200
 VALIDATORS_MIN: Final = 1
 VALIDATORS_MAX: Final = 16
 TRADERS_MAX: Final = 64
+EPOCH_BLOCKS: Final = 0  # heights of a devnet's epoch unless asked for; 0: one without end
+EPOCH_BLOCKS_MIN: Final = 40
+EPOCH_BLOCKS_MAX: Final = 1_000_000
 
 READY_S_MAX: Final = 60  # until all validators are ready
 STOP_S_MAX: Final = 10  # a process has this long to end by itself

@@ -49,6 +49,8 @@ TIMERS = Timers(
 CHECKPOINT_INTERVAL = 24  # heights; an idle devnet makes two blocks a second
 SCORING_BLOCKS = 600  # heights of a scoring period: a minute or two of a busy devnet
 
+LEAD_BLOCKS = 64  # heights before an epoch's end at which its scores close
+
 OPEN_WINDOW_MS = 5_000  # five times what an opening takes on a machine at its limit
 
 TOKENS = (
@@ -98,7 +100,13 @@ def derive_bytes(seed: int, purpose: str, index: int) -> bytes:
 
 
 def make_plan(
-    *, validators: int, seed: int, ports: PortBlock, genesis_time_ms: int, chain_id: int
+    *,
+    validators: int,
+    seed: int,
+    ports: PortBlock,
+    genesis_time_ms: int,
+    chain_id: int,
+    epoch: int = 0,
 ) -> DevnetPlan:
     """Plan a devnet whose EVM chain is still untouched."""
     seats = tuple(_plan_validator(seed, index, ports) for index in range(validators))
@@ -112,7 +120,7 @@ def make_plan(
         validators=seats,
         deployment_plan=deployment_plan,
         deployment=deployment,
-        network=_make_network(network_id, seats, deployment, genesis_time_ms),
+        network=_make_network(network_id, seats, deployment, genesis_time_ms, epoch),
         deployer=deployer,
     )
 
@@ -159,6 +167,7 @@ def _make_network(
     seats: tuple[ValidatorPlan, ...],
     deployment: Deployment,
     genesis_time_ms: int,
+    epoch: int,
 ) -> NetworkFile:
     return make_network(
         name="devnet",
@@ -185,7 +194,7 @@ def _make_network(
             ),
         ),
         exchange=_make_exchange(deployment),
-        scoring=Scoring(period_blocks=SCORING_BLOCKS),
+        scoring=_make_scoring(epoch),
         bootstrap=tuple(
             Bootstrap(
                 address=to_checksum(seat.key.address),
@@ -194,6 +203,14 @@ def _make_network(
             )
             for seat in seats
         ),
+    )
+
+
+def _make_scoring(epoch: int) -> Scoring:
+    """Return scores that close once an epoch, well before its border."""
+    blocks = epoch or SCORING_BLOCKS
+    return Scoring(
+        period_blocks=blocks, lead_blocks=min(LEAD_BLOCKS, blocks - 1), rotates=epoch > 0
     )
 
 

@@ -20,7 +20,16 @@ import msgspec
 
 from contracts.chain.anvil import find_anvil
 from devnet.folders import Folder, Record, node_command, node_environment, write_folders
-from devnet.limits import CHAIN_S_MAX, READY_S_MAX, TRADERS_MAX, VALIDATORS_MAX, VALIDATORS_MIN
+from devnet.limits import (
+    CHAIN_S_MAX,
+    EPOCH_BLOCKS,
+    EPOCH_BLOCKS_MAX,
+    EPOCH_BLOCKS_MIN,
+    READY_S_MAX,
+    TRADERS_MAX,
+    VALIDATORS_MAX,
+    VALIDATORS_MIN,
+)
 from devnet.plan import ACCOUNTS, CHAIN_ID, EVM_BLOCK_MS, DevnetPlan, make_plan
 from devnet.ports import PortBlock, allocate_ports, take_ports
 from devnet.status import read_status
@@ -41,6 +50,7 @@ class Wishes:
     evm: str = "embedded"
     replay: str = ""
     speed: str = "1"
+    epoch: int = EPOCH_BLOCKS  # heights; 0: one epoch without end
 
 
 def validator_names(record: Record) -> tuple[str, ...]:
@@ -81,6 +91,7 @@ def prepare(folder: Folder, wishes: Wishes) -> tuple[Record, DevnetPlan]:
         genesis_time_ms=time.time_ns() // 1_000_000,
         replay=wishes.replay,
         speed=wishes.speed,
+        epoch=wishes.epoch,
     )
     plan = plan_of(record)
     write_folders(folder, plan, record.rpc)
@@ -106,6 +117,7 @@ def plan_of(record: Record) -> DevnetPlan:
         ports=PortBlock(base=record.port_base),
         genesis_time_ms=record.genesis_time_ms,
         chain_id=record.chain_id,
+        epoch=record.epoch,
     )
 
 
@@ -113,6 +125,11 @@ def _verify(wishes: Wishes) -> None:
     if not VALIDATORS_MIN <= wishes.validators <= VALIDATORS_MAX:
         raise OperatorError(
             f"a devnet has {VALIDATORS_MIN} to {VALIDATORS_MAX} validators", exit_code=2
+        )
+    if wishes.epoch and not EPOCH_BLOCKS_MIN <= wishes.epoch <= EPOCH_BLOCKS_MAX:
+        raise OperatorError(
+            f"an epoch has {EPOCH_BLOCKS_MIN} to {EPOCH_BLOCKS_MAX} heights, or 0 for no end",
+            exit_code=2,
         )
     if not 0 <= wishes.traders <= TRADERS_MAX:
         raise OperatorError(f"a devnet has 0 to {TRADERS_MAX} traders", exit_code=2)
@@ -123,15 +140,12 @@ def _verify(wishes: Wishes) -> None:
 
 
 def _verify_same(record: Record, wishes: Wishes, folder: Folder) -> None:
-    if (record.validators, record.seed, record.evm) == (
-        wishes.validators,
-        wishes.seed,
-        wishes.evm,
-    ):
+    made = (record.validators, record.seed, record.evm, record.epoch)
+    if made == (wishes.validators, wishes.seed, wishes.evm, wishes.epoch):
         return
     raise OperatorError(
         f"the devnet in {folder.root} was made with {record.validators} validators, seed "
-        f"{record.seed}, evm {record.evm}",
+        f"{record.seed}, evm {record.evm}, epoch {record.epoch}",
         code="DEV005",
         fix="omnibazaar devnet reset to start over, or leave the options away to go on with it",
     )

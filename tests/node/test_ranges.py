@@ -5,10 +5,14 @@ Spec: docs/spec/consensus.md (Catching up). Deviations: none.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+import msgspec
 import pytest
 
 from node import ranges
 from node.ranges import make_range
+from node.records import decode_stored_certificate
 from primitives import codec
 from storage.records import StoredBlock
 from tests.consensus.desk import Desk
@@ -50,5 +54,32 @@ def test_it_stays_within_the_byte_limit(monkeypatch: pytest.MonkeyPatch) -> None
     limit = sum(len(row.encoded) for row in rows[:3])
     monkeypatch.setattr(ranges, "RANGE_BYTES_MAX", limit)
     found = make_range(rows)
+    assert found is not None
+    assert len(found.blocks) == 2
+
+
+def test_a_boundary_block_comes_with_the_seals_that_prove_it() -> None:
+    desk = Desk()
+    boundary = desk.block(1)
+    seal = desk.block(2, boundary)
+    row = make_rows("-")[0]
+    proven = replace(
+        row,
+        encoded=codec.encode(boundary.body),
+        certificate=codec.encode(desk.finalization(seal)),
+        seals=codec.encode((seal.body,)),
+    )
+    found = make_range([proven])
+    assert found is not None
+    assert found.blocks == (boundary.body, seal.body)
+    assert found.finalization.block_hash == seal.hash
+
+
+def test_it_stays_within_one_epoch() -> None:
+    rows = make_rows("-cc")
+    later = decode_stored_certificate(rows[2].certificate)
+    assert later is not None
+    foreign = codec.encode(msgspec.structs.replace(later, epoch=2))
+    found = make_range([*rows[:2], replace(rows[2], certificate=foreign)])
     assert found is not None
     assert len(found.blocks) == 2

@@ -1,0 +1,67 @@
+"""Real validators hand over from epoch to epoch, killed or far behind or not.
+
+Rule: short epochs, so that every test crosses borders; the chain of blocks is compared by hash.
+Spec: docs/spec/consensus.md (Epochs). Deviations: none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from devnet.limits import EPOCH_BLOCKS_MIN
+from tests.devnet.local_devnet import LocalDevnet
+
+pytestmark = pytest.mark.processes
+
+EPOCH = EPOCH_BLOCKS_MIN
+KILLS = 2  # of all validators; times the soak factor
+
+
+@pytest.fixture(scope="module")
+def devnet(new_devnet: Callable[[], LocalDevnet]) -> LocalDevnet:
+    devnet = new_devnet()
+    devnet.up("--epoch", str(EPOCH), "--traders", "1")
+    return devnet
+
+
+def epochs_of(devnet: LocalDevnet) -> dict[int, int]:
+    """Return the epoch of every final height as v0 tells it."""
+    page = devnet.ask("v0", "/v1/blocks?limit=500")
+    return {block["height"]: block["epoch"] for block in page["blocks"]}
+
+
+def test_a_node_that_slept_through_borders_takes_its_seat_again(devnet: LocalDevnet) -> None:
+    devnet.wait_final(EPOCH // 2)
+    devnet.kill("v3")
+    devnet.wait_final(2 * EPOCH + 5, ("v0", "v1", "v2"))
+    devnet.start("v3")
+    devnet.wait_final(2 * EPOCH + 10)
+    votes = devnet.ask("v3", "/v1/status")["validator"]["votes_sent"]
+    devnet.until(
+        lambda: devnet.ask("v3", "/v1/status")["validator"]["votes_sent"] > votes, 45, "v3 votes"
+    )
+    for height, epoch in epochs_of(devnet).items():
+        assert epoch == (height - 1) // EPOCH + 1
+
+
+def test_all_killed_near_a_border_come_back_on_one_chain(devnet: LocalDevnet, soak: int) -> None:
+    for _ in range(KILLS * soak):
+        border = (max(devnet.finals()) // EPOCH + 1) * EPOCH
+        devnet.wait_final(border - 2, ("v0",), limit_s=90)
+        devnet.kill(*devnet.names)
+        devnet.start(*devnet.names)
+        devnet.wait_final(border + 3, limit_s=90)
+    top = min(devnet.finals())
+    chains = [devnet.hashes(name, max(1, top - 3 * EPOCH), top) for name in devnet.names]
+    assert all(chain == chains[0] for chain in chains)
+
+
+def test_the_committee_of_the_epoch_is_shown_with_selected_weights(devnet: LocalDevnet) -> None:
+    rows = devnet.ask("v1", "/v1/validators")["validators"]
+    assert {row["name"] for row in rows} == set(devnet.names)
+    assert len({row["weight"] for row in rows}) == 1, "four equal shares, whatever the scores"
+    assert rows[0]["weight"] > 1, "weights come from selection, not from the network file"
+    seat = devnet.ask("v1", "/v1/status")["validator"]["index"]
+    assert rows[seat]["is_self"]

@@ -97,6 +97,11 @@ SETTLE_FEES_GAS = 500_000
 ESCAPE_GAS = 600_000
 """Of an escape or a refund, without the list of fees."""
 ESCAPE_GAS_PER_FEE = 4_000
+FEE_CALLDATA_BYTES = 128
+"""One asset's words in the list of fees."""
+ESCAPE_SILENCE_SECONDS = 7 * 24 * 3_600
+ESCAPE_NOTICE_SECONDS = 48 * 3_600
+"""As in Checkpoints.sol."""
 NOTICE_GAS = 100_000
 DEPLOYMENT_SECONDS_MAX = 120
 """Longest wait for one receipt of a deployment or a wallet."""

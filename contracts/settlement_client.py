@@ -26,6 +26,7 @@ from contracts.limits import (
     DEPOSITS_PER_WINDOW_MAX,
     ESCAPE_GAS,
     ESCAPE_GAS_PER_FEE,
+    FEE_CALLDATA_BYTES,
     NOTICE_GAS,
     SETTLE_FEES_GAS,
     WINDOW_BLOCKS,
@@ -62,6 +63,7 @@ from contracts.settlement_calls import (
 from contracts.settlement_types import (
     AcceptedCheckpoint,
     CheckpointSubmission,
+    Closing,
     CommitteeMember,
     Deposit,
     DepositWindow,
@@ -338,6 +340,32 @@ class SettlementClient:
             encode_refund(claim, claim.depositor),
             gas=ESCAPE_GAS + ESCAPE_GAS_PER_FEE * len(claim.cursors),
             is_done=lambda: self._is_refunded(claim.id),
+        )
+
+    def pay(self, kind: str, number: int, payload: bytes) -> Submission:
+        """Bring calldata made earlier for a `balance`, `refund` or `withdrawal`.
+
+        `number` is the key of the entry (account · 2^16 + position), the deposit's id or the
+        withdrawal's index. Raises like `submit_checkpoint`.
+        """
+        self._ready()
+        is_done = {
+            "balance": lambda: as_integer(self._view_words(1, "isEscaped", number)[0]) == 1,
+            "refund": lambda: self._is_refunded(number),
+            "withdrawal": lambda: self.is_paid(number),
+        }[kind]
+        gas = ESCAPE_GAS + ESCAPE_GAS_PER_FEE * (len(payload) // FEE_CALLDATA_BYTES)
+        return self._submit(payload, gas=gas, is_done=is_done)
+
+    def closing(self) -> Closing:
+        """Return how far the vault is on its way to close for ever."""
+        self._ready()
+        head = parse_object(self._request("eth_getBlockByNumber", "latest", False))
+        return Closing(
+            now_s=parse_quantity(head.get("timestamp")),
+            accepted_at_s=as_integer(self._view_words(7, "checkpoint")[2]),
+            notice_at_s=as_integer(self._view_words(1, "noticeAt")[0]),
+            closed=self.is_closed(),
         )
 
     def _is_refunded(self, deposit: int) -> bool:

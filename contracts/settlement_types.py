@@ -120,6 +120,16 @@ class VaultStatus:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Closing:
+    """How far a vault is on its way to close; times are the EVM's, seconds."""
+
+    now_s: int
+    accepted_at_s: int  # the last checkpoint; 0 before the first
+    notice_at_s: int  # when the notice was given, 0 if none counts
+    closed: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TokenStatus:
     """Running totals of one token in the vault, atoms."""
 

@@ -44,6 +44,7 @@ from node.consensus_driver import ConsensusDriver
 from node.datadir import DataDir
 from node.durability import Durability
 from node.epoch_book import EpochBook, make_genesis_epoch, make_parameters
+from node.escape_archive import ArchiveKeeper
 from node.executor import Execution
 from node.feed import Feed
 from node.final_blocks import FinalBlocks
@@ -296,6 +297,14 @@ class Node:
         rpc = self._open_rpc(chain)
         monitor = VaultMonitor(
             chain, client(rpc), trio.CapacityLimiter(1), poll_ms, rpc, self.problems
+        )
+        monitor.archive = ArchiveKeeper(
+            chain.chain_id,
+            interval=self.file.checkpoint_interval,
+            store=self.block_store,
+            snapshots=self.snapshots,
+            readers=self.readers,
+            writer=self.writer,
         )
         attester = Attester(
             chain,

@@ -401,6 +401,7 @@ class Service:
                     online=m.is_online,
                     checkpoints=m.status.checkpoints if m.status else 0,
                     height=m.status.executed_height if m.status else 0,
+                    archive=m.archive.cid_text if m.archive else "",
                 )
                 for m in node.monitors
             ),

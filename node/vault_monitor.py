@@ -17,6 +17,7 @@ import trio
 from contracts.rpc_pool import RpcPool
 from contracts.settlement_client import SettlementClient
 from contracts.settlement_types import AcceptedCheckpoint, VaultStatus
+from node.escape_archive import ArchiveKeeper
 from node.limits import EVM_SCAN_BLOCKS_MAX, SETTLED_KEPT_MAX
 from node.network_file import Chain
 from node.problems import Problems
@@ -51,6 +52,7 @@ class VaultMonitor:
     accepted: deque[AcceptedCheckpoint] = field(
         default_factory=lambda: deque(maxlen=SETTLED_KEPT_MAX)
     )
+    archive: ArchiveKeeper | None = None
     is_online: bool = False
     head: int = 0  # newest EVM block
     _seen_block: int = -1
@@ -103,6 +105,8 @@ class VaultMonitor:
         self.head = head
         if has_news or self.status is None:
             self.status = await self._call(self.client.status)
+        if self.archive is not None and self.status.executed_height:
+            await self.archive.keep(self.status.executed_height, self.status.state_root)
 
     async def _call(self, function: Callable[..., T], *arguments: object) -> T:
         return await trio.to_thread.run_sync(

@@ -406,6 +406,7 @@ class VaultView(View, frozen=True, kw_only=True):
     online: bool
     checkpoints: int  # accepted by this vault
     height: int  # executed height of the newest of them; 0 = none
+    archive: str  # CID of what proves every balance under its last root; empty = not here
 
 
 class Settlement(View, frozen=True, kw_only=True):

@@ -14,20 +14,13 @@ import click
 
 from node.cli import http
 from node.cli.context import Context, json_option
+from node.cli.escape import escape, escape_proof
 from node.cli.show import format_atoms, show_json, show_table
 from node.cli.units import count_steps, size_step
-from primitives.errors import ConfigError
+from node.cli.wallet_options import find_rpc_url, key_option, password_option, rpc_option
 
 if TYPE_CHECKING:
     from primitives.secp256k1 import PrivateKey
-
-key_option = click.option(
-    "--as", "key", default="trader", show_default=True, help="Digits or role of a key."
-)
-password_option = click.option(
-    "--password-file", type=click.Path(path_type=Path), help="Password of the key."
-)
-rpc_option = click.option("--rpc", help="JSON-RPC URL of the EVM chain; default: evm.rpc_urls.")
 
 
 @click.group()
@@ -38,6 +31,10 @@ def wallet() -> None:
     Example:
       omnibazaar wallet balance --as alice
     """
+
+
+wallet.add_command(escape)
+wallet.add_command(escape_proof)
 
 
 @wallet.command()
@@ -111,7 +108,7 @@ def verify(
     owner = parse_address(account) if account else find_key(context.data.keys, key).address
     url = context.find_url()
     terms = _find_asset(url, asset)
-    endpoint = _rpc_url(context, rpc, terms["chain_id"])
+    endpoint = find_rpc_url(context, rpc, terms["chain_id"])
     file = load_network(context.data.network_file)
     height, free, held = verify_ledger_balance(file, url, endpoint, terms, owner, sub)
     if as_json:
@@ -253,7 +250,7 @@ def claim(
     url = context.find_url()
     proof = http.get(url, f"/v1/settlement/withdrawals/{index}/proof")
     secret = context.load_key(key, password_file)
-    outcome = _claim(_rpc_url(context, rpc, proof["chain_id"]), url, proof, secret)
+    outcome = _claim(find_rpc_url(context, rpc, proof["chain_id"]), url, proof, secret)
     result = {"index": index, "to": proof["to"], "amount": proof["amount"], "state": outcome}
     if as_json:
         show_json(result)
@@ -321,28 +318,7 @@ def _open_wallet(context: Context, key: PrivateKey, asset: dict[str, Any], rpc: 
     from contracts.wallet import Wallet
 
     chain_id = asset["chain_id"]
-    return Wallet(connect(_rpc_url(context, rpc, chain_id), chain_id), key, chain_id=chain_id)
-
-
-def _rpc_url(context: Context, given: str | None, chain_id: int) -> str:
-    """Return an endpoint that serves the chain. Raises ConfigError."""
-    from contracts.rpc import HttpRpc
-    from contracts.rpc_values import parse_quantity
-    from primitives.errors import NodeError
-
-    if given:
-        return given
-    urls = context.load_config().config.evm.rpc_urls
-    for url in urls:
-        try:
-            if parse_quantity(HttpRpc(url).call("eth_chainId")) == chain_id:
-                return url
-        except NodeError:
-            continue
-    raise ConfigError(
-        f"none of the {len(urls)} endpoints in evm.rpc_urls answers for chain {chain_id}",
-        fix="give --rpc URL, or set evm.rpc_urls",
-    )
+    return Wallet(connect(find_rpc_url(context, rpc, chain_id), chain_id), key, chain_id=chain_id)
 
 
 def _assets(url: str) -> list[dict[str, Any]]:

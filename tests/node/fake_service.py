@@ -405,7 +405,8 @@ class FakeService(FakeMarketData):
             fees=fees, ledger_fees=ledger,
             vaults=(
                 VaultView(chain_id=31337, vault=VAULT, block=self.height // 9, deposits=12,
-                          online=True, checkpoints=count, height=count * 64),
+                          online=True, checkpoints=count, height=count * 64,
+                          archive=""),
             ),
             withdrawals=3,
             recent=tuple(self._checkpoint(n) for n in range(count, max(0, count - 8), -1)),

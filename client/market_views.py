@@ -167,6 +167,14 @@ class WithdrawalView(View, frozen=True, kw_only=True):
     to: bytes
 
 
+class IncomeView(View, frozen=True, kw_only=True):
+    """A validator's part of fees or block rewards."""
+
+    source: str  # fees | rewards
+    asset: int
+    amount: Atoms
+
+
 class Resolution(View, frozen=True, kw_only=True):
     """The end of an operation that had been pending."""
 
@@ -181,7 +189,7 @@ class AccountEvent(View, frozen=True, kw_only=True):
     seq: int
     height: int
     time_ms: int
-    type: str  # receipt | order | fill | deposit | withdrawal | resolution | balance
+    type: str  # receipt | order | fill | deposit | withdrawal | resolution | income | balance
     order: Order | None = None
     fill: Fill | None = None
     balance: Balance | None = None
@@ -189,6 +197,7 @@ class AccountEvent(View, frozen=True, kw_only=True):
     withdrawal: WithdrawalView | None = None
     receipt: ActionReceipt | None = None
     resolution: Resolution | None = None
+    income: IncomeView | None = None
 
 
 class AccountEvents(View, frozen=True, kw_only=True):

@@ -12,7 +12,7 @@ from typing import Final
 
 from exchange.accounts import Balance
 from exchange.operations import Transfer, Withdraw, decode_amount
-from exchange.outcome import FeesShared, Withdrawal
+from exchange.outcome import FROM_FEES, FROM_REWARDS, Share, Withdrawal
 from exchange.reasons import Reason
 from exchange.state import State
 from primitives.abi import encode_words
@@ -124,7 +124,7 @@ def share_fees(state: State, committee: Sequence[tuple[bytes, int, bytes]]) -> N
                 continue
             balance = credit(state, payout, 0, asset, amount)
             state.fees_shared[asset] += amount
-            state.log.shares.append(FeesShared(balance.account.number, asset, amount))
+            state.log.shares.append(Share(balance.account.number, asset, amount, FROM_FEES))
 
 
 def share_rewards(state: State, committee: Sequence[tuple[bytes, int, bytes]]) -> None:
@@ -144,5 +144,6 @@ def share_rewards(state: State, committee: Sequence[tuple[bytes, int, bytes]]) -
                 continue
             source.free -= amount
             touch(state, source)
-            credit(state, payout, 0, source.asset, amount)
+            number = credit(state, payout, 0, source.asset, amount).account.number
+            state.log.shares.append(Share(number, source.asset, amount, FROM_REWARDS))
         assert source.free >= 0

@@ -20,12 +20,12 @@ from exchange.outcome import (
     BatchCleared,
     CommitEvent,
     DepositCredited,
-    FeesShared,
     Fill,
     MarketChanged,
     OrderEvent,
     Receipt,
     Resolution,
+    Share,
     WindowClosed,
     Withdrawal,
 )
@@ -76,7 +76,7 @@ class BlockLog:
         self.batches: list[BatchCleared] = []
         self.deposits: list[DepositCredited] = []
         self.withdrawals: list[Withdrawal] = []
-        self.shares: list[FeesShared] = []
+        self.shares: list[Share] = []
         self.registry: list[RegistryEvent] = []
         self.windows: list[WindowClosed] = []
         self.heartbeats: list[bytes] = []

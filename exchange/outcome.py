@@ -160,12 +160,18 @@ class Withdrawal(Struct, array_like=True, gc=False, frozen=True):
     action_id: bytes
 
 
-class FeesShared(Struct, array_like=True, gc=False, frozen=True):
-    """A validator's payout account got its part of the fees at a checkpoint height."""
+FROM_FEES: Final = 0
+FROM_REWARDS: Final = 1
+
+
+class Share(Struct, array_like=True, gc=False, frozen=True):
+    """A validator's payout account got its part of fees or block rewards at a checkpoint height."""
 
     account: int
     asset: int
     amount: int
+    source: int
+    """FROM_FEES or FROM_REWARDS."""
 
 
 class WindowClosed(Struct, array_like=True, gc=False, frozen=True):
@@ -230,7 +236,7 @@ class Outcome(Struct, frozen=True, kw_only=True):
     balances: tuple[BalanceChange, ...]
     deposits: tuple[DepositCredited, ...]
     withdrawals: tuple[Withdrawal, ...]
-    shares: tuple[FeesShared, ...]
+    shares: tuple[Share, ...]
     notes: Notes
     withdrawal_count: int
     """Withdrawals in the tree after this block: the count for proofs against this state root."""

@@ -1,8 +1,8 @@
 """List what a block did to each account, in the order in which it happened.
 
 Rule: a pure function of the outcome: receipts, then order events and fills as they took turns, then
-deposits and withdrawals, then the ends of operations that had been pending, then every balance that
-changed, as it is after the block. Each of them counts as one event of its account.
+deposits, withdrawals and a validator's income, then the ends of operations that had been pending,
+then every balance that changed, as it is after the block. Each counts as one event of its account.
 Spec: docs/spec/market-data.md#account-events
 Deviations: none.
 """
@@ -101,8 +101,23 @@ class ResolutionNews(Event, frozen=True, tag=7):
     status: int
 
 
+class IncomeNews(Event, frozen=True, tag=8):
+    """A validator's part of fees or block rewards; `source` as in `exchange.outcome.Share`."""
+
+    source: int
+    asset: int
+    amount: Big
+
+
 AnyEvent: TypeAlias = (
-    OrderNews | FillNews | BalanceNews | DepositNews | WithdrawalNews | ReceiptNews | ResolutionNews
+    OrderNews
+    | FillNews
+    | BalanceNews
+    | DepositNews
+    | WithdrawalNews
+    | ReceiptNews
+    | ResolutionNews
+    | IncomeNews
 )
 
 
@@ -137,7 +152,7 @@ def collect_events(
 
 
 def _add_transfers(found: dict[int, list[AnyEvent]], outcome: Outcome) -> None:
-    """Add what came from vaults and what goes to them."""
+    """Add what came from vaults, what goes to them, and what validators earned."""
     for deposit in outcome.deposits:
         if deposit.asset >= 0:
             news = DepositNews(
@@ -152,6 +167,9 @@ def _add_transfers(found: dict[int, list[AnyEvent]], outcome: Outcome) -> None:
         amount = encode_integer(out.amount)
         left = WithdrawalNews(out.index, out.sub, out.asset, amount, out.to)
         found.setdefault(out.account, []).append(left)
+    for share in outcome.shares:
+        income = IncomeNews(share.source, share.asset, encode_integer(share.amount))
+        found.setdefault(share.account, []).append(income)
 
 
 def merge_orders(

@@ -8,6 +8,7 @@ Deviations: none.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import Literal
 
 from exchange.genesis import ExchangeGenesis
 from exchange.outcome import CLOSED
@@ -16,6 +17,7 @@ from node.account_events import (
     BalanceNews,
     DepositNews,
     FillNews,
+    IncomeNews,
     OrderNews,
     ReceiptNews,
     ResolutionNews,
@@ -23,11 +25,19 @@ from node.account_events import (
     decode_events,
 )
 from node.api import views
-from node.api.market_views import AccountEvent, DepositView, ResolutionView, WithdrawalView
+from node.api.market_views import (
+    AccountEvent,
+    DepositView,
+    IncomeView,
+    ResolutionView,
+    WithdrawalView,
+)
 from node.ledger_views import SIDES, reason_name
 from node.receipts import make_receipt
 from node.tape import AccountBatch
 from storage.records import StoredAccountEvents, StoredFill
+
+SOURCES: tuple[Literal["fees"], Literal["rewards"]] = ("fees", "rewards")
 
 
 def make_account_events(
@@ -108,6 +118,11 @@ def _show(
         return AccountEvent(
             seq=seq, height=height, time_ms=time_ms, type="resolution", resolution=end
         )
+    if isinstance(event, IncomeNews):
+        income = IncomeView(
+            source=SOURCES[event.source], asset=event.asset, amount=amount(event.amount)
+        )
+        return AccountEvent(seq=seq, height=height, time_ms=time_ms, type="income", income=income)
     withdrawal = WithdrawalView(
         index=event.index,
         sub=event.sub,

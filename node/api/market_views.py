@@ -150,6 +150,14 @@ class WithdrawalView(View, frozen=True, kw_only=True):
     to: Address
 
 
+class IncomeView(View, frozen=True, kw_only=True):
+    """A validator's part of fees or block rewards."""
+
+    source: Literal["fees", "rewards"]
+    asset: int
+    amount: Amount
+
+
 class ResolutionView(View, frozen=True, kw_only=True):
     """The end of an operation that had been pending: its action, its place there, its code."""
 
@@ -164,7 +172,9 @@ class AccountEvent(View, frozen=True, kw_only=True, omit_defaults=True):
     seq: int
     height: int
     time_ms: int
-    type: Literal["receipt", "order", "fill", "deposit", "withdrawal", "resolution", "balance"]
+    type: Literal[
+        "receipt", "order", "fill", "deposit", "withdrawal", "resolution", "income", "balance"
+    ]
     order: Order | None = None
     fill: Fill | None = None
     balance: Balance | None = None
@@ -172,6 +182,7 @@ class AccountEvent(View, frozen=True, kw_only=True, omit_defaults=True):
     withdrawal: WithdrawalView | None = None
     receipt: ActionReceipt | None = None
     resolution: ResolutionView | None = None
+    income: IncomeView | None = None
 
 
 class AccountEvents(View, frozen=True, kw_only=True):

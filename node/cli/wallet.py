@@ -14,6 +14,7 @@ import click
 
 from node.cli import http
 from node.cli.context import Context, json_option
+from node.cli.earnings import earnings, statement
 from node.cli.escape import escape, escape_proof
 from node.cli.show import format_atoms, show_json, show_table
 from node.cli.units import count_steps, size_step
@@ -35,6 +36,8 @@ def wallet() -> None:
 
 wallet.add_command(escape)
 wallet.add_command(escape_proof)
+wallet.add_command(statement)
+wallet.add_command(earnings)
 
 
 @wallet.command()

@@ -6,7 +6,8 @@ from contracts.escape import EscapeClaim, RefundClaim, VaultCursor
 from contracts.settlement_types import StateWords, Submission, WithdrawalClaim
 from exchange.actions import GTC, Attest, Deposit, Place, Withdraw, encode_amount
 from exchange.genesis import AssetConfig, ExchangeGenesis, MarketConfig
-from exchange.outcome import Outcome, StateRoots
+from exchange.ledger import REWARDS
+from exchange.outcome import FROM_REWARDS, Outcome, StateRoots
 from exchange.roots import escape_proof, withdrawal_proof
 from primitives.address import to_checksum
 from tests.contracts.harness import CHAIN_ID, World
@@ -233,4 +234,32 @@ def test_exchange_that_falls_silent_pays_everybody_by_its_last_root(world: World
     assert client.token_status(weth).liabilities == 0
     unshared = client.token_status(usdx).liabilities  # what does not divide among validators
     assert 0 <= unshared < 10
+    world.assert_solvent()
+
+
+def test_minted_rewards_reach_the_payout_accounts_and_leave_by_the_vault(world: World) -> None:
+    """Two days of checkpoints mint; the ledger shares what was minted; a validator takes it out."""
+    exchange = make_exchange(world)
+    exchange.block()
+    world.increase_time(2 * 24 * 3600)
+    settle(world, exchange.outcomes[-1])
+    xom = world.tokens["XOM"]
+    minted = world.view("OmniCoin", xom, "minted")
+    assert minted > 0
+    credit_deposits(world, exchange, {REWARDS: xom})
+    while not exchange.outcomes[-1].is_checkpoint:
+        exchange.block()
+    shares = exchange.outcomes[-1].shares
+    assert {share.source for share in shares} == {FROM_REWARDS}
+    validators = [key.address for key in exchange.validators]
+    got = [exchange.state.by_address[v].get_balance(0, XOM).free for v in validators]
+    assert got == [share.amount for share in shares]
+    assert minted - len(validators) < sum(got) <= minted
+
+    out = Withdraw(XOM, encode_amount(got[0]), validators[0])
+    exchange.block(exchange.act(exchange.validators[0], out))
+    settle(world, exchange.outcomes[-1])
+    proven = claim(world, exchange, exchange.outcomes[-1], 0)
+    assert world.client.withdraw(proven) is Submission.DONE
+    assert world.balance(xom, validators[0]) == got[0]
     world.assert_solvent()

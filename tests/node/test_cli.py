@@ -6,8 +6,10 @@ Spec: docs/reference/cli.md; docs/reference/exit-codes.md. Deviations: none.
 
 from __future__ import annotations
 
+import csv
 import json
 import os
+import re
 import subprocess
 import sys
 import time
@@ -410,6 +412,35 @@ async def test_books_orders_balances_and_rooms_are_shown(url: str) -> None:
     assert [row["index"] for row in json.loads(listed)["withdrawals"]] == [2, 1, 0]
     assert "lobby" in (await run_against(url, "chat", "rooms")).out
     assert "who runs v2" in (await run_against(url, "chat", "read", "lobby")).out
+
+
+async def test_a_statement_is_csv_and_json_with_exact_decimals(url: str) -> None:
+    account = "0xf39Fd6e51aad88F6F4ce6aB8827279cffFb92266"
+    terms = ("wallet", "statement", "--account", account, "--from", "2020-01-01")
+    done = await run_against(url, *terms)
+    assert done.code == 0, done.err
+    header, *rows = csv.reader(done.out.splitlines())
+    assert header[:7] == ["time", "height", "type", "sub", "asset", "amount", "balance"]
+    shown = json.loads((await run_against(url, *terms, "--format", "json")).out)
+    assert len(shown["rows"]) == len(rows)
+    for row in rows:
+        assert all(re.fullmatch(r"(-?[0-9]+(\.[0-9]+)?)?", cell) for cell in row[5:7])
+    earned = await run_against(url, "wallet", "earnings", "--account", account, "--json")
+    assert json.loads(earned.out)["days"] == 30
+    done = await run_against(url, *terms, "--to", "2019-01-01")
+    assert done.code == exits.USAGE
+
+
+def test_what_if_states_its_assumptions_and_needs_no_node() -> None:
+    terms = ("wallet", "earnings", "--what-if", "--volume", "1000000", "--xom-price", "0.01")
+    text = run(*terms, "--costs", "20").out
+    for name in ("fee-percent", "network-weight", "xom-supply", "stake", "no more than 2"):
+        assert name in text
+    shown = json.loads(run(*terms, "--costs", "20", "--json").out)
+    assert shown["assumed"]["volume"] == "1000000"
+    assert shown["year"]["profit"] == "81490"
+    assert run(*terms, "--score", "101").code == exits.USAGE
+    assert run(*terms, "--costs", "1e3").code == exits.USAGE
 
 
 async def test_what_is_not_there_is_named(url: str) -> None:

@@ -57,6 +57,7 @@ def devnet() -> None:
 @click.option(
     "--epoch", default=EPOCH_BLOCKS, show_default=True, help="heights of an epoch, 0: one for ever"
 )
+@click.option("--chains", default=1, show_default=True, help="EVM chains with a vault each")
 @click.option("--detach", is_flag=True, help="return when all validators are ready")
 @click.option("--json", "as_json", is_flag=True, help="print one JSON document")
 def up(
@@ -67,6 +68,7 @@ def up(
     replay: str,
     speed: str,
     epoch: int,
+    chains: int,
     detach: bool,
     as_json: bool,
 ) -> None:
@@ -86,6 +88,7 @@ def up(
         replay=str(Path(replay).resolve()) if replay else "",
         speed=speed,
         epoch=epoch,
+        chains=chains,
     )
     record, plan = prepare(folder, wishes)
     try:

@@ -17,14 +17,14 @@ from devnet.folders import Folder, Record
 from devnet.limits import STATUS_S_MAX
 from devnet.plan import derive_key
 from devnet.ports import PortBlock
-from devnet.start import EVM, start_chain, start_validator, validator_names
+from devnet.start import start_chain, start_validator, validator_names
 from primitives.address import to_checksum
 from primitives.errors import OperatorError
 
 
 def resolve(folder: Folder, record: Record, names: Sequence[str]) -> tuple[str, ...]:
     """Return the named processes; `all` means all validators. Raises OperatorError."""
-    known = (*validator_names(record), EVM)
+    known = (*validator_names(record), *record.chain_names)
     wanted = validator_names(record) if "all" in names else tuple(dict.fromkeys(names))
     for name in wanted:
         if name not in known:
@@ -45,8 +45,8 @@ def start(folder: Folder, record: Record, names: Sequence[str]) -> list[str]:
     for name in names:
         if folder.processes.is_alive(name):
             continue
-        if name == EVM:
-            start_chain(folder, record)
+        if name in record.chain_names:
+            start_chain(folder, record, name)
         else:
             start_validator(folder, name)
         started.append(name)

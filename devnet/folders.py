@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,6 +26,7 @@ from primitives.errors import OperatorError
 PASSWORD = "devnet"
 SCRYPT_N = 1 << 10
 FOLDER = ".devnet"
+EVM = "evm"
 
 
 class Record(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -42,7 +44,26 @@ class Record(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     replay: str = ""
     speed: str = "1"
     epoch: int = 0  # heights; 0: one epoch without end
+    chains: int = 1  # EVM chains, with consecutive ids and ports
     deployed: bool = False
+
+    def rpc_of(self, chain: int) -> str:
+        """Return the JSON-RPC URL of one of the chains."""
+        if not chain:
+            return self.rpc
+        place, _, port = self.rpc.rpartition(":")
+        return f"{place}:{int(port) + chain}"
+
+    def chain_name(self, chain: int) -> str:
+        """Return the name of the process that runs one of the chains: evm, evm1, …"""
+        return f"{EVM}{chain or ''}"
+
+    @property
+    def chain_names(self) -> tuple[str, ...]:
+        """The processes of all chains that are ours; none if the chain is somebody else's."""
+        if self.evm.startswith("http"):
+            return ()
+        return tuple(self.chain_name(chain) for chain in range(self.chains))
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,10 +82,9 @@ class Folder:
         """The network all validators share."""
         return self.root / "network.json"
 
-    @property
-    def chain(self) -> Path:
-        """The EVM chain's data."""
-        return self.root / "evm"
+    def chain(self, name: str) -> Path:
+        """The data of an EVM chain: evm, evm1, …"""
+        return self.root / name
 
     @property
     def processes(self) -> ProcessTable:
@@ -107,17 +127,18 @@ class Folder:
         return load_network(self.network_file)
 
 
-def write_folders(folder: Folder, plan: DevnetPlan, rpc: str) -> None:
+def write_folders(folder: Folder, plan: DevnetPlan, record: Record) -> None:
     """Write the network file and all data directories."""
     folder.root.mkdir(parents=True, exist_ok=True)
     network = dump_network(plan.network)
     write_atomic(folder.network_file, network)
+    urls = [record.rpc_of(chain) for chain in range(record.chains)]
     for validator in plan.validators:
-        _write_validator(folder.data(validator.name), validator, plan.network, network, rpc)
+        _write_validator(folder.data(validator.name), validator, plan.network, network, urls)
 
 
 def _write_validator(
-    data: DataDir, validator: ValidatorPlan, network: NetworkFile, file: bytes, rpc: str
+    data: DataDir, validator: ValidatorPlan, network: NetworkFile, file: bytes, urls: list[str]
 ) -> None:
     data.create(network.name, network.genesis_hash)
     write_atomic(data.network_file, file)
@@ -125,11 +146,12 @@ def _write_validator(
     write_atomic(data.keys / "password", PASSWORD + "\n")
     keystore = encrypt_key(validator.key, PASSWORD, role="validator", scrypt_n=SCRYPT_N)
     write_atomic(data.keys / f"{validator.key.address.hex()[:8]}-validator.json", keystore)
-    write_atomic(data.config_file, make_config(validator, rpc))
+    write_atomic(data.config_file, make_config(validator, urls))
 
 
-def make_config(validator: ValidatorPlan, rpc: str) -> str:
+def make_config(validator: ValidatorPlan, urls: Sequence[str]) -> str:
     """Return the config.toml of one validator."""
+    endpoints = ", ".join(f'"{url}"' for url in urls)
     return f"""\
 version = 1
 profile = "test"
@@ -145,7 +167,7 @@ listen = "127.0.0.1:{validator.p2p_port}"
 listen = "127.0.0.1:{validator.api_port}"
 
 [evm]
-rpc_urls = ["{rpc}"]
+rpc_urls = [{endpoints}]
 poll_ms = 500
 """
 

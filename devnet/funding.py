@@ -33,24 +33,29 @@ REPLAY_ATOMS: Mapping[int, int] = {
 """Whole recorded books are larger than what two demo traders quote."""
 
 
-def open_wallet(record: Record, key: PrivateKey) -> Wallet:
-    """Return a wallet on the devnet's chain; our own chains mine at once."""
-    web3 = connect(record.rpc, record.chain_id)
+def open_wallet(record: Record, key: PrivateKey, chain: int = 0) -> Wallet:
+    """Return a wallet on one of the devnet's chains; our own chains mine at once."""
+    chain_id = record.chain_id + chain
+    web3 = connect(record.rpc_of(chain), chain_id)
     is_ours = record.evm in ("embedded", "anvil")
-    return Wallet(web3, key, chain_id=record.chain_id, mine_at_once=is_ours)
+    return Wallet(web3, key, chain_id=chain_id, mine_at_once=is_ours)
 
 
 def fund_address(record: Record, plan: DevnetPlan, address: str) -> None:
-    """Give an address native coin and a million of every token. Raises InvalidMessage."""
+    """Give an address native coin and a million of every token on every chain.
+
+    Raises InvalidMessage.
+    """
     to = parse_address(address)
-    wallet = open_wallet(record, plan.deployer)
-    wallet.send_native(to, NATIVE_WEI)
-    for asset, token in enumerate(plan.deployment.tokens):
-        amount = FUND_WHOLE * 10**token.decimals
-        if asset == XOM:
-            wallet.transfer(token.address, to, amount)
-        else:
-            wallet.mint(token.address, to, amount)
+    for chain, deployment in enumerate(plan.deployments):
+        wallet = open_wallet(record, plan.deployer, chain)
+        wallet.send_native(to, NATIVE_WEI)
+        for asset, token in enumerate(deployment.tokens):
+            amount = FUND_WHOLE * 10**token.decimals
+            if asset == XOM:
+                wallet.transfer(token.address, to, amount)
+            else:
+                wallet.mint(token.address, to, amount)
 
 
 def give_xom(record: Record, plan: DevnetPlan, addresses: list[bytes], atoms: int) -> None:

@@ -82,10 +82,15 @@ class DevnetPlan:
     seed: int
     network_id: bytes
     validators: tuple[ValidatorPlan, ...]
-    deployment_plan: DeploymentPlan
-    deployment: Deployment
+    deployment_plan: DeploymentPlan  # the same on every chain
+    deployments: tuple[Deployment, ...]  # by chain
     network: NetworkFile
     deployer: PrivateKey
+
+    @property
+    def deployment(self) -> Deployment:
+        """The contracts on the first chain, whose registry the network follows."""
+        return self.deployments[0]
 
 
 def derive_key(seed: int, purpose: str, index: int) -> PrivateKey:
@@ -107,20 +112,24 @@ def make_plan(
     genesis_time_ms: int,
     chain_id: int,
     epoch: int = 0,
+    chains: int = 1,
 ) -> DevnetPlan:
-    """Plan a devnet whose EVM chain is still untouched."""
+    """Plan a devnet whose EVM chains are still untouched; their ids are consecutive."""
     seats = tuple(_plan_validator(seed, index, ports) for index in range(validators))
     network_id = keccak256(f"omnibazaar devnet {seed} {genesis_time_ms}".encode())
     deployer = account_key(seed, DEPLOYER)
     deployment_plan = _plan_deployment(seed, network_id, seats)
-    deployment = predict(deployment_plan, chain_id=chain_id, deployer=deployer.address)
+    deployments = tuple(
+        predict(deployment_plan, chain_id=chain_id + chain, deployer=deployer.address)
+        for chain in range(chains)
+    )
     return DevnetPlan(
         seed=seed,
         network_id=network_id,
         validators=seats,
         deployment_plan=deployment_plan,
-        deployment=deployment,
-        network=_make_network(network_id, seats, deployment, genesis_time_ms, epoch),
+        deployments=deployments,
+        network=_make_network(network_id, seats, deployments, genesis_time_ms, epoch),
         deployer=deployer,
     )
 
@@ -165,7 +174,7 @@ def _plan_deployment(
 def _make_network(
     network_id: bytes,
     seats: tuple[ValidatorPlan, ...],
-    deployment: Deployment,
+    deployments: tuple[Deployment, ...],
     genesis_time_ms: int,
     epoch: int,
 ) -> NetworkFile:
@@ -182,7 +191,7 @@ def _make_network(
             for seat in seats
         ),
         timers=TIMERS,
-        chains=(
+        chains=tuple(
             Chain(
                 chain_id=deployment.chain_id,
                 vault=to_checksum(deployment.vault),
@@ -191,9 +200,10 @@ def _make_network(
                 confirmations=1,
                 window_blocks=2,
                 block_ms=EVM_BLOCK_MS,
-            ),
+            )
+            for deployment in deployments
         ),
-        exchange=_make_exchange(deployment),
+        exchange=_make_exchange(deployments),
         scoring=_make_scoring(epoch),
         bootstrap=tuple(
             Bootstrap(
@@ -214,19 +224,25 @@ def _make_scoring(epoch: int) -> Scoring:
     )
 
 
-def _make_exchange(deployment: Deployment) -> ExchangeGenesis:
+def name_asset(symbol: str, chain: int) -> str:
+    """Return the name of a token of one of the chains: USDX, USDX.2, …"""
+    return symbol if not chain else f"{symbol}.{chain + 1}"
+
+
+def _make_exchange(deployments: tuple[Deployment, ...]) -> ExchangeGenesis:
     return ExchangeGenesis(
         assets=tuple(
             AssetConfig(
-                name=token.symbol,
+                name=name_asset(token.symbol, chain),
                 decimals=token.decimals,
                 chain_id=deployment.chain_id,
                 vault=to_checksum(deployment.vault),
                 token=to_checksum(token.address),
             )
+            for chain, deployment in enumerate(deployments)
             for token in deployment.tokens
         ),
-        markets=MARKETS,
+        markets=(*MARKETS, *(_make_bridge(chain) for chain in range(1, len(deployments)))),
         checkpoint_interval=CHECKPOINT_INTERVAL,
         open_window_ms=OPEN_WINDOW_MS,
     )
@@ -257,3 +273,18 @@ MARKETS = (
         reference_price=20_000,
     ),
 )
+
+
+def _make_bridge(chain: int) -> MarketConfig:
+    """Return a market between the dollars of two chains: one is never the other, but can buy it.
+
+    One lot is 1 dollar; a tick of 1,000 atoms per lot is 0.001.
+    """
+    return MarketConfig(
+        name=f"{name_asset('USDX', chain)}-USDX",
+        base=chain * len(TOKENS) + USDX,
+        quote=USDX,
+        tick=1_000,
+        lot=10**6,
+        reference_price=1_000,
+    )

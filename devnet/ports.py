@@ -11,7 +11,7 @@ import atexit
 import socket
 from dataclasses import dataclass
 
-from devnet.limits import PORT_BASE, PORT_BLOCKS_MAX, PORTS_PER_NODE, VALIDATORS_MAX
+from devnet.limits import CHAINS_MAX, PORT_BASE, PORT_BLOCKS_MAX, PORTS_PER_NODE, VALIDATORS_MAX
 from primitives.errors import OperatorError
 
 PORT_BLOCK = (VALIDATORS_MAX + 1) * PORTS_PER_NODE
@@ -25,7 +25,7 @@ class PortBlock:
 
     @property
     def evm(self) -> int:
-        """JSON-RPC of the EVM chain."""
+        """JSON-RPC of the first EVM chain; further ones follow."""
         return self.base - PORTS_PER_NODE
 
     @property
@@ -72,7 +72,7 @@ def take_ports(block: PortBlock, validators: int) -> bool:
     except OSError:
         claim.close()
         return False
-    wanted = [block.evm]
+    wanted = [block.evm + chain for chain in range(CHAINS_MAX)]
     for index in range(validators):
         wanted += [block.api(index), block.p2p(index)]
     if not all(is_free(port) for port in wanted):

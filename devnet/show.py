@@ -14,7 +14,7 @@ import click
 from contracts.chain.accounts import account_key
 from devnet.folders import Folder, Record
 from devnet.limits import LIVE_LINE_S, PLAIN_LINE_S
-from devnet.plan import FIRST_PERSON, DevnetPlan
+from devnet.plan import FIRST_PERSON, DevnetPlan, name_asset
 from devnet.status import DevnetStatus, read_status
 from primitives.address import to_checksum
 
@@ -39,11 +39,15 @@ def print_banner(folder: Folder, record: Record, plan: DevnetPlan, seconds: floa
         key = account_key(record.seed, FIRST_PERSON + index)
         echo(f"  {name:9}{to_checksum(key.address):44}0x{key.secret.hex()}")
     echo(f"\n{WARNING}")
-    deployment = plan.deployment
-    echo(f"\n  evm        {record.rpc}   chain {record.chain_id}")
-    echo(f"  vault      {to_checksum(deployment.vault)}")
-    for token in deployment.tokens:
-        echo(f"  {token.symbol:10} {to_checksum(token.address)}   {token.decimals} decimals")
+    for chain, deployment in enumerate(plan.deployments):
+        echo(
+            f"\n  {record.chain_name(chain):10} {record.rpc_of(chain)}   "
+            f"chain {deployment.chain_id}"
+        )
+        echo(f"  vault      {to_checksum(deployment.vault)}")
+        for token in deployment.tokens:
+            name = name_asset(token.symbol, chain)
+            echo(f"  {name:10} {to_checksum(token.address)}   {token.decimals} decimals")
     echo(f"\n  page       http://127.0.0.1:{plan.validators[0].api_port}/")
     echo("  try        omnibazaar devnet status        omnibazaar devnet logs v2 -f")
     echo("             omnibazaar devnet kill v3       (the others keep finalizing)")

@@ -19,9 +19,10 @@ from pathlib import Path
 import msgspec
 
 from contracts.chain.anvil import find_anvil
-from devnet.folders import Folder, Record, node_command, node_environment, write_folders
+from devnet.folders import EVM, Folder, Record, node_command, node_environment, write_folders
 from devnet.limits import (
     CHAIN_S_MAX,
+    CHAINS_MAX,
     EPOCH_BLOCKS,
     EPOCH_BLOCKS_MAX,
     EPOCH_BLOCKS_MIN,
@@ -35,7 +36,6 @@ from devnet.ports import PortBlock, allocate_ports, take_ports
 from devnet.status import read_status
 from primitives.errors import OperatorError, TransientError
 
-EVM = "evm"
 TRADERS = "traders"
 POLL_S = 0.1
 
@@ -48,6 +48,7 @@ class Wishes:
     traders: int = 2
     seed: int = 1
     evm: str = "embedded"
+    chains: int = 1
     replay: str = ""
     speed: str = "1"
     epoch: int = EPOCH_BLOCKS  # heights; 0: one epoch without end
@@ -92,9 +93,10 @@ def prepare(folder: Folder, wishes: Wishes) -> tuple[Record, DevnetPlan]:
         replay=wishes.replay,
         speed=wishes.speed,
         epoch=wishes.epoch,
+        chains=wishes.chains,
     )
     plan = plan_of(record)
-    write_folders(folder, plan, record.rpc)
+    write_folders(folder, plan, record)
     folder.save(record)
     return record, plan
 
@@ -105,7 +107,7 @@ def _move_ports(folder: Folder, record: Record) -> Record:
     is_ours = not record.evm.startswith("http")
     rpc = f"http://127.0.0.1:{ports.evm}" if is_ours else record.rpc
     record = msgspec.structs.replace(record, port_base=ports.base, rpc=rpc)
-    write_folders(folder, plan_of(record), record.rpc)
+    write_folders(folder, plan_of(record), record)
     return record
 
 
@@ -118,6 +120,7 @@ def plan_of(record: Record) -> DevnetPlan:
         genesis_time_ms=record.genesis_time_ms,
         chain_id=record.chain_id,
         epoch=record.epoch,
+        chains=record.chains,
     )
 
 
@@ -131,6 +134,10 @@ def _verify(wishes: Wishes) -> None:
             f"an epoch has {EPOCH_BLOCKS_MIN} to {EPOCH_BLOCKS_MAX} heights, or 0 for no end",
             exit_code=2,
         )
+    if not 1 <= wishes.chains <= CHAINS_MAX:
+        raise OperatorError(f"a devnet has 1 to {CHAINS_MAX} EVM chains", exit_code=2)
+    if wishes.chains > 1 and wishes.evm.startswith("http"):
+        raise OperatorError("a devnet on somebody else's chain has this one only", exit_code=2)
     if not 0 <= wishes.traders <= TRADERS_MAX:
         raise OperatorError(f"a devnet has 0 to {TRADERS_MAX} traders", exit_code=2)
     if wishes.evm not in ("embedded", "anvil") and not wishes.evm.startswith("http"):
@@ -140,12 +147,12 @@ def _verify(wishes: Wishes) -> None:
 
 
 def _verify_same(record: Record, wishes: Wishes, folder: Folder) -> None:
-    made = (record.validators, record.seed, record.evm, record.epoch)
-    if made == (wishes.validators, wishes.seed, wishes.evm, wishes.epoch):
+    made = (record.validators, record.seed, record.evm, record.epoch, record.chains)
+    if made == (wishes.validators, wishes.seed, wishes.evm, wishes.epoch, wishes.chains):
         return
     raise OperatorError(
         f"the devnet in {folder.root} was made with {record.validators} validators, seed "
-        f"{record.seed}, evm {record.evm}, epoch {record.epoch}",
+        f"{record.seed}, evm {record.evm}, epoch {record.epoch}, {record.chains} chains",
         code="DEV005",
         fix="omnibazaar devnet reset to start over, or leave the options away to go on with it",
     )
@@ -161,11 +168,13 @@ def external_chain_id(url: str) -> int:
 
 def start_all(folder: Folder, record: Record, plan: DevnetPlan) -> None:
     """Start everything and return when the contracts are there and the traders run."""
-    start_chain(folder, record)
+    for name in record.chain_names:
+        start_chain(folder, record, name)
     zygote = start_zygote(folder, record)
     try:
         if not record.deployed:
-            deploy_contracts(record, plan)
+            for chain in range(record.chains):
+                deploy_contracts(record, plan, chain)
             folder.save(msgspec.structs.replace(record, deployed=True))
     finally:  # whatever happens, what was started is on file and can be stopped
         adopt_validators(folder, zygote)
@@ -173,25 +182,26 @@ def start_all(folder: Folder, record: Record, plan: DevnetPlan) -> None:
         start_traders(folder)
 
 
-def start_chain(folder: Folder, record: Record) -> None:
-    """Start the EVM chain, unless it is somebody else's."""
-    port = record.rpc.rpartition(":")[2]
+def start_chain(folder: Folder, record: Record, name: str) -> None:
+    """Start one of the EVM chains."""
+    chain = record.chain_names.index(name)
+    port = record.rpc_of(chain).rpartition(":")[2]
     if record.evm == "embedded":
         command: tuple[str, ...] = (
             sys.executable, "-m", "contracts.chain",
             "--port", port,
-            "--data-dir", str(folder.chain),
-            "--chain-id", str(record.chain_id),
+            "--data-dir", str(folder.chain(name)),
+            "--chain-id", str(record.chain_id + chain),
             "--block-ms", str(EVM_BLOCK_MS),
             "--accounts", str(ACCOUNTS),
             "--seed", str(record.seed),
         )  # fmt: skip
-    elif record.evm == "anvil":
+    else:
         command = (
             sys.executable, "-m", "devnet.anvil",
             "--port", port,
-            "--data-dir", str(folder.chain),
-            "--chain-id", str(record.chain_id),
+            "--data-dir", str(folder.chain(name)),
+            "--chain-id", str(record.chain_id + chain),
             "--accounts", str(ACCOUNTS),
             "--seed", str(record.seed),
         )  # fmt: skip
@@ -201,10 +211,8 @@ def start_chain(folder: Folder, record: Record) -> None:
                 code="DEV007",
                 fix="npm install -g @foundry-rs/anvil, or leave --evm away",
             )
-    else:
-        return
-    if not folder.processes.is_alive(EVM):
-        folder.processes.start(EVM, command, node_environment())
+    if not folder.processes.is_alive(name):
+        folder.processes.start(name, command, node_environment())
 
 
 def start_zygote(folder: Folder, record: Record) -> subprocess.Popen[bytes]:
@@ -243,7 +251,7 @@ def start_traders(folder: Folder) -> None:
     folder.processes.start(TRADERS, command, node_environment())
 
 
-def deploy_contracts(record: Record, plan: DevnetPlan) -> None:
+def deploy_contracts(record: Record, plan: DevnetPlan, chain: int) -> None:
     """Deploy the contracts where the network file says they are. Raises TransientError."""
     from contracts.deployment import deploy
     from contracts.evm_web3 import connect
@@ -251,15 +259,16 @@ def deploy_contracts(record: Record, plan: DevnetPlan) -> None:
     deadline = time.monotonic() + CHAIN_S_MAX
     while True:
         try:
-            web3 = connect(record.rpc, record.chain_id)
+            web3 = connect(record.rpc_of(chain), record.chain_id + chain)
             web3.eth.get_block("latest")
             break
         except Exception as error:
             if time.monotonic() > deadline:
                 raise TransientError(f"the EVM chain does not answer: {error}") from error
             time.sleep(POLL_S)
-    deployment = deploy(web3, plan.deployment_plan, plan.deployer, chain_id=record.chain_id)
-    assert deployment == plan.deployment, "contracts lie where the network file says"
+    planned = plan.deployments[chain]
+    deployment = deploy(web3, plan.deployment_plan, plan.deployer, chain_id=record.chain_id + chain)
+    assert deployment == planned, "contracts lie where the network file says"
 
 
 def wait_ready(folder: Folder, record: Record) -> None:
@@ -268,7 +277,7 @@ def wait_ready(folder: Folder, record: Record) -> None:
     while True:
         status = read_status(folder, record)
         waiting = [v.name for v in status.validators if not v.ready]
-        needed = [*waiting, *([] if record.evm.startswith("http") else [EVM])]
+        needed = [*waiting, *record.chain_names]
         dead = [name for name in needed if not folder.processes.is_alive(name)]
         if not waiting and not dead:
             return
@@ -286,7 +295,7 @@ def wait_ready(folder: Folder, record: Record) -> None:
 def stop_all(folder: Folder) -> None:
     """End all processes, the chain last."""
     names = folder.processes.names()
-    last = [name for name in names if name == EVM]
+    last = [name for name in names if name.startswith(EVM)]
     for group in ([name for name in names if name not in last], last):
         for name in group:
             folder.processes.ask_to_stop(name)  # once: a second signal would cut the stop short

@@ -1,0 +1,156 @@
+"""One network settles on two EVM chains that know nothing of each other.
+
+Rule: the same addresses are vaults and tokens on both chains, so that only the chain id can tell
+them apart; one chain is down for most of the time.
+Spec: docs/spec/settlement.md; docs/explanation/trust.md. Deviations: none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+
+import pytest
+import trio
+
+from client.keys import Credentials
+from client.node_client import open_node
+from client.rest import RestClient
+from client.trader import Trader, open_trader
+from contracts.errors import ContractRefused
+from contracts.rpc import HttpRpc
+from contracts.settlement_client import SettlementClient
+from contracts.settlement_types import StateWords, Submission, WithdrawalClaim
+from contracts.transactor import Transactor
+from devnet.funding import open_wallet
+from devnet.plan import TOKENS, USDX
+from primitives.address import to_checksum
+from primitives.secp256k1 import PrivateKey
+from tests.devnet.local_devnet import MARGIN, LocalDevnet
+
+pytestmark = pytest.mark.processes
+USDX_2 = len(TOKENS) + USDX
+MARKET = "USDX.2-USDX"
+WHOLE = 10**6
+BUY, SELL = 0, 1
+
+
+@pytest.fixture(scope="module")
+def devnet(new_devnet: Callable[[], LocalDevnet]) -> LocalDevnet:
+    devnet = new_devnet()
+    devnet.up("--chains", "2", "--validators", "2", "--traders", "0", "--epoch", "0")
+    return devnet
+
+
+@contextmanager
+def open_vault(devnet: LocalDevnet, chain: int, key: PrivateKey) -> Iterator[SettlementClient]:
+    record = devnet.record
+    chain_id = record.chain_id + chain
+    with closing(HttpRpc(record.rpc_of(chain))) as rpc:
+        yield SettlementClient(
+            rpc,
+            chain_id=chain_id,
+            vault=devnet.plan.deployments[chain].vault,
+            network_id=devnet.plan.network_id,
+            transactor=Transactor(rpc, key, chain_id=chain_id, poll_seconds=0.1),
+        )
+
+
+def checkpoints(devnet: LocalDevnet, chain: int) -> int:
+    return int((devnet.ask("v0", "/v1/settlement") or {})["vaults"][chain]["checkpoints"])
+
+
+async def deposit(devnet: LocalDevnet, key: PrivateKey, chain: int, atoms: int) -> None:
+    deployment = devnet.plan.deployments[chain]
+    wallet = open_wallet(devnet.record, key, chain)
+    await trio.to_thread.run_sync(
+        wallet.deposit, deployment.vault, deployment.tokens[USDX].address, atoms
+    )
+
+
+async def wait_credit(trader: Trader, asset: int, atoms: int) -> None:
+    await trader.wait_until(
+        lambda t: asset in t.balances and t.balances[asset].free == atoms, timeout_s=MARGIN * 20
+    )
+
+
+async def claim_of(devnet: LocalDevnet, owner: bytes) -> WithdrawalClaim | None:
+    """The owner's newest withdrawal as its vault's newest root proves it."""
+    rows = devnet.ask("v1", f"/v1/accounts/0x{owner.hex()}/withdrawals")["withdrawals"]
+    async with RestClient(devnet.url("v1")) as rest:
+        proof = await rest.withdrawal_proof(rows[0]["index"])
+    if proof is None:
+        return None
+    height, *words = proof.roots
+    names = ("accounts", "withdrawals", "deposits", "fills", "effects", "rest")
+    return WithdrawalClaim(
+        words=StateWords(
+            height=int.from_bytes(height, "big"), **dict(zip(names, words, strict=True))
+        ),
+        index=proof.index,
+        token=proof.token,
+        amount=proof.amount,
+        to=proof.to,
+        siblings=proof.proof,
+    )
+
+
+async def wait_claim(devnet: LocalDevnet, owner: bytes) -> WithdrawalClaim:
+    with trio.fail_after(MARGIN * 40):
+        while (claim := await claim_of(devnet, owner)) is None:
+            await trio.sleep(0.3)
+    return claim
+
+
+async def test_a_chain_that_is_away_holds_up_nobody_elses_funds(devnet: LocalDevnet) -> None:
+    alice, bob = PrivateKey.generate(), PrivateKey.generate()
+    first, second = devnet.plan.deployments
+    assert first.vault == second.vault
+    assert first.tokens == second.tokens
+    for key in (alice, bob):
+        devnet.command("fund", to_checksum(key.address))
+    await deposit(devnet, alice, 0, 100 * WHOLE)
+    await deposit(devnet, bob, 1, 200 * WHOLE)
+    async with (
+        open_node(devnet.url("v0")) as one,
+        open_node(devnet.url("v1")) as two,
+        open_trader(one, Credentials.of_wallet(alice)) as buyer,
+        open_trader(two, Credentials.of_wallet(bob)) as seller,
+    ):
+        await wait_credit(buyer, USDX, 100 * WHOLE)
+        await wait_credit(seller, USDX_2, 200 * WHOLE)
+
+        devnet.kill("evm1")
+        settled = checkpoints(devnet, 0)
+        await deposit(devnet, alice, 0, 50 * WHOLE)
+        await wait_credit(buyer, USDX, 150 * WHOLE)
+        await seller.place(MARKET, SELL, 1_000, 30)
+        await buyer.buy_sealed(MARKET, 1_000, 30)
+        await wait_credit(buyer, USDX_2, 30 * WHOLE)
+        await seller.wait_until(
+            lambda t: USDX in t.balances and t.balances[USDX].free > 0, timeout_s=MARGIN * 20
+        )
+        earned = seller.balances[USDX].free
+        bought = 30 * WHOLE
+        assert 0 < earned < 30 * WHOLE
+        await seller.withdraw(USDX, earned, bob.address)
+        await buyer.withdraw(USDX_2, bought, alice.address)
+        paid = await wait_claim(devnet, bob.address)  # settled while the other chain is dead
+        assert checkpoints(devnet, 0) > settled
+        assert await claim_of(devnet, alice.address) is None
+        with open_vault(devnet, 0, bob) as vault:
+            assert vault.withdraw(paid) is Submission.DONE
+        devnet.start("evm1")
+        owed = await wait_claim(devnet, alice.address)
+
+    with open_vault(devnet, 0, alice) as vault, pytest.raises(ContractRefused):
+        vault.withdraw(owed)  # the same vault address and token, but another chain
+    with open_vault(devnet, 1, alice) as vault:
+        assert vault.withdraw(owed) is Submission.DONE
+        with pytest.raises(ContractRefused):
+            vault.withdraw(paid)
+    for chain, deployment in enumerate(devnet.plan.deployments):
+        with open_vault(devnet, chain, alice) as vault:
+            status = vault.token_status(deployment.tokens[USDX].address)
+        assert status.balance >= status.liabilities > 0
+        assert status.withdrawn == (earned if chain == 0 else bought)

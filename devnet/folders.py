@@ -134,12 +134,13 @@ def write_folders(folder: Folder, plan: DevnetPlan, record: Record) -> None:
     write_atomic(folder.network_file, network)
     urls = [record.rpc_of(chain) for chain in range(record.chains)]
     for validator in plan.validators:
-        _write_validator(folder.data(validator.name), validator, plan.network, network, urls)
+        write_validator(folder.data(validator.name), validator, plan.network, network, urls)
 
 
-def _write_validator(
+def write_validator(
     data: DataDir, validator: ValidatorPlan, network: NetworkFile, file: bytes, urls: list[str]
 ) -> None:
+    """Write one validator's data directory."""
     data.create(network.name, network.genesis_hash)
     write_atomic(data.network_file, file)
     write_atomic(data.node_key_file, validator.seed.hex() + "\n")

@@ -49,6 +49,7 @@ TIMERS = Timers(
 CHECKPOINT_INTERVAL = 24  # heights; an idle devnet makes two blocks a second
 SCORING_BLOCKS = 600  # heights of a scoring period: a minute or two of a busy devnet
 
+NEWCOMER_POINTS = 80  # enough for a seat at the next border; real newcomers earn it as observers
 LEAD_BLOCKS = 64  # heights before an epoch's end at which its scores close
 
 OPEN_WINDOW_MS = 5_000  # five times what an opening takes on a machine at its limit
@@ -115,7 +116,7 @@ def make_plan(
     chains: int = 1,
 ) -> DevnetPlan:
     """Plan a devnet whose EVM chains are still untouched; their ids are consecutive."""
-    seats = tuple(_plan_validator(seed, index, ports) for index in range(validators))
+    seats = tuple(plan_validator(seed, index, ports) for index in range(validators))
     network_id = keccak256(f"omnibazaar devnet {seed} {genesis_time_ms}".encode())
     deployer = account_key(seed, DEPLOYER)
     deployment_plan = _plan_deployment(seed, network_id, seats)
@@ -134,7 +135,8 @@ def make_plan(
     )
 
 
-def _plan_validator(seed: int, index: int, ports: PortBlock) -> ValidatorPlan:
+def plan_validator(seed: int, index: int, ports: PortBlock) -> ValidatorPlan:
+    """Plan the validator of an index: its keys, its identity, its ports."""
     identity = derive_bytes(seed, "identity", index)
     return ValidatorPlan(
         name=f"v{index}",
@@ -220,7 +222,10 @@ def _make_scoring(epoch: int) -> Scoring:
     """Return scores that close once an epoch, well before its border."""
     blocks = epoch or SCORING_BLOCKS
     return Scoring(
-        period_blocks=blocks, lead_blocks=min(LEAD_BLOCKS, blocks - 1), rotates=epoch > 0
+        period_blocks=blocks,
+        lead_blocks=min(LEAD_BLOCKS, blocks - 1),
+        newcomer_points=NEWCOMER_POINTS,
+        rotates=epoch > 0,
     )
 
 

@@ -50,6 +50,7 @@ class BundlePool:
     _waiting: OrderedDict[bytes, Bundle] = field(default_factory=OrderedDict)
     _included: OrderedDict[bytes, Bundle] = field(default_factory=OrderedDict)
     _quotas: dict[bytes, _Quota] = field(default_factory=dict)
+    _awaited: dict[bytes, int] = field(default_factory=dict)  # final, not held → height
 
     def add(self, data: bytes, origin: bytes, now_ms: int, *, is_asked_for: bool) -> Bundle | None:
         """Take a bundle in; None when it is held already. What we asked for ourselves is not
@@ -59,6 +60,12 @@ class BundlePool:
         digest = hashlib.sha256(data).digest()
         if digest in self._waiting or digest in self._included:
             return None
+        height = self._awaited.pop(digest, 0)
+        if height:
+            late = Bundle(digest=digest, data=data, origin=origin, arrived_ms=now_ms)
+            late.included_height = height
+            self._included[digest] = late
+            return late
         quota = self._quotas.setdefault(origin, _Quota())
         is_over = (
             quota.bundles >= POOL_BUNDLES_PER_ORIGIN_MAX
@@ -116,10 +123,12 @@ class BundlePool:
         return tuple(chosen)
 
     def mark_included(self, digests: Iterable[bytes], height: int) -> None:
-        """Note that the final block at `height` carries these; forget the oldest beyond the cap."""
+        """Note that the final block at `height` carries these, held or still to be fetched."""
         for digest in digests:
             bundle = self._waiting.pop(digest, None)
             if bundle is None:
+                if digest not in self._included:
+                    self._awaited[digest] = height
                 continue
             quota = self._quotas[bundle.origin]
             quota.bundles -= 1

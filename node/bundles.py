@@ -72,6 +72,7 @@ class BundleExchange:
         self._changed = trio.Event()
         self._unchecked: deque[Bundle] = deque()  # bounded by the pool's quotas
         self._arrived = trio.Event()
+        self._wanting = trio.Event()
         self._requests, self._to_serve = trio.open_memory_channel[tuple[bytes, bytes]](
             PEER_FRAMES_MAX
         )
@@ -164,7 +165,9 @@ class BundleExchange:
     async def run_fetch(self) -> None:
         """Ask for what is missing."""
         while True:
-            await trio.sleep(FETCH_LOOK_S)
+            with trio.move_on_after(FETCH_LOOK_S):
+                await self._wanting.wait()
+            self._wanting = trio.Event()
             if self.wanted.is_idle and self.wanted_actions.is_idle:
                 continue
             now_ms = self._clock.now_ms()
@@ -204,6 +207,13 @@ class BundleExchange:
     def _answer(self, sender: bytes, data: bytes) -> None:
         self._wire.send((sender,), encode_frame(FrameKind.BUNDLE_ANSWER, data), bulk=True)
 
+    def want(self, digests: tuple[bytes, ...]) -> None:
+        """Fetch what a final block carries and is not held, long before it is executed."""
+        missing = self.pool.missing(digests)
+        if missing:
+            self.wanted.want(missing)
+            self._wanting.set()
+
     # For execution
 
     async def load(self, digests: tuple[bytes, ...]) -> tuple[Bundle, ...]:
@@ -214,7 +224,7 @@ class BundleExchange:
             if len(ready) == len(digests):
                 return ready
             changed = self._changed
-            self.wanted.want(self.pool.missing(digests))
+            self.want(digests)
             await changed.wait()
 
     # The bundle log

@@ -41,6 +41,10 @@ class P2pSettings(Section, frozen=True, kw_only=True):
     listen: Annotated[ListenAddress, about("address and TCP port for other nodes")] = (
         "0.0.0.0:30303"
     )
+    announce: Annotated[
+        tuple[ListenAddress, ...],
+        about("HOST:PORT at which others reach this node; empty = where it listens", max_length=8),
+    ] = ()
 
 
 class EvmSettings(Section, frozen=True, kw_only=True):

@@ -57,6 +57,7 @@ def run(data: DataDir, config: Config, version: str) -> int:
             gas_key=gas_key,
             seed=load_identity(data),
             listen=(to_multiaddr(config.p2p.listen),),
+            announce=tuple(map(to_multiaddr, config.p2p.announce)),
             version=version,
         )
         return trio.run(_main, setup)
@@ -80,11 +81,12 @@ def load_keys(data: DataDir, config: Config) -> tuple[PrivateKey, PrivateKey]:
 
 
 def to_multiaddr(listen: str) -> str:
-    """Turn HOST:PORT into a libp2p TCP multiaddr."""
+    """Turn HOST:PORT into a libp2p TCP multiaddr; a host is an IP address or a name."""
     host, _, port = listen.rpartition(":")
     if host.startswith("["):
         return f"/ip6/{host[1:-1]}/tcp/{port}"
-    return f"/ip4/{host}/tcp/{port}"
+    is_name = any(character.isalpha() for character in host)
+    return f"/{'dns' if is_name else 'ip4'}/{host}/tcp/{port}"
 
 
 def load_identity(data: DataDir) -> bytes:

@@ -98,6 +98,7 @@ class FinalBlocks:
             if bundle is not None and bundle.actions is not None:
                 self._watch.included(bundle.actions, block.height, block.header.time_ms)
         self._bundles.pool.mark_included(digests, block.height)
+        self._bundles.want(digests)
         proposed_ms = self._proposed.pop(block.hash, 0)
         if proposed_ms:
             self.finality_ms.append(max(0, now_ms - proposed_ms))

@@ -52,6 +52,7 @@ class Heart:
         self._clock = clock
         self._submit = submit
         self._sent_ms = 0
+        self._sent_slot = -1
 
     async def run(self) -> None:
         """Look once a second until cancelled."""
@@ -63,7 +64,11 @@ class Heart:
         """Send a heartbeat if one is due; one that did not arrive is sent again after a while."""
         keeper, now_ms = self._ledger.scorekeeper, self._clock.now_ms()
         own = None if keeper is None else keeper.find(self._key.address)
-        if keeper is None or own is None or now_ms - self._sent_ms < ATTEST_RESEND_MS:
+        if keeper is None or own is None:
+            return
+        state = keeper.participation
+        slot = state.rules.compute_heartbeat_slot(state.height + 1)
+        if slot == self._sent_slot and now_ms - self._sent_ms < ATTEST_RESEND_MS:
             return
         if not needs_heartbeat(keeper.participation, own, self._ledger.state.time_ms):
             return
@@ -76,6 +81,6 @@ class Heart:
             atomic=False,
             ops=(Heartbeat(),),
         )
-        self._sent_ms = now_ms
+        self._sent_ms, self._sent_slot = now_ms, slot
         self._submit(sign(action, self._key))
         log.info("sent a heartbeat at height %d", self._ledger.height)

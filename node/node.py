@@ -9,7 +9,6 @@ Spec: docs/spec/node.md (Composition). Deviations: none.
 from __future__ import annotations
 
 import logging
-import shutil
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from functools import partial
@@ -42,6 +41,7 @@ from node.clock import NodeClock
 from node.config_schema import Config
 from node.consensus_driver import ConsensusDriver
 from node.datadir import DataDir
+from node.directory import Directory, find_known
 from node.durability import Durability
 from node.epoch_book import EpochBook, make_genesis_epoch, make_parameters
 from node.escape_archive import ArchiveKeeper
@@ -49,6 +49,7 @@ from node.executor import Execution
 from node.feed import Feed
 from node.final_blocks import FinalBlocks
 from node.heartbeats import Heart
+from node.host_watch import watch_host
 from node.inclusion import InclusionWatch
 from node.key_watch import KeyWatch, verify_not_marked
 from node.ledger import Ledger
@@ -66,7 +67,7 @@ from node.succession import ScoredSuccession
 from node.vault_monitor import VaultMonitor
 from node.verifier import Verifier
 from node.wire import FrameKind
-from p2p.config import KnownValidator, NetworkConfig
+from p2p.config import NetworkConfig
 from p2p.lanes import Lane
 from p2p.network import Network
 from primitives.cid import Cid
@@ -87,8 +88,6 @@ from storage.writer import ReadPool, StoreWriter
 log = logging.getLogger("omnibazaar.node")
 
 READERS = 3
-CLOCK_CHECK_S = 1.0
-CLOCK_PROBLEM_S = 10.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,6 +101,7 @@ class Setup:
     gas_key: PrivateKey
     seed: bytes  # of the p2p identity
     listen: tuple[str, ...]  # p2p multiaddrs
+    announce: tuple[str, ...] = ()  # multiaddrs to tell others; empty: where it listens
     version: str
 
 
@@ -153,20 +153,16 @@ class Node:
         self.balance_proofs = BalanceProofs(self.ledger, self.book)
 
     def _build_network(self) -> Network:
-        setup = self._setup
-        validators = tuple(
-            KnownValidator(
-                address=peer.address_bytes, peer_id=peer.peer_id, multiaddrs=peer.multiaddrs
-            )
-            for peer in self.file.bootstrap
-        )
+        setup, keeper = self._setup, self.ledger.scorekeeper
+        state = None if keeper is None else keeper.participation
         return Network(
             NetworkConfig(
                 network_id=self.file.network_id,
                 seed=setup.seed,
-                validators=validators,
+                validators=find_known(self.file.bootstrap, state),
                 signer=KeySigner(self.key),
                 listen=setup.listen,
+                announce=setup.announce,
                 peer_book=setup.data.root / "cache" / "peers.json",
             )
         )
@@ -175,6 +171,13 @@ class Node:
         """Build everything between the network and the stores."""
         timers = self.file.timers
         self.wire = PeerWire(self.network)
+        self.directory = Directory(
+            self.network,
+            self.ledger,
+            self.file.bootstrap,
+            announce=self._setup.announce,
+            clock=self.clock,
+        )
         self.watch = InclusionWatch(min(300, max(1, timers.gap_ms // 3)))
         self.durability = Durability(self._journal, self._bundle_log, self.guard, self.problems)
         self.bundles = BundleExchange(
@@ -387,6 +390,7 @@ class Node:
         nursery.start_soon(self.final_blocks.run_store)
         nursery.start_soon(self.ranges.run)
         nursery.start_soon(self.chat.run)
+        nursery.start_soon(self.directory.run)
         nursery.start_soon(self.bitswap.run)
         if not self.config.storage.archive:
             policy = PrunePolicy(size_bytes_max=self.config.storage.chain_gb << 30)
@@ -400,7 +404,7 @@ class Node:
                     on_failure=lambda error: log.warning("pruning waits: %s", error),
                 )
             )
-        nursery.start_soon(self._watch_host)
+        nursery.start_soon(watch_host, self, self._setup.data.root)
         for task in self._settlement_tasks:
             nursery.start_soon(task)
 
@@ -421,36 +425,6 @@ class Node:
         self.block_store.close()
         self.chat_store.close()
 
-    async def _watch_host(self) -> None:
-        """Look after the clock and the disk."""
-        jumped_at = -CLOCK_PROBLEM_S
-        while True:
-            jump_ms = self.clock.follow_wall()
-            if jump_ms:
-                jumped_at = trio.current_time()
-                self.problems.set(
-                    "CLK001",
-                    f"the system clock jumped by {jump_ms} ms; the node follows it",
-                    fix="run a time service (chrony, systemd-timesyncd)",
-                )
-            elif trio.current_time() - jumped_at > CLOCK_PROBLEM_S:
-                self.problems.clear("CLK001")
-            self._check_disk()
-            await trio.sleep(CLOCK_CHECK_S)
-
-    def _check_disk(self) -> None:
-        free_mb = shutil.disk_usage(self._setup.data.root).free >> 20
-        least_mb = self.config.safety.disk_free_mb_min
-        if free_mb < least_mb:
-            self.problems.set(
-                "DSK002",
-                f"{free_mb} MB of disk are free, {least_mb} are wanted; voting has stopped",
-                fix="free some space; voting resumes by itself",
-                stops_duties=True,
-            )
-        else:
-            self.problems.clear("DSK002")
-
     # News
 
     def _poke(self) -> None:
@@ -458,6 +432,7 @@ class Node:
 
     def _on_connected(self, peer: bytes) -> None:
         self.driver.connected(peer)
+        self.directory.on_connected()
         self.chat.start_sync(peer)
 
     def _on_final(self, final: Final) -> None:
@@ -481,6 +456,7 @@ class Node:
 
     def _on_executed(self, execution: Execution, record: FinalRecord) -> None:
         self.feed.on_executed(execution, record)
+        self.directory.on_executed(self.ledger.state.notes)
         self.balance_proofs.on_final(execution.final.block, execution.final.certificate)
         self.driver.poke()
 

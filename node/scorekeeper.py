@@ -134,6 +134,7 @@ def make_participation(network: NetworkFile) -> Participation:
         checkpoint_interval=network.checkpoint_interval,
         bond_min=scoring.bond_min_atoms,
         bond_cap=scoring.bond_cap_atoms,
+        newcomer_score=scoring.newcomer_points * SCORE_ONE // 100,
         is_fixed=not scoring.rotates,
     )
     return Participation(rules, make_members(network), genesis_hash=network.genesis_hash)

@@ -82,7 +82,7 @@ CLOSE_POLLS_MAX: Final = 100
 
 # --- peers ----------------------------------------------------------------------------------------
 
-VALIDATORS_MAX: Final = 128
+VALIDATORS_MAX: Final = 256
 """Validators with lanes of their own."""
 
 OBSERVERS_MAX: Final = 32

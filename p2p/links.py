@@ -221,8 +221,9 @@ class Link:
         if self.is_up:
             self.connects_total += 1
             self.last_error = ""
-            now_ms = self._around.admission.now_ms()
-            self._around.book.on_seen(str(self.peer), self.validator.multiaddrs, now_ms=now_ms)
+            book, now_ms = self._around.book, self._around.admission.now_ms()
+            addresses = self.validator.multiaddrs or book.addresses(str(self.peer))
+            book.on_seen(str(self.peer), addresses, now_ms=now_ms)
             log.info("both lanes to validator 0x%s are open", self.validator.address.hex())
 
     def _on_failure(self, error: Exception) -> None:

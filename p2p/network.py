@@ -324,6 +324,10 @@ class Network:
                 if address not in self._links:
                     self._start_link(validator)
 
+    def learn(self, peer_id: str, multiaddrs: tuple[str, ...]) -> None:
+        """Remember where a peer says it can be dialed; used when a connection is wanted."""
+        self._book.on_seen(peer_id, multiaddrs, now_ms=self._now_ms())
+
     def set_blocked(self, addresses: Iterable[bytes]) -> None:
         """Simulate a fault: exchange nothing at all with these validators until told otherwise."""
         for peer_id in self._admission.set_blocked(addresses):

@@ -86,7 +86,7 @@ class Participation:
             self._convict(index)
         self._note_services(facts)
         for event in facts.registry:
-            self.register.apply(event)
+            self.register.apply(event, self.rules.newcomer_score)
         for hot_key in facts.heartbeats:
             validator = self._find(hot_key)
             if validator is not None:

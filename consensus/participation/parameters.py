@@ -58,6 +58,7 @@ class Rules:
     checkpoint_interval: int = 1_000  # heights after which the whole state is hashed again
     bond_min: int = 1_000 * 10**18  # atoms that a seat requires
     bond_cap: int = 100_000 * 10**18  # atoms beyond which a bond gives no more weight
+    newcomer_score: int = NEWCOMER_SCORE  # of everybody who registers after genesis
     is_fixed: bool = False  # the committee of genesis stays in office; scores and pay go on
 
     def __post_init__(self) -> None:
@@ -65,6 +66,9 @@ class Rules:
             raise ValueError("scores close within the epoch, before its border")
         if self.checkpoint_interval < 1 or not 0 < self.bond_min <= self.bond_cap:
             raise ValueError("the interval and the bond are positive, the cap not below the bond")
+
+        if not 0 <= self.newcomer_score <= SCORE_ONE:
+            raise ValueError("a score lies between nothing and one")
 
     def is_border(self, height: int) -> bool:
         """True for the last height of an epoch."""

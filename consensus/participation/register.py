@@ -95,8 +95,8 @@ class Register:
         self.by_owner[validator.owner] = validator
         self._owner_of[validator.hot_key] = validator.owner
 
-    def apply(self, event: Registration) -> None:
-        """Take over what the contract says."""
+    def apply(self, event: Registration, newcomer_score: int = NEWCOMER_SCORE) -> None:
+        """Take over what the contract says; newcomers begin with a score."""
         known = self.by_owner.get(event.owner)
         if event.hot_key == NO_KEY:
             if known is not None:
@@ -107,7 +107,7 @@ class Register:
             return  # the contract gives a key to one owner only, so this is no event of it
         if known is None:
             if len(self.by_owner) < VALIDATORS_MAX:
-                self.add(_newcomer(event))
+                self.add(_newcomer(event, newcomer_score))
             return
         if known.hot_key != event.hot_key:
             self._change_key(known, event.hot_key)
@@ -127,7 +127,7 @@ class Register:
         del self._owner_of[validator.hot_key]
 
 
-def _newcomer(event: Registration) -> Validator:
+def _newcomer(event: Registration, score: int) -> Validator:
     return Validator(
         owner=event.owner,
         hot_key=event.hot_key,
@@ -136,4 +136,5 @@ def _newcomer(event: Registration) -> Validator:
         services=event.services,
         stake=event.stake,
         is_leaving=event.is_leaving,
+        score=score,
     )

@@ -121,3 +121,16 @@ def test_nothing_included_is_ever_proposed(steps: list[tuple[bool, int]]) -> Non
         assert included.isdisjoint(chosen)
         assert len(set(chosen)) == len(chosen)
         assert pool.has_waiting == bool(chosen)
+
+
+def test_a_bundle_that_comes_after_its_final_block_is_never_proposed():
+    pool = BundlePool()
+    late = b"late"
+    digest = hashlib.sha256(late).digest()
+    pool.mark_included((digest,), 7)
+    bundle = pool.add(late, b"\x01" * 20, 5, is_asked_for=True)
+    assert bundle is not None
+    assert bundle.included_height == 7
+    assert pool.get(digest) is bundle
+    assert not pool.has_waiting
+    assert pool.propose(frozenset()) == ()

@@ -10,6 +10,7 @@ Rule: every failure the SDK raises on purpose is one of these; after `OutcomeUnk
     │   ├── OutcomeUnknown         no word in time: ask for `action_id`, or send the same bytes
     │   ├── StreamLagged           events came faster than they were read: subscribe again
     │   ├── BookBroken             a local book went wrong: begin anew from a snapshot
+    │   ├── RiskyRecipient         a withdrawal to a contract or to nobody was not confirmed
     │   └── ProofRefused           what a node showed does not follow from the contract's state
     └── TransientError
         └── ConnectionLost         the node cannot be reached
@@ -82,3 +83,7 @@ class BookBroken(ClientError):
 
 class ConnectionLost(TransientError):
     """The node cannot be reached, or went away before it answered."""
+
+
+class RiskyRecipient(ClientError):
+    """A withdrawal would go where it may be lost; nothing was sent. `confirmed=True` sends it."""

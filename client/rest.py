@@ -37,6 +37,7 @@ from client.views import (
     Order,
     Prekey,
     ProvenBalance,
+    Recipient,
     Status,
     SubmitResult,
     TradePage,
@@ -229,6 +230,11 @@ class RestClient:
             if error.status == 404:
                 return None
             raise
+
+    async def recipient(self, chain_id: int, address: bytes) -> Recipient:
+        """Return what speaks against a withdrawal to an address."""
+        path = f"/v1/recipients/{to_checksum(address)}"
+        return await self.get(path, Recipient, {"chain": chain_id})
 
     async def withdrawal_proof(self, index: int) -> WithdrawalProof | None:
         """Return the proof for the vault; None until a checkpoint on chain covers the index."""

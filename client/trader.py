@@ -15,7 +15,7 @@ import trio
 
 from client.actions import ActionBuilder
 from client.desk import Desk, verify_accepted
-from client.errors import ClientError, ConnectionLost, OutcomeUnknown
+from client.errors import ClientError, ConnectionLost, OutcomeUnknown, RiskyRecipient
 from client.groups import unwrap
 from client.keys import Credentials, make_grant, make_revoke
 from client.limits import GRANT_MS_DEFAULT, OUTCOME_TIMEOUT_S, RECEIPT_POLL_S, SEAL_GRACE_S
@@ -43,6 +43,7 @@ from exchange.actions import (
     Withdraw,
     encode_amount,
 )
+from primitives.address import to_checksum
 
 
 class Trader:
@@ -230,11 +231,31 @@ class Trader:
         verify_accepted(await self.execute(make_revoke(key), timeout_s=timeout_s))
 
     async def withdraw(
-        self, asset: int, atoms: int, to: bytes, *, timeout_s: float = OUTCOME_TIMEOUT_S
+        self,
+        asset: int,
+        atoms: int,
+        to: bytes,
+        *,
+        confirmed: bool = False,
+        timeout_s: float = OUTCOME_TIMEOUT_S,
     ) -> ActionReceipt:
-        """Move free funds to the vault's withdrawals; the wallet signs. Raises ActionRejected."""
+        """Move free funds to the vault's withdrawals; the wallet signs. Raises ActionRejected.
+
+        Raises RiskyRecipient for a contract or nobody's address unless `confirmed`.
+        """
+        if to != self.account and not confirmed:
+            await self._verify_recipient(asset, to)
         op = Withdraw(asset, encode_amount(atoms), to)
         return verify_accepted(await self.execute(op, timeout_s=timeout_s))
+
+    async def _verify_recipient(self, asset: int, to: bytes) -> None:
+        for market in await self.client.rest.markets():
+            for one in (market.base, market.quote):
+                if one.id == asset:
+                    found = await self.client.rest.recipient(one.chain_id, to)
+                    if found.warning:
+                        raise RiskyRecipient(f"{to_checksum(to)} is {found.warning}")
+                    return
 
     async def transfer(
         self,

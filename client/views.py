@@ -267,6 +267,15 @@ class ProvenBalance(View, frozen=True, kw_only=True):
     members: tuple[CommitteeSeat, ...]
 
 
+class Recipient(View, frozen=True, kw_only=True):
+    """What is known of an address that a withdrawal would go to."""
+
+    chain_id: int
+    address: bytes
+    contract: bool | None  # None: the node cannot tell now
+    warning: str  # empty: nothing speaks against it
+
+
 class WithdrawalProof(View, frozen=True, kw_only=True):
     """Everything the vault contract wants."""
 

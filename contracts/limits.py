@@ -92,7 +92,11 @@ CHECKPOINT_GAS_PER_SIGNATURE = 9_000
 CHECKPOINT_GAS_PER_FEE = 400_000
 """Includes what the vault may spend on paying one token's shares (FEE_PAYMENT_GAS)."""
 CHECKPOINT_GAS_MAX = 30_000_000
+APPROVE_GAS = 100_000
+DEPOSIT_GAS = 300_000
 WITHDRAW_GAS = 500_000
+DEPOSIT_ORDER_GAS = 600_000
+"""With a permit and the transfer of the fee."""
 SETTLE_FEES_GAS = 500_000
 ESCAPE_GAS = 600_000
 """Of an escape or a refund, without the list of fees."""

@@ -14,6 +14,13 @@ from itertools import pairwise
 from typing import Any
 
 from contracts.artifact import topics
+from contracts.claim_fees import ClaimFee, encode_withdraw_for_fee
+from contracts.deposit_orders import (
+    DepositOrder,
+    Permit,
+    compute_deposit_digest,
+    encode_deposit_order,
+)
 from contracts.errors import ContractRefused, RpcRefused
 from contracts.escape import EscapeClaim, RefundClaim, encode_escape, encode_refund
 from contracts.limits import (
@@ -23,6 +30,7 @@ from contracts.limits import (
     CHECKPOINT_GAS_PER_HEADER,
     CHECKPOINT_GAS_PER_MEMBER,
     CHECKPOINT_GAS_PER_SIGNATURE,
+    DEPOSIT_ORDER_GAS,
     DEPOSITS_PER_WINDOW_MAX,
     ESCAPE_GAS,
     ESCAPE_GAS_PER_FEE,
@@ -49,6 +57,7 @@ from contracts.rpc_values import (
     quantity,
 )
 from contracts.settlement_calls import (
+    WORD,
     as_integer,
     decode_answer,
     decode_checkpoint,
@@ -313,6 +322,57 @@ class SettlementClient:
         return self._submit(
             encode_withdraw(claim), gas=WITHDRAW_GAS, is_done=lambda: self.is_paid(claim.index)
         )
+
+    def withdraw_for_fee(
+        self, claim: WithdrawalClaim, fee: ClaimFee, signature: bytes
+    ) -> Submission:
+        """Claim a withdrawal for the fee that its receiver signed; raises like
+        `submit_checkpoint`.
+        """
+        self._ready()
+        return self._submit(
+            encode_withdraw_for_fee(claim, fee, signature),
+            gas=WITHDRAW_GAS,
+            is_done=lambda: self.is_paid(claim.index),
+        )
+
+    def deposit_by_order(self, order: DepositOrder, signature: bytes, permit: Permit) -> Submission:
+        """Carry a signed deposit out for its fee; raises like `submit_checkpoint`."""
+        self._ready()
+        digest = compute_deposit_digest(
+            order, network_id=self._network_id, chain_id=self._chain_id, vault=self._vault
+        )
+        return self._submit(
+            encode_deposit_order(order, signature, permit),
+            gas=DEPOSIT_ORDER_GAS,
+            is_done=lambda: as_integer(self._view_words(1, "isOrderDone", digest)[0]) == 1,
+        )
+
+    def permit_terms(self, token: bytes, owner: bytes) -> tuple[bytes, int]:
+        """Return a token's permit domain and the owner's next nonce; raises ContractRefused for a
+        token without permits.
+        """
+        domain = self._call(token, encode_view("TestToken", "DOMAIN_SEPARATOR"), "latest")
+        nonce = self._call(token, encode_view("TestToken", "nonces", owner), "latest")
+        if len(domain) != WORD or len(nonce) != WORD:
+            raise ContractRefused("the token has no permits")
+        return domain, as_integer(nonce)
+
+    def now_s(self) -> int:
+        """Return the time of the newest EVM block, seconds."""
+        head = parse_object(self._request("eth_getBlockByNumber", "latest", False))
+        return parse_quantity(head.get("timestamp"))
+
+    def has_code(self, address: bytes) -> bool:
+        """Return whether a contract lies at an address."""
+        return bool(parse_data(self._request("eth_getCode", data(address), "latest")))
+
+    def gas_balance(self) -> int:
+        """Return what the sending account holds for gas, wei; 0 for a client that only reads."""
+        if self._transactor is None:
+            return 0
+        address = data(self._transactor.address)
+        return parse_quantity(self._request("eth_getBalance", address, "latest"))
 
     def open_escape(self) -> Submission:
         """Give notice that the vault is going to close; raises like `submit_checkpoint`."""

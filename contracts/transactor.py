@@ -111,6 +111,10 @@ class Transactor:
             )
             return self._finish(pending)
 
+    def find_left(self) -> Pending | None:
+        """Return what is on its way, without doing anything about it."""
+        return self._outbox.load()
+
     def resume(self) -> tuple[Pending, Receipt] | None:
         """Bring what an earlier life left on its way to its end; raises like `send`."""
         with self._lock:

@@ -16,14 +16,17 @@ from web3 import Web3
 from contracts.artifact import load_artifact, topics
 from contracts.errors import ContractRefused
 from contracts.evm_web3 import account_of, fee_fields, mine_now, translated_errors
-from contracts.limits import DEPLOYMENT_SECONDS_MAX, VALUE_TRANSFER_GAS
+from contracts.limits import (
+    APPROVE_GAS,
+    DEPLOYMENT_SECONDS_MAX,
+    DEPOSIT_GAS,
+    VALUE_TRANSFER_GAS,
+)
 from contracts.settlement_calls import as_integer
 from primitives.address import to_checksum
 from primitives.errors import TransientError
 from primitives.secp256k1 import PrivateKey
 
-APPROVE_GAS = 100_000
-DEPOSIT_GAS = 300_000
 TRANSFER_GAS = 150_000
 
 

@@ -147,12 +147,14 @@ def write_validator(
     write_atomic(data.keys / "password", PASSWORD + "\n")
     keystore = encrypt_key(validator.key, PASSWORD, role="validator", scrypt_n=SCRYPT_N)
     write_atomic(data.keys / f"{validator.key.address.hex()[:8]}-validator.json", keystore)
-    write_atomic(data.config_file, make_config(validator, urls))
+    write_atomic(data.config_file, make_config(validator, network, urls))
 
 
-def make_config(validator: ValidatorPlan, urls: Sequence[str]) -> str:
+def make_config(validator: ValidatorPlan, network: NetworkFile, urls: Sequence[str]) -> str:
     """Return the config.toml of one validator."""
     endpoints = ", ".join(f'"{url}"' for url in urls)
+    assets = network.exchange.assets
+    fees = ", ".join(f'"{one.name}:{10 ** (one.decimals // 2)}"' for one in assets)
     return f"""\
 version = 1
 profile = "test"
@@ -169,6 +171,7 @@ listen = "127.0.0.1:{validator.api_port}"
 
 [evm]
 rpc_urls = [{endpoints}]
+relay_fees = [{fees}]
 poll_ms = 500
 """
 

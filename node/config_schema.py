@@ -72,6 +72,14 @@ class EvmSettings(Section, frozen=True, kw_only=True):
             "first digits of the address of the key in keys/ that pays gas; empty = validator.key"
         ),
     ] = ""
+    relay_fees: Annotated[
+        tuple[Annotated[str, Meta(pattern=r"^[A-Z0-9][A-Z0-9._-]{0,31}:[0-9]{1,30}$")], ...],
+        about(
+            "bring claims and deposits for traders without gas, for at least so many atoms each, "
+            "ASSET:ATOMS; empty = do not",
+            max_length=64,
+        ),
+    ] = ()
     poll_ms: Annotated[int, about("time between looks at the chain", ge=100, le=60_000)] = 1_000
 
 

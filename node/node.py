@@ -59,6 +59,7 @@ from node.network_file import Chain, NetworkFile
 from node.peers import PeerWire
 from node.problems import Problems
 from node.ranges import RangeServer
+from node.relay import ChainRelay, Relay
 from node.scorekeeper import make_scorekeeper
 from node.segment_log import SegmentLog
 from node.signing_guard import SigningGuard, verify_guard_present
@@ -275,6 +276,9 @@ class Node:
             self.ledger, self.key, domain=self.domain, clock=self.clock, submit=self._submit_own
         )
         self._settlement_tasks: list[Callable[[], Awaitable[None]]] = [heart.run]
+        self.relay = Relay(
+            self.file, self.config.evm.relay_fees, lambda: self.clock.now_ms() // 1_000
+        )
         for chain in self.file.chains if self.config.evm.rpc_urls else ():
             self._add_chain(chain)
 
@@ -334,10 +338,16 @@ class Node:
             chain_id=chain.chain_id,
             outbox=open_outbox(self._setup.data.outbox("node"), chain.chain_id, gas_key.address),
         )
+        sender = client(sender_rpc, transactor=transactor)
+        sending = trio.CapacityLimiter(1)
+        if self.relay.fees:
+            room = ChainRelay(chain, sender, sending, gas_key.address)
+            self.relay.chains[chain.chain_id] = room
+            self._settlement_tasks.append(room.run)
         checkpointer = Checkpointer(
             self.proofs,
-            client(sender_rpc, transactor=transactor),
-            trio.CapacityLimiter(1),
+            sender,
+            sending,
             book=self.book,
             me=self.key.address,
             interval=self.file.checkpoint_interval,

@@ -36,6 +36,7 @@ from node.market_data import MarketData
 from node.proof_views import make_balance_proof
 from node.receipts import make_receipt
 from node.records import decode_roots, merge_receipts
+from node.relay_desk import RelayDesk
 from node.score_views import make_score
 from primitives.cid import DAG_CBOR, Cid
 from primitives.errors import InvalidMessage, TransientError
@@ -57,6 +58,7 @@ class Service:
         self._node = node
         self._sealed_waiting = 0
         self._account_limits = AccountLimits(node.config.api.account_ops_per_s)
+        self._relay = RelayDesk(node, self.withdrawal_proof)
         self._market_data = MarketData(
             node.ledger,
             node.file.exchange,
@@ -474,6 +476,11 @@ class Service:
             found = await self._node.balance_proofs.prove(owner, sub, asset)
             return None if found is None else make_balance_proof(found)
         return None
+
+    @property
+    def relay(self) -> RelayDesk:
+        """What this node brings for traders without gas."""
+        return self._relay
 
     # Chat
 

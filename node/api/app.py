@@ -21,6 +21,7 @@ from node.api import (
     endpoints_chat,
     endpoints_market,
     endpoints_node,
+    endpoints_relay,
 )
 from node.api.access import Access
 from node.api.endpoint import Endpoint
@@ -38,6 +39,7 @@ ENDPOINTS: Final[tuple[Endpoint, ...]] = (
     *endpoints_account.ENDPOINTS,
     *endpoints_chain.ENDPOINTS,
     *endpoints_chat.ENDPOINTS,
+    *endpoints_relay.ENDPOINTS,
 )
 
 

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Protocol
 
 import msgspec
 
+from contracts.claim_fees import ClaimFee
+from contracts.deposit_orders import DepositOrder, Permit
 from node.api.market_views import (
     AccountEvents,
     AccountState,
@@ -22,6 +24,7 @@ from node.api.market_views import (
     Ticker,
 )
 from node.api.proof_views import BalanceProof
+from node.api.relay_views import Recipient, RelayJob, RelayTerms
 from node.api.score_views import Validator, ValidatorScore
 from node.api.views import (
     Account,
@@ -100,6 +103,28 @@ class MarketDataService(Protocol):
 
     async def missed_events(self, address: bytes, after: int) -> AccountEvents:
         """Return all events above `after`, or refuse when they are too many."""
+        ...
+
+
+class RelayService(Protocol):
+    """Jobs for traders without gas. Raises PeerError for what cannot be taken."""
+
+    def terms(self) -> RelayTerms: ...
+
+    def job(self, job_id: bytes) -> RelayJob | None: ...
+
+    async def claim(self, fee: ClaimFee, signature: bytes) -> RelayJob:
+        """Take a withdrawal to bring; its proof is this node's."""
+        ...
+
+    async def deposit(
+        self, chain_id: int, order: DepositOrder, signature: bytes, permit: Permit
+    ) -> RelayJob:
+        """Take a signed deposit to bring."""
+        ...
+
+    async def recipient(self, chain_id: int, address: bytes) -> Recipient:
+        """Return what speaks against paying an address."""
         ...
 
 
@@ -191,6 +216,11 @@ class NodeService(Protocol):
 
     async def balance_proof(self, owner: bytes, sub: int, asset: int) -> BalanceProof | None:
         """Return a balance proven by a final header; None for no such balance, or none in time."""
+        ...
+
+    @property
+    def relay(self) -> RelayService:
+        """What this node brings to the vaults for traders without gas."""
         ...
 
     # Chat

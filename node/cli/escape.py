@@ -14,14 +14,19 @@ import click
 
 from node.cli.context import Context, json_option
 from node.cli.show import show_json, show_table
-from node.cli.wallet_options import key_option, open_settlement, password_option, rpc_option
+from node.cli.wallet_options import (
+    find_chain,
+    key_option,
+    open_settlement,
+    password_option,
+    rpc_option,
+)
 from primitives.errors import ConfigError, OperatorError
 
 if TYPE_CHECKING:
     from contracts.settlement_client import SettlementClient
     from node.escape_payments import PaymentFile
     from node.ledger import Ledger
-    from node.network_file import Chain, NetworkFile
 
 NOT_READY = 7
 
@@ -67,7 +72,7 @@ def escape_proof(
     from primitives.address import parse_address
 
     network = load_network(context.data.network_file)
-    settled_on = _find_chain(network, chain)
+    settled_on = find_chain(network, chain)
     owner = parse_address(account) if account else find_key(context.data.keys, key).address
     node_url = None if source else context.find_url()
     ledger = load_ledger(network, settled_on.chain_id, source or str(node_url), cid)
@@ -112,7 +117,7 @@ def escape(
 
     network = load_network(context.data.network_file)
     proofs = read_payments(file.read_bytes())
-    chain = _find_chain(network, proofs.chain_id)
+    chain = find_chain(network, proofs.chain_id)
     if bytes.fromhex(proofs.network_id[2:]) != network.network_id:
         raise ConfigError(f"{file} is of another network", fix="use that network's data directory")
     secret = context.load_key(key, password_file)
@@ -169,16 +174,6 @@ def _verify_root(client: SettlementClient, root: str) -> None:
             f"the vault's last root is that of height {status.executed_height}, not this one",
             fix="make the file again with `omnibazaar wallet escape-proof`, from a newer archive",
         )
-
-
-def _find_chain(network: NetworkFile, chain_id: int | None) -> Chain:
-    for chain in network.chains:
-        if chain_id is None or chain.chain_id == chain_id:
-            return chain
-    raise ConfigError(
-        f"the network {network.name} does not settle on chain {chain_id}",
-        fix="give one of its chains with --chain",
-    )
 
 
 def _parse_withdrawal(text: str, ledger: Ledger) -> tuple[int, int, int, bytes]:

@@ -18,7 +18,15 @@ from node.cli.earnings import earnings, statement
 from node.cli.escape import escape, escape_proof
 from node.cli.show import format_atoms, show_json, show_table
 from node.cli.units import count_steps, size_step
-from node.cli.wallet_options import find_rpc_url, key_option, password_option, rpc_option
+from node.cli.wallet_options import (
+    fee_option,
+    find_rpc_url,
+    key_option,
+    password_option,
+    relay_option,
+    rpc_option,
+    warn_of_recipient,
+)
 
 if TYPE_CHECKING:
     from primitives.secp256k1 import PrivateKey
@@ -126,6 +134,8 @@ def verify(
 @wallet.command()
 @click.argument("asset")
 @click.argument("amount")
+@fee_option
+@relay_option
 @key_option
 @password_option
 @rpc_option
@@ -135,27 +145,35 @@ def deposit(
     context: Context,
     asset: str,
     amount: str,
+    fee: str | None,
+    relays: tuple[str, ...],
     key: str,
     password_file: Path | None,
     rpc: str | None,
     as_json: bool,
 ) -> None:
-    """Move AMOUNT of ASSET from the EVM wallet into the vault.
+    """Move AMOUNT of ASSET from the EVM wallet into the vault; with --fee, without gas.
+
+    After a failure run it again: what was on its way is finished, not repeated.
 
     \b
     Example:
       omnibazaar wallet deposit USDX 1000 --as alice
+      omnibazaar wallet deposit USDX 1000 --fee 1 --as alice
     """
-    terms = _find_asset(context.find_url(), asset)
+    from node.cli.depositing import make_deposit
+
+    url = context.find_url()
+    terms = _find_asset(url, asset)
     atoms = _atoms(amount, terms)
     secret = context.load_key(key, password_file)
-    number = _open_wallet(context, secret, terms, rpc).deposit(
-        bytes.fromhex(terms["vault"][2:]), bytes.fromhex(terms["token"][2:]), atoms
-    )
+    charge = None if fee is None else _atoms(fee, terms)
+    done = make_deposit(context, terms, atoms, charge, relays or (url,), secret, rpc)
     if as_json:
-        show_json({"deposit": number, "asset": terms["symbol"], "amount": str(atoms)})
+        show_json({**done, "asset": terms["symbol"], "amount": str(atoms)})
         return
-    click.echo(f"deposit {number}: {amount} {terms['symbol']} is in the vault")
+    name = f"deposit {done['deposit']}" if "deposit" in done else f"by {done['relay']}"
+    click.echo(f"{name}: {amount} {terms['symbol']} is in the vault")
     click.echo("The ledger credits it when more than two thirds of the validators have seen it.")
 
 
@@ -163,6 +181,7 @@ def deposit(
 @click.argument("asset")
 @click.argument("amount")
 @click.option("--to", help="EVM address that is paid; default: the wallet itself.")
+@click.option("--sure", is_flag=True, help="Also to a contract or to an address of nobody.")
 @key_option
 @password_option
 @json_option
@@ -172,6 +191,7 @@ def withdraw(
     asset: str,
     amount: str,
     to: str | None,
+    sure: bool,
     key: str,
     password_file: Path | None,
     as_json: bool,
@@ -189,6 +209,8 @@ def withdraw(
     atoms = _atoms(amount, terms)
     secret = context.load_key(key, password_file)
     target = parse_address(to) if to else secret.address
+    if target != secret.address:
+        warn_of_recipient(context, url, terms["chain_id"], to_checksum(target), sure)
     _withdraw(url, secret, terms["id"], atoms, target)
     listed = http.get(url, f"/v1/accounts/{to_checksum(secret.address)}/withdrawals", limit=1)
     entry = listed["withdrawals"][0]
@@ -231,6 +253,8 @@ def withdrawals(context: Context, key: str, account: str | None, as_json: bool) 
 
 @wallet.command()
 @click.argument("index", type=int)
+@fee_option
+@relay_option
 @key_option
 @password_option
 @rpc_option
@@ -239,20 +263,37 @@ def withdrawals(context: Context, key: str, account: str | None, as_json: bool) 
 def claim(
     context: Context,
     index: int,
+    fee: str | None,
+    relays: tuple[str, ...],
     key: str,
     password_file: Path | None,
     rpc: str | None,
     as_json: bool,
 ) -> None:
-    """Bring the proof of a withdrawal to the contract; the key pays the gas.
+    """Bring the proof of a withdrawal to the contract; the key pays the gas, or with --fee a relay.
 
     \b
     Example:
       omnibazaar wallet claim 3 --as alice
+      omnibazaar wallet claim 3 --fee 0.5 --as alice
     """
+    from node.cli.relaying import claim_by_relay
+    from node.network_file import load_network
+
     url = context.find_url()
     proof = http.get(url, f"/v1/settlement/withdrawals/{index}/proof")
     secret = context.load_key(key, password_file)
+    if fee is not None:
+        network = load_network(context.data.network_file)
+        terms = next(a for a in _assets(url) if _place(a) == _place(proof))
+        done = claim_by_relay(network, relays or (url,), proof, _atoms(fee, terms), secret)
+        if as_json:
+            show_json(done)
+        else:
+            click.echo(
+                f"withdrawal {index} paid to {proof['to']}, less the fee, by {done['relay']}"
+            )
+        return
     outcome = _claim(find_rpc_url(context, rpc, proof["chain_id"]), url, proof, secret)
     result = {"index": index, "to": proof["to"], "amount": proof["amount"], "state": outcome}
     if as_json:
@@ -316,14 +357,6 @@ def _claim(rpc: str, url: str, proof: dict[str, Any], key: PrivateKey) -> str:
     ).value
 
 
-def _open_wallet(context: Context, key: PrivateKey, asset: dict[str, Any], rpc: str | None) -> Any:
-    from contracts.evm_web3 import connect
-    from contracts.wallet import Wallet
-
-    chain_id = asset["chain_id"]
-    return Wallet(connect(find_rpc_url(context, rpc, chain_id), chain_id), key, chain_id=chain_id)
-
-
 def _assets(url: str) -> list[dict[str, Any]]:
     found: dict[int, dict[str, Any]] = {}
     for market in http.get(url, "/v1/markets")["markets"]:
@@ -339,6 +372,10 @@ def _find_asset(url: str, reference: str) -> dict[str, Any]:
             return asset
     names = ", ".join(asset["symbol"] for asset in assets)
     raise click.UsageError(f"there is no asset {reference!r}; there are {names}")
+
+
+def _place(asset: dict[str, Any]) -> tuple[int, str, str]:
+    return asset["chain_id"], asset["vault"], asset["token"]
 
 
 def _atoms(amount: str, asset: dict[str, Any]) -> int:

@@ -11,11 +11,14 @@ from typing import TYPE_CHECKING
 
 import click
 
+from node.cli import http
 from node.cli.context import Context
-from primitives.errors import ConfigError
+from primitives.errors import ConfigError, OperatorError
 
 if TYPE_CHECKING:
+    from contracts.rpc import Rpc
     from contracts.settlement_client import SettlementClient
+    from contracts.transactor import Transactor
     from node.network_file import Chain, NetworkFile
     from primitives.secp256k1 import PrivateKey
 
@@ -24,6 +27,12 @@ key_option = click.option(
 )
 password_option = click.option(
     "--password-file", type=click.Path(path_type=Path), help="Password of the key."
+)
+fee_option = click.option(
+    "--fee", help="Amount of the asset for a relay that pays the gas; you need none then."
+)
+relay_option = click.option(
+    "--relay", "relays", multiple=True, help="URL of a relay, several in turn; default: the node."
 )
 rpc_option = click.option("--rpc", help="JSON-RPC URL of the EVM chain; default: evm.rpc_urls.")
 
@@ -36,22 +45,49 @@ def open_settlement(
     key: PrivateKey | None,
 ) -> SettlementClient:
     """Return a client of a chain's vault; one that can send keeps what it signs in the outbox."""
-    from contracts.outbox import open_outbox
     from contracts.rpc import HttpRpc
     from contracts.settlement_client import SettlementClient
-    from contracts.transactor import Transactor
 
     connection = HttpRpc(find_rpc_url(context, rpc, chain.chain_id))
-    transactor = None
-    if key is not None:
-        outbox = open_outbox(context.data.outbox("wallet"), chain.chain_id, key.address)
-        transactor = Transactor(connection, key, chain_id=chain.chain_id, outbox=outbox)
     return SettlementClient(
         connection,
         chain_id=chain.chain_id,
         vault=chain.vault_bytes,
         network_id=network.network_id,
-        transactor=transactor,
+        transactor=None if key is None else open_transactor(context, connection, chain, key),
+    )
+
+
+def open_transactor(context: Context, rpc: Rpc, chain: Chain, key: PrivateKey) -> Transactor:
+    """Return what sends for a key, with its outbox in the data directory."""
+    from contracts.outbox import open_outbox
+    from contracts.transactor import Transactor
+
+    outbox = open_outbox(context.data.outbox("wallet"), chain.chain_id, key.address)
+    return Transactor(rpc, key, chain_id=chain.chain_id, outbox=outbox)
+
+
+def find_chain(network: NetworkFile, chain_id: int | None) -> Chain:
+    """Return a chain of the network, by default its first. Raises ConfigError."""
+    for chain in network.chains:
+        if chain_id is None or chain.chain_id == chain_id:
+            return chain
+    raise ConfigError(
+        f"the network {network.name} does not settle on chain {chain_id}",
+        fix="use the data directory of the node's own network",
+    )
+
+
+def warn_of_recipient(context: Context, url: str, chain_id: int, address: str, sure: bool) -> None:
+    """Ask before something is paid to a contract or to nobody. Raises OperatorError."""
+    found = http.get(url, f"/v1/recipients/{address}", chain=chain_id)
+    if not found["warning"] or sure:
+        return
+    click.echo(f"{address} is {found['warning']}", err=True)
+    if context.may_ask and click.confirm("Withdraw there all the same?", err=True):
+        return
+    raise OperatorError(
+        "nothing was withdrawn", code="WAL001", fix="repeat it with --sure if you mean it"
     )
 
 

@@ -7,8 +7,15 @@ Spec: docs/spec/settlement.md; docs/explanation/trust.md. Deviations: none.
 
 from __future__ import annotations
 
+import json
+import os
+import shutil
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any
 
 import pytest
 import trio
@@ -24,9 +31,10 @@ from contracts.settlement_types import StateWords, Submission, WithdrawalClaim
 from contracts.transactor import Transactor
 from devnet.funding import open_wallet
 from devnet.plan import TOKENS, USDX
+from node.keystore import save_key
 from primitives.address import to_checksum
 from primitives.secp256k1 import PrivateKey
-from tests.devnet.local_devnet import MARGIN, LocalDevnet
+from tests.devnet.local_devnet import MARGIN, REPOSITORY, LocalDevnet
 
 pytestmark = pytest.mark.processes
 USDX_2 = len(TOKENS) + USDX
@@ -58,6 +66,33 @@ def open_vault(devnet: LocalDevnet, chain: int, key: PrivateKey) -> Iterator[Set
 
 def checkpoints(devnet: LocalDevnet, chain: int) -> int:
     return int((devnet.ask("v0", "/v1/settlement") or {})["vaults"][chain]["checkpoints"])
+
+
+def make_home(devnet: LocalDevnet, place: Path, key: PrivateKey) -> Path:
+    """A data directory with the network file and a key, and no node."""
+    home = place / "home"
+    (home / "keys").mkdir(mode=0o700, parents=True)
+    shutil.copy(devnet.folder.data("v0").network_file, home / "network.json")
+    save_key(home / "keys", key, "pass", role="trader", scrypt_n=1 << 10)
+    (home / "password").touch(0o600)
+    (home / "password").write_text("pass")
+    return home
+
+
+def run_wallet(home: Path, url: str, *arguments: str) -> Any:
+    """Run one command; return its JSON, or what it says of a failure."""
+    needs_key = arguments[0] in ("deposit", "withdraw", "claim")
+    password = ("--password-file", str(home / "password")) if needs_key else ()
+    command = (sys.executable, "-m", "node.cli", "-y", "-d", str(home), "--url", url, "wallet")
+    done = subprocess.run(
+        [*command, *arguments, *password, "--json"],
+        env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    return json.loads(done.stdout) if done.returncode == 0 else done.stderr
 
 
 async def deposit(devnet: LocalDevnet, key: PrivateKey, chain: int, atoms: int) -> None:
@@ -154,3 +189,39 @@ async def test_a_chain_that_is_away_holds_up_nobody_elses_funds(devnet: LocalDev
             status = vault.token_status(deployment.tokens[USDX].address)
         assert status.balance >= status.liabilities > 0
         assert status.withdrawn == (earned if chain == 0 else bought)
+
+
+def test_a_trader_without_gas_deposits_and_withdraws(devnet: LocalDevnet, tmp_path: Path) -> None:
+    key = PrivateKey.generate()
+    usdx = devnet.plan.deployments[1].tokens[USDX].address
+    mint = open_wallet(devnet.record, devnet.plan.deployer, 1)
+    mint.mint(usdx, key.address, 500 * WHOLE)
+    home = make_home(devnet, tmp_path, key)
+    relays = ("--relay", "http://127.0.0.1:9", "--relay", devnet.url("v1"))  # the first is dead
+    rpc = ("--rpc", devnet.record.rpc_of(1))
+
+    def wallet(*arguments: str) -> Any:
+        return run_wallet(home, devnet.url("v0"), *arguments)
+
+    done = wallet("deposit", "USDX.2", "400", "--fee", "2", *relays, *rpc)
+    assert (done["state"], done["relay"]) == ("done", devnet.url("v1"))
+    devnet.until(lambda: devnet.ask("v0", f"/v1/accounts/0x{key.address.hex()}"), 60, "a credit")
+    free = wallet("balance")["balances"][0]["free"]
+    assert int(free) == 398 * WHOLE
+    owner = open_wallet(devnet.record, key, 1)
+    assert owner.native_balance() == 0
+    assert owner.token_balance(usdx) == 100 * WHOLE
+
+    assert "a contract" in wallet("withdraw", "USDX.2", "5", "--to", to_checksum(usdx))
+    index = str(wallet("withdraw", "USDX.2", "50")["index"])
+    devnet.until(
+        lambda: devnet.ask("v0", f"/v1/settlement/withdrawals/{index}/proof"),
+        MARGIN * 40,
+        "a checkpoint with the withdrawal",
+    )
+    assert "wants" in wallet("claim", index, "--fee", "0.000001", *relays)
+    assert wallet("claim", index, "--fee", "1", *relays)["relay"] == devnet.url("v1")
+    assert owner.token_balance(usdx) == 149 * WHOLE
+    again = wallet("claim", index, "--fee", "1", *relays)  # somebody else's proof, or our second
+    assert again["state"] == "done"
+    assert owner.token_balance(usdx) == 149 * WHOLE

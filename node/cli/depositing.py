@@ -1,0 +1,52 @@
+"""Deposit by the wallet's own gas or by a relay.
+
+Rule: a deposit that was on its way when the program died is finished, not repeated.
+Spec: docs/how-to/relay.md; docs/spec/settlement.md §3. Deviations: none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from contracts.deposit_sender import DepositSender
+from contracts.rpc import HttpRpc
+from contracts.settlement_client import SettlementClient
+from node.cli.relaying import deposit_by_relay
+from node.cli.wallet_options import find_chain, find_rpc_url, open_transactor
+from node.network_file import load_network
+
+if TYPE_CHECKING:
+    from node.cli.context import Context
+    from primitives.secp256k1 import PrivateKey
+
+
+def make_deposit(
+    context: Context,
+    asset: dict[str, Any],
+    atoms: int,
+    fee: int | None,
+    relays: Sequence[str],
+    key: PrivateKey,
+    rpc: str | None,
+) -> dict[str, Any]:
+    """Return the deposit's id, or the job of the relay that made it."""
+    network = load_network(context.data.network_file)
+    chain = find_chain(network, asset["chain_id"])
+    connection = HttpRpc(find_rpc_url(context, rpc, chain.chain_id))
+    client = SettlementClient(
+        connection,
+        chain_id=chain.chain_id,
+        vault=chain.vault_bytes,
+        network_id=network.network_id,
+    )
+    if fee is not None:
+        return deposit_by_relay(network, client, relays, asset, atoms, fee, key)
+    sender = DepositSender(
+        connection,
+        client,
+        open_transactor(context, connection, chain, key),
+        vault=chain.vault_bytes,
+    )
+    token = bytes.fromhex(asset["token"][2:])
+    return {"deposit": sender.deposit(token, atoms, key.address)}

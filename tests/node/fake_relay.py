@@ -1,0 +1,46 @@
+"""A relay without a chain: takes whatever is well formed.
+
+Rule: answers are of the right form; nothing is checked.
+"""
+
+from __future__ import annotations
+
+from contracts.claim_fees import ClaimFee
+from contracts.deposit_orders import DepositOrder, Permit
+from node.api.relay_views import Recipient, RelayChain, RelayFee, RelayJob, RelayTerms
+from primitives.errors import InvalidMessage
+
+VAULT = b"v" * 20
+RELAYER = b"r" * 20
+JOB = b"j" * 32
+
+
+class FakeRelay:
+    """Takes whatever is signed."""
+
+    def terms(self) -> RelayTerms:
+        return RelayTerms(
+            chains=(
+                RelayChain(chain_id=31337, vault=VAULT, relayer=RELAYER, healthy=True, waiting=0),
+            ),
+            fees=(RelayFee(asset=0, symbol="USDX", atoms=10**6),),
+        )
+
+    def job(self, job_id: bytes) -> RelayJob | None:
+        if not any(job_id):
+            return None
+        return RelayJob(id=JOB, chain_id=31337, kind="claim", state="done", detail="done")
+
+    async def claim(self, fee: ClaimFee, signature: bytes) -> RelayJob:
+        if fee.atoms == 0:
+            raise InvalidMessage("this relay wants more")
+        return RelayJob(id=JOB, chain_id=31337, kind="claim", state="waiting", detail="")
+
+    async def deposit(
+        self, chain_id: int, order: DepositOrder, signature: bytes, permit: Permit
+    ) -> RelayJob:
+        return RelayJob(id=JOB, chain_id=chain_id, kind="deposit", state="waiting", detail="")
+
+    async def recipient(self, chain_id: int, address: bytes) -> Recipient:
+        warning = "" if any(address) else "the zero address"
+        return Recipient(chain_id=chain_id, address=address, contract=False, warning=warning)

@@ -1,0 +1,213 @@
+"""A relay takes what is signed and pays, alters nothing, and a dead one is followed by the next."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+import trio
+import trio.testing
+
+from contracts.claim_fees import ClaimFee, compute_claim_fee_digest
+from contracts.deposit_orders import NO_PERMIT, DepositOrder, compute_deposit_digest
+from contracts.errors import ContractRefused
+from contracts.settlement_types import StateWords, Submission, WithdrawalClaim
+from node.cli import http, relaying
+from node.relay import DONE, REFUSED, ChainRelay, Relay
+from primitives.errors import (
+    ConfigError,
+    InvalidMessage,
+    InvalidSignature,
+    OperatorError,
+    TransientError,
+)
+from primitives.keccak import keccak256
+from primitives.secp256k1 import PrivateKey
+from tests.node.test_network_file import make
+
+ALICE = PrivateKey(keccak256(b"alice"))
+MALLORY = PrivateKey(keccak256(b"mallory"))
+NETWORK = make()
+CHAIN = NETWORK.chains[0]
+TOKEN = NETWORK.exchange.assets[0].token_bytes
+NOW_S = 1_000_000
+ZERO = bytes(32)
+WORDS = StateWords(
+    height=1, accounts=ZERO, withdrawals=ZERO, deposits=ZERO, fills=ZERO, effects=ZERO, rest=ZERO
+)
+CLAIM = WithdrawalClaim(
+    words=WORDS, index=7, token=TOKEN, amount=1_000, to=ALICE.address, siblings=(ZERO,) * 32
+)
+FEE = ClaimFee(index=7, atoms=50, deadline_s=NOW_S + 3_600)
+ORDER = DepositOrder(
+    depositor=ALICE.address,
+    token=TOKEN,
+    amount=1_000,
+    fee=50,
+    beneficiary=ALICE.address,
+    nonce=1,
+    deadline_s=NOW_S + 3_600,
+)
+PLACE: dict[str, Any] = {
+    "network_id": NETWORK.network_id,
+    "chain_id": CHAIN.chain_id,
+    "vault": CHAIN.vault_bytes,
+}
+
+
+class Vault:
+    """What the relay's client would do."""
+
+    def __init__(self, *answers: Exception | Submission) -> None:
+        self.answers = list(answers)
+        self.brought: list[tuple[Any, ...]] = []
+
+    def gas_balance(self) -> int:
+        return 1
+
+    def withdraw_for_fee(self, *arguments: Any) -> Submission:
+        return self._answer(arguments)
+
+    def deposit_by_order(self, *arguments: Any) -> Submission:
+        return self._answer(arguments)
+
+    def _answer(self, arguments: tuple[Any, ...]) -> Submission:
+        self.brought.append(arguments)
+        answer = self.answers.pop(0) if self.answers else Submission.DONE
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+
+def open_relay(vault: Vault, fees: tuple[str, ...] = ("USDX:50",)) -> Relay:
+    relay = Relay(NETWORK, fees, lambda: NOW_S)
+    limiter = trio.CapacityLimiter(1)
+    room = ChainRelay(CHAIN, vault, limiter, MALLORY.address)  # type: ignore[arg-type]
+    relay.chains[CHAIN.chain_id] = room
+    return relay
+
+
+def sign_claim(fee: ClaimFee = FEE, key: PrivateKey = ALICE) -> bytes:
+    return key.sign(compute_claim_fee_digest(fee, **PLACE))
+
+
+def sign_order(order: DepositOrder = ORDER, key: PrivateKey = ALICE) -> bytes:
+    return key.sign(compute_deposit_digest(order, **PLACE))
+
+
+async def run(relay: Relay) -> None:
+    """Let everything that waits be done."""
+    async with trio.open_nursery() as nursery:
+        for room in relay.chains.values():
+            nursery.start_soon(room.run)
+        with trio.fail_after(10):
+            while any(job.state == "waiting" for job in relay.jobs.values()):
+                await trio.sleep(0.01)
+        nursery.cancel_scope.cancel()
+
+
+async def test_what_is_brought_is_what_was_signed() -> None:
+    vault = Vault()
+    relay = open_relay(vault)
+    claim = relay.add_claim(CHAIN.chain_id, CLAIM, FEE, sign_claim())
+    deposit = relay.add_deposit(CHAIN.chain_id, ORDER, sign_order(), NO_PERMIT)
+    await run(relay)
+    assert (claim.state, deposit.state) == (DONE, DONE)
+    assert vault.brought == [(CLAIM, FEE, sign_claim()), (ORDER, sign_order(), NO_PERMIT)]
+    assert relay.chains[CHAIN.chain_id].is_healthy
+
+
+async def test_nobody_signs_for_somebody_else() -> None:
+    relay = open_relay(Vault())
+    with pytest.raises(InvalidSignature):
+        relay.add_claim(CHAIN.chain_id, CLAIM, FEE, sign_claim(key=MALLORY))
+    with pytest.raises(InvalidSignature):
+        relay.add_claim(CHAIN.chain_id, CLAIM, replace(FEE, atoms=999), sign_claim())
+    with pytest.raises(InvalidSignature):
+        relay.add_deposit(
+            CHAIN.chain_id, replace(ORDER, beneficiary=MALLORY.address), sign_order(), NO_PERMIT
+        )
+    assert not relay.jobs
+
+
+async def test_what_does_not_pay_is_not_taken() -> None:
+    relay = open_relay(Vault())
+    little = replace(FEE, atoms=49)
+    with pytest.raises(InvalidMessage, match="wants 50"):
+        relay.add_claim(CHAIN.chain_id, CLAIM, little, sign_claim(little))
+    late = replace(FEE, deadline_s=NOW_S + 30)
+    with pytest.raises(InvalidMessage, match="good for"):
+        relay.add_claim(CHAIN.chain_id, CLAIM, late, sign_claim(late))
+    greedy = replace(FEE, atoms=1_001)
+    with pytest.raises(InvalidMessage, match="more than"):
+        relay.add_claim(CHAIN.chain_id, CLAIM, greedy, sign_claim(greedy))
+    foreign = replace(ORDER, token=b"\x01" * 20)
+    with pytest.raises(InvalidMessage, match="token"):
+        relay.add_deposit(CHAIN.chain_id, foreign, sign_order(foreign), NO_PERMIT)
+    with pytest.raises(InvalidMessage, match="relays nothing"):
+        relay.add_claim(99, CLAIM, FEE, sign_claim())
+    with pytest.raises(InvalidMessage, match="relays nothing"):
+        open_relay(Vault(), ()).add_claim(CHAIN.chain_id, CLAIM, FEE, sign_claim())
+    with pytest.raises(ConfigError, match="DOGE"):
+        Relay(NETWORK, ("DOGE:1",), lambda: NOW_S)
+
+
+async def test_the_same_job_is_taken_once_and_again_only_after_a_refusal() -> None:
+    vault = Vault(ContractRefused("FeeExpired"))
+    relay = open_relay(vault)
+    first = relay.add_claim(CHAIN.chain_id, CLAIM, FEE, sign_claim())
+    assert relay.add_claim(CHAIN.chain_id, CLAIM, FEE, sign_claim()) is first
+    await run(relay)
+    assert (first.state, first.detail) == (REFUSED, "FeeExpired")
+    second = relay.add_claim(CHAIN.chain_id, CLAIM, FEE, sign_claim())
+    await run(relay)
+    assert second.state == DONE
+    assert len(vault.brought) == 2
+
+
+async def test_a_failure_that_may_pass_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("node.relay.RELAY_RETRY_S", 0.001)
+    vault = Vault(TransientError("the line is down"), TransientError("again"))
+    relay = open_relay(vault)
+    job = relay.add_claim(CHAIN.chain_id, CLAIM, FEE, sign_claim())
+    await run(relay)
+    assert job.state == DONE
+    assert len(vault.brought) == 3
+
+
+async def test_a_relay_takes_no_more_than_it_can_hold() -> None:
+    relay = open_relay(Vault())
+    for nonce in range(64):
+        order = replace(ORDER, nonce=nonce)
+        relay.add_deposit(CHAIN.chain_id, order, sign_order(order), NO_PERMIT)
+    with pytest.raises(TransientError, match="another"):
+        relay.add_claim(CHAIN.chain_id, CLAIM, FEE, sign_claim())
+    assert len(relay.jobs) == 64
+
+
+def test_relays_are_asked_in_turn_until_one_has_done_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    rooms = {"a": (True, 3), "b": (True, 0), "c": (False, 0), "e": (True, 1)}
+    asked: list[str] = []
+
+    def get(url: str, path: str, **_: Any) -> Any:
+        if url == "d":
+            raise OperatorError("no node answers")
+        if path == "/v1/relay":
+            healthy, waiting = rooms[url]
+            return {"chains": [{"chain_id": 1, "healthy": healthy, "waiting": waiting}]}
+        return {"id": "0x", "state": {"b": "waiting", "e": "refused"}[url], "detail": "why"}
+
+    def post(url: str, _path: str, _body: Any) -> Any:
+        asked.append(url)
+        return {"id": "0x", "state": "done" if url == "a" else "waiting", "detail": ""}
+
+    monkeypatch.setattr(http, "get", get)
+    monkeypatch.setattr(http, "post", post)
+    monkeypatch.setattr(relaying, "WAIT_S", 0.02)
+    monkeypatch.setattr(relaying, "POLL_S", 0.01)
+    done = relaying._send(["a", "b", "c", "d", "e"], 1, "/v1/relay/claims", {})
+    assert done["relay"] == "a"
+    assert asked == ["b", "e", "a"]  # one hangs, one refuses, the third does it
+    with pytest.raises(OperatorError, match="none is healthy"):
+        relaying._send(["a"], 2, "/v1/relay/claims", {})

@@ -181,6 +181,11 @@ class SettlementClient:
         self._ready()
         return as_integer(self._view_words(7, "checkpoint")[0])
 
+    def epoch(self) -> int:
+        """Return the epoch whose committee the vault follows."""
+        self._ready()
+        return as_integer(self._view_words(1, "epoch")[0])
+
     def token_status(self, token: bytes) -> TokenStatus:
         """Return the vault's totals and balance of a token, all read at one EVM block."""
         self._ready()
@@ -313,7 +318,7 @@ class SettlementClient:
         return self._submit(
             encode_boundary(submission, next_members),
             gas=gas,
-            is_done=lambda: as_integer(self._view_words(1, "epoch")[0]) >= next_epoch,
+            is_done=lambda: self.epoch() >= next_epoch,
         )
 
     def withdraw(self, claim: WithdrawalClaim) -> Submission:

@@ -15,7 +15,7 @@ CHAINS_MAX: Final = 4  # EVM chains; their ports lie below the validators'
 VALIDATORS_MIN: Final = 1
 VALIDATORS_MAX: Final = 16
 TRADERS_MAX: Final = 64
-EPOCH_BLOCKS: Final = 0  # heights of a devnet's epoch unless asked for; 0: one without end
+EPOCH_BLOCKS: Final = 600  # heights of a devnet's epoch unless asked for; 0: one without end
 EPOCH_BLOCKS_MIN: Final = 40
 EPOCH_BLOCKS_MAX: Final = 1_000_000
 

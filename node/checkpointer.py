@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections import OrderedDict, deque
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -22,12 +22,12 @@ from contracts.errors import ContractRefused
 from contracts.settlement_client import SettlementClient
 from contracts.settlement_types import (
     CheckpointSubmission,
-    CommitteeMember,
     FeeTotal,
     Submission,
 )
 from exchange.outcome import Outcome
 from node.balance_proofs import is_next
+from node.boundaries import Crossing, HandOver, to_members
 from node.clock import NodeClock
 from node.epoch_book import EpochBook
 from node.ledger import Ledger
@@ -92,7 +92,6 @@ class CheckpointProofs:
         if totals is None or (self.newest is not None and self.newest.height >= header.height):
             return
         chain = list(self._headers)[position:]
-        members = self._book.committee(header.epoch).members
         self.newest = Candidate(
             height=header.height,
             epoch=header.epoch,
@@ -105,7 +104,7 @@ class CheckpointProofs:
                 executed_height=header.executed_height,
                 signers=certificate.bitmap_word,
                 signatures=certificate.packed_signatures,
-                members=tuple(CommitteeMember(address=m.address, weight=m.weight) for m in members),
+                members=to_members(self._book.committee(header.epoch)),
                 fees=self._fee_totals(totals),
             ),
         )
@@ -132,8 +131,10 @@ class Checkpointer:
         clock: NodeClock,
         problems: Problems,
         poll_ms: int,
+        load_proof: Callable[[int], Awaitable[bytes | None]],
         on_submitted: Callable[[Candidate, Submission], None],
     ) -> None:
+        """`load_proof` returns what proves the boundary block of an epoch."""
         self._proofs = proofs
         self._client = client
         self._limiter = limiter
@@ -146,28 +147,49 @@ class Checkpointer:
         self._on_submitted = on_submitted
         self._done_height = 0
         self._last_sent_ms = 0
+        self._hand_over = HandOver(
+            book=book,
+            me=me,
+            clock=clock,
+            read_epoch=lambda: self._call(client.epoch),
+            load_proof=load_proof,
+            submit=self._cross,
+        )
 
     async def run(self) -> None:
         """Submit until cancelled; failures are retried with the newest candidate of the time."""
         while True:
             await trio.sleep(self._poll_s)
-            candidate = self._proofs.newest
-            if candidate is None or candidate.height <= self._done_height:
-                continue
-            if not self._is_my_turn(candidate):
-                continue
             try:
-                await self._submit(candidate)
-                self._problems.clear("EVM004")
+                if await self._hand_over.step():
+                    await self._look()
             except TransientError as error:
-                log.debug("checkpoint %d not sent: %s", candidate.height, error)
+                log.debug("nothing settled: %s", error)
             except (ContractRefused, NodeError) as error:
                 self._problems.set(
                     "EVM004",
-                    f"the vault does not take the checkpoint at height {candidate.height}: {error}",
+                    f"the vault does not take what is final: {error}",
                     fix="check that the gas account holds native coin; other validators go on",
                 )
                 await trio.sleep(CHECKPOINT_SPACING_MS / 1_000)
+
+    async def _look(self) -> None:
+        """Submit the newest candidate if it is news and our turn."""
+        candidate = self._proofs.newest
+        if candidate is None or candidate.height <= self._done_height:
+            return
+        if candidate.epoch < self._hand_over.vault_epoch or not self._is_my_turn(candidate):
+            return  # a later checkpoint says all that one of a past epoch would
+        await self._submit(candidate)
+        self._problems.clear("EVM004")
+
+    async def _cross(self, crossing: Crossing) -> None:
+        await self._call(
+            self._client.submit_boundary,
+            crossing.submission,
+            crossing.next_members,
+            crossing.next_epoch,
+        )
 
     def _is_my_turn(self, candidate: Candidate) -> bool:
         now_ms = self._clock.now_ms()

@@ -354,6 +354,7 @@ class Node:
             clock=self.clock,
             problems=self.problems,
             poll_ms=poll_ms,
+            load_proof=partial(self.readers.run, ChainReader.boundary),
             on_submitted=self._on_submitted,
         )
         self._settlement_tasks.append(checkpointer.run)

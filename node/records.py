@@ -19,6 +19,7 @@ from exchange.accounts import Account
 from exchange.outcome import Fill, Outcome, StateRoots
 from exchange.state import State
 from node.account_events import encode_events
+from node.boundaries import encode_boundary_proof
 from node.executor import Execution
 from node.tape import BlockTape
 from primitives import codec
@@ -82,6 +83,7 @@ def make_final_record(execution: Execution, parent: Cid | None) -> FinalRecord:
         certificate=codec.encode(certificate) if certificate is not None else b"",
         signers=len(certificate.signatures) if certificate is not None else 0,
         seals=encode_seals(final.seals),
+        boundary_proof=encode_boundary_proof(final),
         epoch_record=encode_epoch(final.begins) if final.begins is not None else b"",
         actions=len(execution.actions),
         finality_ms=max(0, final.final_ms - final.proposed_ms) if final.proposed_ms else 0,

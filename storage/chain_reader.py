@@ -177,6 +177,11 @@ class ChainReader:
         """Return the records of all epochs that have begun after the first, oldest first."""
         return [bytes(row[0]) for row in self._all("SELECT record FROM epochs ORDER BY number")]
 
+    def boundary(self, epoch: int) -> bytes | None:
+        """Return the proof of the boundary block that ends an epoch."""
+        row = self._one("SELECT proof FROM boundaries WHERE epoch = ?", epoch)
+        return None if row is None else bytes(row[0])
+
     # What was executed
 
     def receipt(self, action_id: bytes) -> StoredReceipt | None:

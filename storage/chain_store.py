@@ -127,6 +127,10 @@ class ChainStore:
             self.database.conn.execute(
                 "INSERT INTO seals VALUES (?,?)", (record.height, record.seals)
             )
+        if record.boundary_proof:
+            self.database.conn.execute(
+                "INSERT INTO boundaries VALUES (?,?)", (record.epoch, record.boundary_proof)
+            )
         if record.epoch_record:
             self.database.conn.execute(
                 "INSERT INTO epochs VALUES (?,?)", (record.epoch, record.epoch_record)

@@ -49,6 +49,7 @@ class FinalRecord:
     finality_ms: int = 0  # proposal seen to final, here; 0 = unknown
     bundles: tuple[BundleRecord, ...] = ()  # in block order
     seals: bytes = b""  # of a boundary block: the seal blocks up to the one that is certified
+    boundary_proof: bytes = b""  # of a boundary block: what a vault needs; never pruned
     epoch_record: bytes = b""  # of the first block of an epoch: the epoch
 
 

@@ -167,6 +167,11 @@ CREATE TABLE seals (
     height INTEGER PRIMARY KEY,
     encoded BLOB NOT NULL
 ) STRICT;
+
+CREATE TABLE boundaries (
+    epoch INTEGER PRIMARY KEY,
+    proof BLOB NOT NULL
+) STRICT;
 """
 
 
@@ -192,7 +197,7 @@ def begin(database: Database) -> None:
 
 
 def create_epoch_tables(database: Database) -> None:
-    """Create what schema 3 adds: epochs, and the seal blocks that prove a boundary block."""
+    """Create what schema 3 adds: epochs, what proves their boundary blocks, and seal blocks."""
     database.executescript(EPOCH_TABLES)
 
 

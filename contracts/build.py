@@ -6,7 +6,7 @@ versions named here; running a node or a test never compiles anything.
     python -m contracts.build            # rewrite contracts/artifacts/*.json
     python -m contracts.build --check    # recompile and fail on any difference
 
-Needs node and npm. The two npm packages are installed with their exact versions into a temporary
+Needs node and npm. The npm packages are installed with their exact versions into a temporary
 directory; OMNIBAZAAR_NODE_MODULES names a directory that holds them already.
 
 Spec: docs/spec/settlement.md §11
@@ -33,11 +33,19 @@ from contracts.limits import CODE_SIZE_MAX_BYTES, COMPILE_SECONDS_MAX, NPM_INSTA
 
 SOLC_VERSION = "0.8.28"
 OPENZEPPELIN_VERSION = "5.3.0"
+COTI_VERSION = "1.0.2"
+PACKAGES = {
+    "solc": SOLC_VERSION,
+    "@openzeppelin/contracts": OPENZEPPELIN_VERSION,
+    "@coti-io/coti-contracts": COTI_VERSION,
+}
 SOLJSON_SHA256 = "9ef37cc1d2597ed6d2f706a960f449e33eb9eee920936cea77b11e6f43861970"
 """Digest of the compiler itself, solc/soljson.js; another one is refused."""
 
 EVM_VERSION = "paris"
 SOURCES = Path(__file__).parent / "solidity"
+COTI_SOURCES = Path(__file__).parent / "solidity_coti"
+"""Compiled by themselves, because only they need COTI's library, which takes long to compile."""
 ARTIFACTS = Path(__file__).parent / "artifacts"
 COMPILE_SCRIPT = Path(__file__).parent / "compile.js"
 MODULES_VARIABLE = "OMNIBAZAAR_NODE_MODULES"
@@ -72,7 +80,7 @@ def node_modules() -> Iterator[Path]:
     if npm is None:
         raise PackagesMissing("npm is not installed")
     with tempfile.TemporaryDirectory(prefix="omnibazaar-build-") as directory:
-        packages = [f"solc@{SOLC_VERSION}", f"@openzeppelin/contracts@{OPENZEPPELIN_VERSION}"]
+        packages = [f"{package}@{version}" for package, version in PACKAGES.items()]
         flags = ["--ignore-scripts", "--no-audit", "--no-fund", "--no-package-lock", "--silent"]
         command = [npm, "install", "--prefix", directory, *flags, "--save-exact", *packages]
         try:
@@ -84,8 +92,7 @@ def node_modules() -> Iterator[Path]:
 
 def verify_packages(modules: Path) -> None:
     """Raise BuildError unless the compiler and the library are the pinned ones."""
-    wanted = {"solc": SOLC_VERSION, "@openzeppelin/contracts": OPENZEPPELIN_VERSION}
-    for package, version in wanted.items():
+    for package, version in PACKAGES.items():
         found = json.loads((modules / package / "package.json").read_text())["version"]
         if found != version:
             raise BuildError(f"{package} is {found}, not {version}")
@@ -94,15 +101,15 @@ def verify_packages(modules: Path) -> None:
         raise BuildError(f"solc/soljson.js has the digest {digest}, not {SOLJSON_SHA256}")
 
 
-def collect_sources(modules: Path) -> dict[str, str]:
-    """Return every source by its import name: ours and all that they import."""
-    pending = [path.relative_to(SOURCES).as_posix() for path in SOURCES.rglob("*.sol")]
+def collect_sources(modules: Path, folder: Path = SOURCES, root: Path = SOURCES) -> dict[str, str]:
+    """Return every source by its import name: those of a folder and all that they import."""
+    pending = [path.relative_to(root).as_posix() for path in folder.rglob("*.sol")]
     sources: dict[str, str] = {}
     while pending:
         name = pending.pop()
         if name in sources:
             continue
-        path = modules / name if name.startswith("@") else SOURCES / name
+        path = modules / name if name.startswith("@") else root / name
         sources[name] = path.read_text()
         pending.extend(_resolve(name, target) for target in IMPORT.findall(sources[name]))
     return dict(sorted(sources.items()))
@@ -171,11 +178,11 @@ def verify_code(name: str, deployed: bytes) -> None:
         position += 1
 
 
-def make_artifacts(output: dict[str, Any], document: bytes) -> dict[str, str]:
-    """Return the text of each artifact file by contract name."""
+def make_artifacts(output: dict[str, Any], document: bytes, prefix: str = "") -> dict[str, str]:
+    """Return the text of each artifact file by contract name, of sources with a prefix."""
     artifacts: dict[str, str] = {}
     for source, contracts in output["contracts"].items():
-        if source.startswith("@"):
+        if source.startswith("@") or not source.startswith(prefix):
             continue
         for name, contract in contracts.items():
             if _is_contract(contract):
@@ -220,7 +227,10 @@ def build() -> dict[str, str]:
     with node_modules() as modules:
         verify_packages(modules)
         document = compiler_input(collect_sources(modules))
-        return make_artifacts(compile_sources(modules, document), document)
+        built = make_artifacts(compile_sources(modules, document), document)
+        document = compiler_input(collect_sources(modules, COTI_SOURCES, COTI_SOURCES.parent))
+        prefix = f"{COTI_SOURCES.name}/"
+        return built | make_artifacts(compile_sources(modules, document), document, prefix)
 
 
 def committed() -> dict[str, str]:

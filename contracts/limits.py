@@ -94,11 +94,12 @@ CHECKPOINT_GAS_PER_FEE = 400_000
 CHECKPOINT_GAS_MAX = 30_000_000
 APPROVE_GAS = 100_000
 DEPOSIT_GAS = 300_000
-WITHDRAW_GAS = 500_000
+WITHDRAW_GAS = 1_500_000
+"""A plain token takes a tenth; the rest is for private ones, which compute on ciphertexts."""
 DEPOSIT_ORDER_GAS = 600_000
 """With a permit and the transfer of the fee."""
 SETTLE_FEES_GAS = 500_000
-ESCAPE_GAS = 600_000
+ESCAPE_GAS = 1_600_000
 """Of an escape or a refund, without the list of fees."""
 ESCAPE_GAS_PER_FEE = 4_000
 FEE_CALLDATA_BYTES = 128

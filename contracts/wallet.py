@@ -100,14 +100,14 @@ class Wallet:
             address=to_checksum(address), abi=list(load_artifact(name).abi)
         )
 
-    def _send(self, to: bytes, payload: str, gas: int, value: int = 0) -> Any:
-        """Send a transaction and return its receipt."""
+    def _send(self, to: bytes | None, payload: str, gas: int, value: int = 0) -> Any:
+        """Send a transaction, to nobody for a new contract, and return its receipt."""
         with self._lock, translated_errors():
             owner = to_checksum(self.address)
             fields = {
                 "chainId": self._chain_id,
                 "nonce": self._web3.eth.get_transaction_count(owner, "latest"),
-                "to": to_checksum(to),
+                "to": to_checksum(to) if to is not None else "",
                 "data": payload,
                 "value": value,
                 "gas": gas,

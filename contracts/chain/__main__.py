@@ -2,6 +2,7 @@
 
     python -m contracts.chain --data-dir D [--port P] [--chain-id 31337] [--block-ms 1000]
                               [--accounts N --seed S] [--fund ADDRESS ...]
+                              [--mpc]
 
 Prints one JSON line when it serves: {"rpc", "chain_id", "height", "accounts"}. Ends on SIGTERM or
 SIGINT after the block in hand.
@@ -43,6 +44,7 @@ def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--accounts", type=int, default=10, help="prefunded accounts")
     parser.add_argument("--seed", type=int, default=1, help="of the accounts' keys")
     parser.add_argument("--fund", action="append", default=[], type=_address, metavar="ADDRESS")
+    parser.add_argument("--mpc", action="store_true", help="emulate COTI's precompile at 0x64")
     options = parser.parse_args(arguments)
     if not 0 <= options.accounts <= ACCOUNTS_MAX or not 10 <= options.block_ms <= 60_000:
         parser.error(f"at most {ACCOUNTS_MAX} accounts; 10 to 60000 ms between blocks")
@@ -77,6 +79,7 @@ def run(options: argparse.Namespace) -> int:
         store=ChainStore(options.data_dir / "chain.sqlite"),
         balances=[(address, BALANCE_WEI) for address in funded],
         now_s=lambda: int(time.time()),
+        mpc=options.mpc,
     )
     methods = RpcMethods(chain, [key.address for key in keys], automine=False)
     server = ChainServer(methods, options.port)

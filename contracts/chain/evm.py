@@ -24,6 +24,7 @@ from eth_utils import ValidationError
 from rlp.exceptions import RLPException
 
 from contracts.chain import json_forms
+from contracts.chain.mpc import MPC_ADDRESS, MpcVM, genesis_account
 from contracts.chain.pool import PendingTransaction, Pool, RefusedTransaction
 from contracts.chain.store import ChainStore, StateDB, StoredLog, StoredTransaction
 from contracts.limits import BLOCK_TRANSACTIONS_MAX, CHAIN_CALL_GAS, CHAIN_GAS_LIMIT
@@ -53,9 +54,10 @@ class CallResult:
     problem: str
 
 
-def _chain_class(chain_id: int) -> type[MiningChain]:
+def _chain_class(chain_id: int, mpc: bool) -> type[MiningChain]:
     """py-evm's chain with our id, at Paris from the first block."""
-    vm_configuration_ = ConsensusApplier(NoProofConsensus).amend_vm_configuration(((0, ParisVM),))
+    vm = MpcVM if mpc else ParisVM
+    vm_configuration_ = ConsensusApplier(NoProofConsensus).amend_vm_configuration(((0, vm),))
 
     class DevnetChain(MiningChain):  # type: ignore[misc]
         """The configured chain."""
@@ -76,8 +78,13 @@ class EvmChain:
         store: ChainStore,
         balances: Iterable[tuple[bytes, int]],
         now_s: Callable[[], int],
+        mpc: bool = False,
     ) -> None:
-        """Continue the chain in `store`, or make its genesis with `balances` (address, wei)."""
+        """Continue the chain in `store`, or make its genesis with `balances` (address, wei).
+
+        `mpc` puts an emulation of COTI's precompile at 0x64; a chain has it from genesis or never.
+        """
+        self._mpc = mpc
         self.chain_id = chain_id
         self.pool = Pool()
         self._now_s = now_s
@@ -94,7 +101,7 @@ class EvmChain:
 
     def _open(self, balances: dict[bytes, int]) -> MiningChain:
         """Continue the stored chain, or store a genesis block."""
-        chain_class = _chain_class(self.chain_id)
+        chain_class = _chain_class(self.chain_id, self._mpc)
         database = AtomicDB(self._state_db)
         if self._store.block_body(0) is not None:
             return chain_class(database)
@@ -102,6 +109,8 @@ class EvmChain:
             address: {"balance": wei, "nonce": 0, "code": b"", "storage": {}}
             for address, wei in balances.items()
         }
+        if self._mpc:
+            state[MPC_ADDRESS] = genesis_account()
         parameters = {
             "coinbase": ZERO_ADDRESS,
             "difficulty": POST_MERGE_DIFFICULTY,

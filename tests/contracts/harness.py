@@ -118,7 +118,7 @@ class Evm:
     store: ChainStore | None = None  # of a chain in this process
 
 
-def embedded_evm(image: bytes | None = None) -> Evm:
+def embedded_evm(image: bytes | None = None, *, mpc: bool = False) -> Evm:
     """A chain in this process that mines every transaction at once; fresh, or an image of one."""
     store = ChainStore(None)
     if image is not None:
@@ -128,6 +128,7 @@ def embedded_evm(image: bytes | None = None) -> Evm:
         store=store,
         balances=[(key.address, BALANCE_WEI) for key in ACCOUNTS],
         now_s=lambda: int(time.time()),
+        mpc=mpc,
     )
     methods = RpcMethods(chain, [], automine=True)
     web3 = verify_chain(Web3(MethodsProvider(methods)), CHAIN_ID)

@@ -14,7 +14,7 @@ from contracts.artifact import error_names, load_artifact, selectors, topics
 from contracts.chain.anvil import find_anvil
 from contracts.limits import CODE_SIZE_MAX_BYTES, HEADERS_MAX, MEMBERS_MAX
 
-SOURCES = sorted((Path(build.__file__).parent / "solidity").rglob("*.sol"))
+SOURCES = sorted([*build.SOURCES.rglob("*.sol"), *build.COTI_SOURCES.rglob("*.sol")])
 
 
 @pytest.mark.parametrize("name", sorted(build.committed()))
@@ -33,10 +33,7 @@ def test_instructions_beyond_paris_are_found() -> None:
 
 
 def test_wrong_compiler_is_refused(tmp_path: Path) -> None:
-    for package, version in (
-        ("solc", build.SOLC_VERSION),
-        ("@openzeppelin/contracts", build.OPENZEPPELIN_VERSION),
-    ):
+    for package, version in build.PACKAGES.items():
         (tmp_path / package).mkdir(parents=True)
         (tmp_path / package / "package.json").write_text(f'{{"version": "{version}"}}')
     (tmp_path / "solc" / "soljson.js").write_text("not the compiler")
@@ -125,11 +122,18 @@ def test_every_revert_reason_has_a_test(name: str) -> None:
         assert f'"{reason}"' in tests or reason == "ZeroAddress", reason
 
 
+def test_every_revert_reason_of_the_private_door_has_a_test() -> None:
+    text = (Path(__file__).parent / "test_confidential_vault.py").read_text()
+    inherited = set(REVERTS_OF_LIBRARIES)
+    for reason in set(error_names("ConfidentialVault").values()) - inherited:
+        assert f'"{reason}"' in text, reason
+
+
 def test_ci_installs_the_pinned_packages() -> None:
     """The one other place that names versions, for CI's cache, names the same."""
     script = (Path(build.__file__).parents[1] / ".ci" / "run").read_text()
-    assert f"solc@{build.SOLC_VERSION} " in script
-    assert f"@openzeppelin/contracts@{build.OPENZEPPELIN_VERSION} " in script
+    for package, version in build.PACKAGES.items():
+        assert f"{package}@{version} " in script
 
 
 def test_ci_runs_the_contracts_on_both_chains() -> None:

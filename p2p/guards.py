@@ -18,6 +18,9 @@ Guards
     dial_nobody          the auto-connector aims at the middle of the watermarks, whatever the lower
                          one is, and dials every address a peer ever told us
                          (until: a low watermark of zero means none)
+    dial                 of all TCP addresses ever heard of a peer one is tried, and a peer tells
+                         those it listens on, which behind a router nobody can reach
+                         (until: a dial takes its addresses and tries each)
     shut_down            a cancelled swarm leaves its listeners and sockets open
                          (until: its clean-up is shielded)
     force_close          every public way to close hangs on a peer that does not read
@@ -40,7 +43,7 @@ import logging
 import os
 import time
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Final
 
 import libp2p.pubsub.gossipsub as gossipsub_module
@@ -51,6 +54,7 @@ from libp2p.io.trio import TrioTCPStream
 from libp2p.network.connection.raw_connection import RawConnection
 from libp2p.network.stream.exceptions import StreamEOF
 from libp2p.network.swarm import Swarm
+from libp2p.peer.peerinfo import PeerInfo
 from libp2p.stream_muxer.yamux import yamux
 
 from p2p.containing import attempt
@@ -168,6 +172,14 @@ async def shut_down(swarm: Any) -> None:
             if not swarm.connections:
                 break
             await trio.sleep(0.02)
+
+
+async def dial(host: Any, peer: Any, addresses: Sequence[Any]) -> None:
+    """Connect to a peer at the address given, and at no other. Raises what libp2p raises."""
+    swarm = host.get_network()
+    swarm.unblock_peer(peer)  # a failed dial would forbid the next for a minute
+    host.get_peerstore().clear_addrs(peer)
+    await host.connect(PeerInfo(peer, list(addresses)))
 
 
 def _free_inbound_slots() -> None:

@@ -17,7 +17,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import trio
-from libp2p.peer.peerinfo import PeerInfo
 
 from p2p import guards, streams
 from p2p.admission import Admission
@@ -78,6 +77,7 @@ class Link:
         self._refused = False
         self._used: set[Any] = set()
         self._away_since = trio.current_time()
+        self._dials_total = 0
         self._dials = around.us.peer_id < decode_peer_id(validator.peer_id)
 
     @property
@@ -151,10 +151,11 @@ class Link:
         addresses = (*self.validator.multiaddrs, *self._around.book.addresses(str(self.peer)))
         if not addresses:
             raise ConnectionError("no address to dial")
-        info = PeerInfo(self.peer, parse_multiaddrs(tuple(dict.fromkeys(addresses))))
-        self._swarm.unblock_peer(self.peer)  # a failed dial would forbid the next for a minute
+        known = tuple(dict.fromkeys(addresses))
+        address = known[self._dials_total % len(known)]
+        self._dials_total += 1
         with trio.fail_after(DIAL_S_MAX):
-            await self._around.host.connect(info)
+            await guards.dial(self._around.host, self.peer, parse_multiaddrs((address,)))
 
     async def _run_lanes(self) -> None:
         async with trio.open_nursery() as nursery:

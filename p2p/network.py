@@ -23,7 +23,6 @@ from types import TracebackType
 from typing import Any
 
 import trio
-from libp2p.peer.peerinfo import PeerInfo
 
 from p2p import guards
 from p2p.admission import Admission
@@ -246,10 +245,12 @@ class Network:
         """Connect to any peer, for example to fetch blocks. Raises Unreachable and ConfigError."""
         peer = to_id(peer_id)
         addresses = parse_multiaddrs(tuple(multiaddrs))
-        self.host.get_network().unblock_peer(peer)
         fault: Exception | None = trio.TooSlowError()
         with trio.move_on_after(DIAL_S_MAX):
-            _, fault = await attempt(self.host.connect, PeerInfo(peer, addresses))
+            for address in addresses:
+                _, fault = await attempt(guards.dial, self.host, peer, (address,))
+                if fault is None:
+                    break
         if fault is not None:
             raise Unreachable(f"{peer_id}: {fault!r}") from fault
         self._book.on_seen(peer_id, tuple(str(a) for a in addresses), now_ms=self._now_ms())

@@ -24,7 +24,7 @@ from p2p.identity import peer_id_from_seed
 from p2p.lanes import Lane
 from p2p.network import Network
 from primitives.errors import ConfigError, InvalidMessage, LimitExceeded, PeerError
-from tests.p2p.p2p_world import World, attach, is_whole, mesh, status, stranger, until
+from tests.p2p.p2p_world import World, attach, free_port, is_whole, mesh, status, stranger, until
 
 
 async def receive(network: Network, lane: Lane, count: int) -> list:
@@ -96,6 +96,21 @@ async def test_lanes_come_back_after_a_forced_close():
         networks[0].broadcast(Lane.VOTE, b"again")
         for network in networks[1:]:
             assert (await receive(network, Lane.VOTE, 1))[0].data == b"again"
+
+
+async def test_a_peer_that_tells_a_dead_address_is_dialed_again_at_the_known_one():
+    world = World(2)
+    dials, is_dialed = world.by_peer_id()
+    told = (f"/ip4/127.0.0.1/tcp/{free_port()}",)
+    async with AsyncExitStack() as stack:
+        await stack.enter_async_context(Network(world.config(is_dialed, announce=told)))
+        network = await stack.enter_async_context(Network(world.config(dials)))
+        await until(lambda: is_whole(network))
+        swarm = network.host.get_network()
+        peer = to_id(world.validators[is_dialed].peer_id)
+        await until(lambda: any(told[0] in str(known) for known in swarm.peerstore.addrs(peer)))
+        guards.force_close(swarm, peer)
+        await until(lambda: status(network, world.address(is_dialed)).connects_total == 2)
 
 
 @pytest.mark.parametrize("position", [0, -1], ids=["who_dials", "who_is_dialed"])

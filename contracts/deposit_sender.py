@@ -33,8 +33,8 @@ class DepositSender:
         self._transactor = transactor
         self._vault = vault
 
-    def deposit(self, token: bytes, amount: int, beneficiary: bytes) -> int:
-        """Approve if necessary and deposit; return the deposit's id.
+    def deposit(self, token: bytes, amount: int, beneficiary: bytes) -> int | None:
+        """Approve if necessary and deposit; return the deposit's id, None if it cannot be read now.
 
         Raises ContractRefused, TransientError (repeat the call), GasAccountEmpty, WrongNetwork.
         """
@@ -53,13 +53,15 @@ class DepositSender:
         self._call(self._vault, payload, sender=self._transactor.address)  # for free first
         return self._send_deposit(payload, 0)
 
-    def _send_deposit(self, payload: bytes, value: int) -> int:
+    def _send_deposit(self, payload: bytes, value: int) -> int | None:
         receipt = self._transactor.send(self._vault, payload, gas=DEPOSIT_GAS, value=value)
         self._verify(receipt)
-        for deposit in self._client.deposits_in(receipt.block_number, receipt.block_number):
-            if deposit.transaction_hash == receipt.transaction_hash:
-                return deposit.id
-        raise TransientError("the deposit was mined without its event")
+        try:
+            found = self._client.deposits_in(receipt.block_number, receipt.block_number)
+        except TransientError:  # it has happened, so nobody must be told to repeat it
+            return None
+        mine = (one.id for one in found if one.transaction_hash == receipt.transaction_hash)
+        return next(mine, None)
 
     def _verify(self, receipt: Receipt) -> None:
         if not receipt.succeeded:

@@ -58,6 +58,7 @@ def devnet() -> None:
     "--epoch", default=EPOCH_BLOCKS, show_default=True, help="heights of an epoch, 0: one for ever"
 )
 @click.option("--chains", default=1, show_default=True, help="EVM chains with a vault each")
+@click.option("--confirmations", default=1, show_default=True, help="EVM blocks until it counts")
 @click.option("--detach", is_flag=True, help="return when all validators are ready")
 @click.option("--json", "as_json", is_flag=True, help="print one JSON document")
 def up(
@@ -69,6 +70,7 @@ def up(
     speed: str,
     epoch: int,
     chains: int,
+    confirmations: int,
     detach: bool,
     as_json: bool,
 ) -> None:
@@ -89,6 +91,7 @@ def up(
         speed=speed,
         epoch=epoch,
         chains=chains,
+        confirmations=confirmations,
     )
     record, plan = prepare(folder, wishes)
     try:

@@ -45,6 +45,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     speed: str = "1"
     epoch: int = 0  # heights; 0: one epoch without end
     chains: int = 1  # EVM chains, with consecutive ids and ports
+    confirmations: int = 1  # EVM blocks until a deposit counts
     deployed: bool = False
 
     def rpc_of(self, chain: int) -> str:

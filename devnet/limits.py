@@ -11,6 +11,7 @@ from typing import Final
 PORT_BASE: Final = 18_640  # first validator's API; the chain has the ten ports before it
 PORTS_PER_NODE: Final = 10
 PORT_BLOCKS_MAX: Final = 200
+CONFIRMATIONS_MAX: Final = 100  # EVM blocks
 CHAINS_MAX: Final = 4  # EVM chains; their ports lie below the validators'
 VALIDATORS_MIN: Final = 1
 VALIDATORS_MAX: Final = 16

@@ -114,6 +114,7 @@ def make_plan(
     chain_id: int,
     epoch: int = 0,
     chains: int = 1,
+    confirmations: int = 1,
 ) -> DevnetPlan:
     """Plan a devnet whose EVM chains are still untouched; their ids are consecutive."""
     seats = tuple(plan_validator(seed, index, ports) for index in range(validators))
@@ -130,7 +131,9 @@ def make_plan(
         validators=seats,
         deployment_plan=deployment_plan,
         deployments=deployments,
-        network=_make_network(network_id, seats, deployments, genesis_time_ms, epoch),
+        network=_make_network(
+            network_id, seats, deployments, genesis_time_ms, epoch, confirmations
+        ),
         deployer=deployer,
     )
 
@@ -179,6 +182,7 @@ def _make_network(
     deployments: tuple[Deployment, ...],
     genesis_time_ms: int,
     epoch: int,
+    confirmations: int,
 ) -> NetworkFile:
     return make_network(
         name="devnet",
@@ -199,7 +203,7 @@ def _make_network(
                 vault=to_checksum(deployment.vault),
                 registry=to_checksum(deployment.registry),
                 distributor=to_checksum(deployment.distributor),
-                confirmations=1,
+                confirmations=confirmations,
                 window_blocks=2,
                 block_ms=EVM_BLOCK_MS,
             )

@@ -23,6 +23,7 @@ from devnet.folders import EVM, Folder, Record, node_command, node_environment, 
 from devnet.limits import (
     CHAIN_S_MAX,
     CHAINS_MAX,
+    CONFIRMATIONS_MAX,
     EPOCH_BLOCKS,
     EPOCH_BLOCKS_MAX,
     EPOCH_BLOCKS_MIN,
@@ -49,6 +50,7 @@ class Wishes:
     seed: int = 1
     evm: str = "embedded"
     chains: int = 1
+    confirmations: int = 1
     replay: str = ""
     speed: str = "1"
     epoch: int = EPOCH_BLOCKS  # heights; 0: one epoch without end
@@ -94,6 +96,7 @@ def prepare(folder: Folder, wishes: Wishes) -> tuple[Record, DevnetPlan]:
         speed=wishes.speed,
         epoch=wishes.epoch,
         chains=wishes.chains,
+        confirmations=wishes.confirmations,
     )
     plan = plan_of(record)
     write_folders(folder, plan, record)
@@ -121,6 +124,7 @@ def plan_of(record: Record) -> DevnetPlan:
         chain_id=record.chain_id,
         epoch=record.epoch,
         chains=record.chains,
+        confirmations=record.confirmations,
     )
 
 
@@ -136,6 +140,8 @@ def _verify(wishes: Wishes) -> None:
         )
     if not 1 <= wishes.chains <= CHAINS_MAX:
         raise OperatorError(f"a devnet has 1 to {CHAINS_MAX} EVM chains", exit_code=2)
+    if not 1 <= wishes.confirmations <= CONFIRMATIONS_MAX:
+        raise OperatorError(f"a deposit has 1 to {CONFIRMATIONS_MAX} confirmations", exit_code=2)
     if wishes.chains > 1 and wishes.evm.startswith("http"):
         raise OperatorError("a devnet on somebody else's chain has this one only", exit_code=2)
     if not 0 <= wishes.traders <= TRADERS_MAX:

@@ -8,6 +8,7 @@ Deviations: blocks have no proof of anything; `pending` means `latest`.
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from eth.chains.base import MiningChain
 from eth.consensus import ConsensusApplier, NoProofConsensus
 from eth.constants import POST_MERGE_DIFFICULTY, POST_MERGE_MIX_HASH, POST_MERGE_NONCE
 from eth.db.atomic import AtomicDB
+from eth.db.schema import SchemaV1
 from eth.exceptions import HeaderNotFound, PyEVMError
 from eth.vm.forks.paris import ParisVM
 from eth.vm.spoof import SpoofTransaction
@@ -256,6 +258,41 @@ class EvmChain:
         """Let the next block be at least `seconds` after the newest."""
         ahead = int(self._chain.get_canonical_head().timestamp) - self._now_s()
         self._clock_offset_s = max(self._clock_offset_s, ahead) + seconds
+
+    def reorganise(self, depth: int, *, keep: bool) -> int:
+        """Undo the newest blocks and make one more than they were; return the new head's number.
+
+        Their transactions wait again if `keep`, and are forgotten if not. Genesis stays.
+        """
+        head = self.head_number
+        target = max(0, head - depth)
+        undone = [
+            bytes(transaction.encode())
+            for number in range(target + 1, head + 1)
+            for transaction in self._chain.get_canonical_block_by_number(number).transactions
+        ]
+        self.advance_clock(1)  # beyond the old head, so that no block comes out as it was
+        self._rewind(target)
+        for raw in undone if keep else ():
+            with contextlib.suppress(RefusedTransaction):
+                self.add_raw(raw)
+        if not keep:
+            self.pool = Pool()
+        for _ in range(target, head + 1):
+            self.mine()
+        return self.head_number
+
+    def _rewind(self, target: int) -> None:
+        """Make an old block the head again; its state was never pruned.
+
+        What py-evm knows of the numbers above is replaced when they are made anew.
+        """
+        header = self._chain.get_canonical_block_header_by_number(target)
+        database = self._state_db
+        database[SchemaV1.make_canonical_head_hash_lookup_key()] = bytes(header.hash)
+        self._store.rewind(target, state=database.pending)
+        database.keep_pending()
+        self._chain.header = self._chain.create_header_from_parent(header)
 
     def mine(self) -> int:
         """Make the next block of what waits, durably; return its number."""

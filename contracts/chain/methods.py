@@ -94,6 +94,7 @@ class RpcMethods:
             "eth_estimateGas": self._estimate_gas,
             "eth_sendRawTransaction": self._send_raw_transaction,
             "evm_mine": self._evm_mine,
+            "evm_reorg": self._evm_reorg,
             "evm_increaseTime": self._evm_increase_time,
         }
 
@@ -283,6 +284,13 @@ class RpcMethods:
         for _ in range(min(_integer(count), MINE_BLOCKS_MAX)):
             self._chain.mine()
         return "0x0"
+
+    def _evm_reorg(self, depth: Any, keep: Any = True) -> str:
+        """evm_reorg: undo so many blocks and make others; `keep` puts their transactions back."""
+        count = _integer(depth)
+        if not 1 <= count <= MINE_BLOCKS_MAX or not isinstance(keep, bool):
+            raise RpcProblem(INVALID_PARAMS, "depth and whether to keep transactions")
+        return quantity(self._chain.reorganise(count, keep=keep))
 
     def _evm_increase_time(self, seconds: Any) -> str:
         """evm_increaseTime: the time of later blocks."""

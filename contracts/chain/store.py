@@ -107,6 +107,19 @@ class ChainStore:
             raise
         self._db.execute("COMMIT")
 
+    def rewind(self, number: int, *, state: dict[bytes, bytes | None]) -> None:
+        """Forget every block above `number`, durably, with the state changes that this takes."""
+        self._db.execute("BEGIN IMMEDIATE")
+        try:
+            self._write_state(state)
+            self._db.execute("DELETE FROM blocks WHERE number > ?", (number,))
+            self._db.execute("DELETE FROM transactions WHERE block > ?", (number,))
+            self._db.execute("DELETE FROM logs WHERE block > ?", (number,))
+        except BaseException:
+            self._db.execute("ROLLBACK")
+            raise
+        self._db.execute("COMMIT")
+
     def _write_state(self, state: dict[bytes, bytes | None]) -> None:
         """Apply state changes; None deletes."""
         self._db.executemany(

@@ -465,3 +465,42 @@ def test_artifact_code_is_what_the_chain_holds() -> None:
     world = World(embedded_evm())
     code = world.evm.web3.eth.get_code(to_checksum(world.usdx))
     assert len(code) == len(load_artifact("TestToken").deployed_bytecode)
+
+
+@pytest.mark.parametrize("keep", [True, False])
+def test_a_reorganisation_makes_other_blocks_and_survives_a_restart(
+    tmp_path: Path, keep: bool
+) -> None:
+    chain = make_chain(tmp_path / "evm.sqlite")
+    methods = RpcMethods(chain, [], automine=False)
+    methods.answer("evm_mine", [])
+    first = methods.answer("eth_getBlockByNumber", ["latest", False])
+    sent = [methods.answer("eth_sendRawTransaction", [transfer(nonce)]) for nonce in range(2)]
+    methods.answer("evm_mine", [])
+    methods.answer("evm_mine", [])
+    old = methods.answer("eth_getBlockByNumber", ["0x2", False])
+    assert methods.answer("eth_getTransactionReceipt", [sent[0]])["blockHash"] == old["hash"]
+    assert methods.answer("evm_reorg", ["0x2", keep]) == "0x4"
+    chain.close()
+    methods = RpcMethods(make_chain(tmp_path / "evm.sqlite"), [], automine=False)
+    new = methods.answer("eth_getBlockByNumber", ["0x2", False])
+    assert new["parentHash"] == first["hash"]
+    assert new["hash"] != old["hash"]
+    assert methods.answer("eth_getBlockByHash", [old["hash"], False]) is None
+    receipt = methods.answer("eth_getTransactionReceipt", [sent[0]])
+    assert (receipt is not None) == keep
+    count = methods.answer("eth_getTransactionCount", [to_checksum(ALICE.address), "latest"])
+    assert count == ("0x2" if keep else "0x0")
+    assert methods.answer("evm_mine", []) == "0x0"
+    assert methods.answer("eth_blockNumber", []) == "0x5"
+
+
+def test_genesis_is_never_undone() -> None:
+    methods = RpcMethods(make_chain(), [], automine=False)
+    genesis = methods.answer("eth_getBlockByNumber", ["0x0", False])["hash"]
+    methods.answer("evm_mine", [])
+    methods.answer("evm_reorg", ["0x64", True])
+    assert methods.answer("eth_getBlockByNumber", ["0x0", False])["hash"] == genesis
+    for bad in (["0x0"], ["0x1", 1], [-1]):
+        with pytest.raises(RpcProblem):
+            methods.answer("evm_reorg", bad)

@@ -130,6 +130,19 @@ class StorageSettings(Section, frozen=True, kw_only=True):
     snapshots: Annotated[int, about("newest state snapshots that are kept", ge=2, le=1_000)] = 3
 
 
+class SyncSettings(Section, frozen=True, kw_only=True):
+    """Catching up by a state instead of by all blocks."""
+
+    state: Annotated[bool, about("fetch a certified state when this node is far behind")] = True
+    behind_blocks: Annotated[
+        int, about("blocks behind from which a state is fetched", ge=10, le=10_000_000)
+    ] = 5_000
+    trusted_checkpoint: Annotated[
+        str,
+        about("HEIGHT:0xHASH of a final block to trust instead of the contract", max_length=90),
+    ] = ""
+
+
 class SafetySettings(Section, frozen=True, kw_only=True):
     """When duties wait. Absence is cheap, a double signature is not."""
 
@@ -161,6 +174,7 @@ class Config(Section, frozen=True, kw_only=True):
     api: ApiSettings = ApiSettings()
     log: LogSettings = LogSettings()
     storage: StorageSettings = StorageSettings()
+    sync: SyncSettings = SyncSettings()
     safety: SafetySettings = SafetySettings()
     work: WorkSettings = WorkSettings()
 

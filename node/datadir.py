@@ -151,6 +151,11 @@ class DataDir:
         return self.run / "api.toml"
 
     @property
+    def sync_file(self) -> Path:
+        """How far catching up is, while it lasts."""
+        return self.run / "sync.json"
+
+    @property
     def token_file(self) -> Path:
         """The operator's token."""
         return self.run / "token"

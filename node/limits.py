@@ -80,3 +80,13 @@ RELAY_ATTEMPTS_MAX = 5
 RELAY_RETRY_S = 2.0  # after a failure that may pass, times the number of attempts
 RELAY_LOOK_S = 10.0  # between looks at the relayer's account while nothing is to do
 RELAY_DEADLINE_S_MIN = 60  # for which a fee must still be good when it is taken
+
+SYNC_ANSWER_BYTES_MAX: Final = 2 << 20  # one answer to a node that catches up
+SYNC_HEADERS_MAX: Final = 256  # headers in one answer
+SYNC_ROUND_S: Final = 2.0  # pause before all peers are asked again
+SYNC_CALM_S: Final = 20.0  # without an answer that makes us fetch a state, replay begins
+SYNC_GIVE_UP_S: Final = 600.0  # without a new chunk, replay begins if blocks are to be had
+SYNC_PEERS_MAX: Final = 32  # peers asked for the same thing
+SYNC_STATE_BYTES_MAX: Final = 16 << 30  # the largest state that is fetched
+SYNC_BORDERS_MAX: Final = 200_000  # borders followed from the trusted one, 22 years of hours
+SYNC_REPORT_S: Final = 0.5  # between two notes of the progress

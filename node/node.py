@@ -65,6 +65,8 @@ from node.segment_log import SegmentLog
 from node.signing_guard import SigningGuard, verify_guard_present
 from node.signing_key import KeySigner, KeyVerifier
 from node.succession import ScoredSuccession
+from node.sync_server import SyncServer
+from node.sync_start import catch_up
 from node.vault_monitor import VaultMonitor
 from node.verifier import Verifier
 from node.wire import FrameKind
@@ -168,6 +170,35 @@ class Node:
             )
         )
 
+    def _build_bitswap(self) -> None:
+        server = SyncServer(self.readers, self.snapshots, self.book)
+        self.network.serve(server.answer)
+        self.bitswap = Bitswap(
+            HostStreams(self.network.host),
+            self.blocks,
+            on_fault=lambda peer, error: self.network.report_peer(str(peer), str(error)[:200]),
+            on_stall=lambda peer: self.network.disconnect(str(peer)),
+        )
+
+    async def _catch_up(self) -> bool:
+        """Fetch a state when this node is far behind; True when the store goes on from one."""
+        if not self.config.sync.state:
+            return False
+        return await catch_up(
+            config=self.config,
+            data=self._setup.data,
+            file=self.file,
+            book=self.book,
+            store=self.store,
+            writer=self.writer,
+            snapshots=self.snapshots,
+            bitswap=self.bitswap,
+            network=self.network,
+            clock=self.clock,
+            open_rpc=self._open_rpc,
+            stop=self._stop,
+        )
+
     def _build_chain(self, restored: startup.Restored) -> None:
         """Build everything between the network and the stores."""
         timers = self.file.timers
@@ -226,12 +257,6 @@ class Node:
             hub=self.hub,
             clock=self.clock,
             metrics=self.metrics,
-        )
-        self.bitswap = Bitswap(
-            HostStreams(self.network.host),
-            self.blocks,
-            on_fault=lambda peer, error: self.network.report_peer(str(peer), str(error)[:200]),
-            on_stall=lambda peer: self.network.disconnect(str(peer)),
         )
 
     def _build_consensus(self) -> None:
@@ -371,6 +396,11 @@ class Node:
             self.network = self._build_network()
             async with self.network, trio.open_nursery() as nursery:
                 self.nursery = nursery
+                self._build_bitswap()
+                if await self._catch_up():
+                    restored = await startup.restore(
+                        self.store, self.snapshots, self.ledger, self.proofs, self.verifier
+                    )
                 self._build_chain(restored)
                 startup.restore_inclusion(self.store, self.watch)
                 self._build_consensus()

@@ -85,6 +85,10 @@ class Bitswap:
             self._streams.stop()
             self._conversations.clear()
 
+    def peers(self) -> tuple[Peer, ...]:
+        """Return the peers that are connected now."""
+        return tuple(self._streams.peers())
+
     # Fetching
 
     async def fetch(

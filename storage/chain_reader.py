@@ -182,6 +182,11 @@ class ChainReader:
         row = self._one("SELECT proof FROM boundaries WHERE epoch = ?", epoch)
         return None if row is None else bytes(row[0])
 
+    def committee(self, epoch: int) -> bytes | None:
+        """Return who sat in an epoch from before the state this store began with."""
+        row = self._one("SELECT members FROM committees WHERE epoch = ?", epoch)
+        return None if row is None else bytes(row[0])
+
     # What was executed
 
     def receipt(self, action_id: bytes) -> StoredReceipt | None:

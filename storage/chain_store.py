@@ -27,7 +27,7 @@ from storage.database import (
     transaction,
 )
 from storage.integers import compute_prefix, encode_integer, encode_numbers
-from storage.records import CheckpointRecord, ExecutedRecord, FinalRecord
+from storage.records import BaseRecord, CheckpointRecord, ExecutedRecord, FinalRecord
 from storage.schema import CHAIN_MIGRATIONS
 
 NETWORK_KEY = "network_id"
@@ -98,28 +98,31 @@ class ChainStore:
         assert hashlib.sha256(record.node).digest() == record.cid[-32:], "the CID is of the node"
         with transaction(self.database, self.path):
             self._insert_bundles(record)
-            self.database.conn.execute(
-                "INSERT INTO blocks VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
-                (
-                    record.height,
-                    record.view,
-                    record.epoch,
-                    record.block_hash,
-                    record.cid,
-                    record.time_ms,
-                    record.proposer,
-                    record.executed_height,
-                    record.signers,
-                    record.actions,
-                    b"".join(bundle.digest for bundle in record.bundles),
-                    record.finality_ms,
-                    record.encoded,
-                    record.node,
-                    record.certificate,
-                ),
-            )
+            self._insert_block(record)
             self._insert_border(record)
         self._final_height = record.height
+
+    def _insert_block(self, record: FinalRecord) -> None:
+        self.database.conn.execute(
+            "INSERT INTO blocks VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
+            (
+                record.height,
+                record.view,
+                record.epoch,
+                record.block_hash,
+                record.cid,
+                record.time_ms,
+                record.proposer,
+                record.executed_height,
+                record.signers,
+                record.actions,
+                b"".join(bundle.digest for bundle in record.bundles),
+                record.finality_ms,
+                record.encoded,
+                record.node,
+                record.certificate,
+            ),
+        )
 
     def _insert_border(self, record: FinalRecord) -> None:
         """Record what lies between two epochs."""
@@ -322,11 +325,12 @@ class ChainStore:
         candles: Iterable[Candle],
         roots: bytes = b"",
         withdrawal_count: int = 0,
+        base: BaseRecord | None = None,
     ) -> None:
         """Go on from a state that was fetched, not executed, with its numbers and open candles.
 
         The next executed height is `height + 1`, and the next final one too, unless newer final
-        blocks are on record already.
+        blocks are on record already. `base` is the final block of that height.
         """
         assert height > self._executed_height, "a snapshot leads forward"
         with transaction(self.database, self.path):
@@ -347,7 +351,21 @@ class ChainStore:
             self._put_meta(EXECUTED_BASE_KEY, height.to_bytes(8, "big"))
             if height > self._final_height:
                 self._put_meta(BASE_KEY, height.to_bytes(8, "big"))
+                if base is not None:
+                    self._insert_base(base)
         self._load_heights()
+
+    def _insert_base(self, base: BaseRecord) -> None:
+        """Record the block under a fetched state and how its epoch came about."""
+        connection = self.database.conn
+        self._insert_block(base.block)
+        if base.epoch is not None:
+            connection.execute("INSERT OR REPLACE INTO epochs VALUES (?,?)", base.epoch)
+        for table, rows in (
+            ("boundaries", [(border.epoch, border.proof) for border in base.borders]),
+            ("committees", [(border.epoch, border.members) for border in base.borders]),
+        ):
+            connection.executemany(f"INSERT OR REPLACE INTO {table} VALUES (?,?)", rows)
 
     def put_checkpoint(self, record: CheckpointRecord) -> None:
         """Insert or replace a checkpoint. Raises as `write_final`."""
@@ -367,6 +385,11 @@ class ChainStore:
                     fees,
                 ),
             )
+
+    def drop_meta(self, key: str) -> None:
+        """Forget a small value. Raises as `write_final`."""
+        with transaction(self.database, self.path):
+            self.database.conn.execute("DELETE FROM meta WHERE key = ?", (key,))
 
     def put_meta(self, key: str, value: bytes) -> None:
         """Remember a small value. Raises as `write_final`."""

@@ -38,6 +38,9 @@ SNAPSHOT_CHUNKS_MAX: Final = 16_384  # 16 GiB of state
 MANIFEST_BYTES_MAX: Final = 1 << 20
 SNAPSHOTS_MAX: Final = 64  # snapshots kept on disk, whatever the caller asks
 
+SNAPSHOTS_HELD_MAX: Final = 2  # snapshots kept beyond their time for peers that fetch them
+SNAPSHOT_HOLD_S: Final = 600.0  # how long after the last question about one
+
 # Gateway
 CID_TEXT_MAX: Final = 128  # characters
 CAR_BLOCKS_MAX: Final = 65_536  # blocks of one CAR answer

@@ -54,6 +54,24 @@ class FinalRecord:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class BorderRecord:
+    """How an epoch ended that was over before the state this store began with."""
+
+    epoch: int
+    proof: bytes  # as `FinalRecord.boundary_proof`
+    members: bytes  # its committee, encoded by `node/`
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BaseRecord:
+    """The final block whose state was fetched, and what else the chain goes on from."""
+
+    block: FinalRecord
+    epoch: tuple[int, bytes] | None  # number and record of the epoch in progress; None = the first
+    borders: tuple[BorderRecord, ...] = ()  # those verified on the way here
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ReceiptRecord:
     """What became of one action: its place in the block and one status code per operation."""
 

@@ -174,6 +174,13 @@ CREATE TABLE boundaries (
 ) STRICT;
 """
 
+COMMITTEE_TABLES: Final = """
+CREATE TABLE committees (
+    epoch INTEGER PRIMARY KEY,
+    members BLOB NOT NULL
+) STRICT;
+"""
+
 
 def refuse_unnumbered(database: Database) -> None:
     """Let nothing but a new file pass: schema 1 lacks numbers that are the same on every node."""
@@ -201,4 +208,14 @@ def create_epoch_tables(database: Database) -> None:
     database.executescript(EPOCH_TABLES)
 
 
-CHAIN_MIGRATIONS: Final[tuple[Migration, ...]] = (begin, create_chain_tables, create_epoch_tables)
+def create_committee_tables(database: Database) -> None:
+    """Create what schema 4 adds: who certified borders from before a state that was fetched."""
+    database.executescript(COMMITTEE_TABLES)
+
+
+CHAIN_MIGRATIONS: Final[tuple[Migration, ...]] = (
+    begin,
+    create_chain_tables,
+    create_epoch_tables,
+    create_committee_tables,
+)

@@ -8,7 +8,7 @@ Deviations: none.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Final
 
 import trio
@@ -22,33 +22,55 @@ from storage.snapshots import Manifest, Snapshots, decode_manifest
 CHUNKS_AT_ONCE: Final = 8
 
 
+def rotate(peers: tuple[Peer, ...] | None, number: int) -> tuple[Peer, ...] | None:
+    """Return the peers in another order for each chunk, so that all carry the load."""
+    if not peers:
+        return peers
+    first = number % len(peers)
+    return peers[first:] + peers[:first]
+
+
+def _accept(_: Manifest) -> None:
+    """Take any manifest of the right state."""
+
+
+def _ignore(_: int) -> None:
+    """Nobody watches."""
+
+
 async def fetch_snapshot(
     bitswap: Bitswap,
     snapshots: Snapshots,
     cid: Cid,
     *,
     height: int,
-    state_root: bytes,
+    state_root: bytes | None = None,
     peers: Iterable[Peer] | None = None,
+    on_manifest: Callable[[Manifest], None] = _accept,
+    on_chunk: Callable[[int], None] = _ignore,
 ) -> Manifest:
     """Return the manifest once every chunk is on disk and the snapshot is listed.
 
     Raises TransientError when a block does not come (what came is kept: call again), InvalidMessage
     when the manifest is not the expected state's, OperatorError when the disk or the quota refuses.
+    `state_root` is None where the manifest itself is the proof. `on_manifest` may refuse by
+    raising; `on_chunk` is told the bytes of every chunk that is here.
     """
     known = None if peers is None else tuple(peers)
     manifest = decode_manifest(await bitswap.fetch(cid, known))
-    if (manifest.height, manifest.state_root) != (height, state_root):
+    if manifest.height != height or state_root not in (None, manifest.state_root):
         raise InvalidMessage(f"snapshot {cid} is of another state than height {height}")
+    on_manifest(manifest)
     failures: list[Exception] = []
-    remaining = iter(dict.fromkeys(manifest.chunks))
+    remaining = iter(enumerate(dict.fromkeys(manifest.chunks)))
 
     async def fetch_chunks() -> None:
-        for chunk_cid in remaining:
+        for number, chunk_cid in remaining:
             if failures:
                 return
             try:
-                chunk = await bitswap.fetch(chunk_cid, known)
+                chunk = await bitswap.fetch(chunk_cid, rotate(known, number))
+                on_chunk(len(chunk))
                 await trio.to_thread.run_sync(snapshots.put_chunk, manifest, chunk_cid, chunk)
             except Exception as error:  # noqa: BLE001 - handed to the caller below, alone
                 failures.append(error)

@@ -9,6 +9,7 @@ Deviations: none.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Final
@@ -114,6 +115,7 @@ class Snapshots:
 
     def __init__(self, store: BlockStore) -> None:
         self._store = store
+        self._held: dict[int, float] = {}  # height → until when, on the monotonic clock
         for name in store.pins(PARTIAL):  # left by a crash
             store.unpin(name)
 
@@ -185,10 +187,25 @@ class Snapshots:
             raise InvalidMessage(f"snapshot {cid} states another size than it has")
         return manifest
 
+    def hold(self, height: int) -> bool:
+        """Keep a snapshot that a peer has begun to fetch for a while; False = too many are held."""
+        now_s = time.monotonic()
+        self._held = {one: until for one, until in self._held.items() if until > now_s}
+        if height not in self._held and len(self._held) >= limits.SNAPSHOTS_HELD_MAX:
+            return False
+        self._held[height] = now_s + limits.SNAPSHOT_HOLD_S
+        return True
+
+    def held(self) -> list[int]:
+        """Return the heights of the snapshots that are held, newest first."""
+        now_s = time.monotonic()
+        return sorted((one for one, until in self._held.items() if until > now_s), reverse=True)
+
     def prune(self, keep: int) -> list[SnapshotName]:
-        """Drop all but the newest `keep` snapshots; return what was dropped."""
+        """Drop all but the newest `keep` snapshots and those held; return what was dropped."""
         assert 1 <= keep <= limits.SNAPSHOTS_MAX
-        dropped = self.complete()[keep:]
+        held = self.held()
+        dropped = [name for name in self.complete()[keep:] if name.height not in held]
         for name in dropped:
             self._store.unpin(f"{COMPLETE}{name.height:016d}/{name.cid}")
         if dropped:

@@ -18,6 +18,7 @@ from node.config_schema import Config
 from node.datadir import DataDir
 from node.keystore import find_key
 from node.network_file import load_network
+from node.sync_named import parse_named
 from node.version import VERSION
 from primitives.errors import KeystoreError, OperatorError
 
@@ -28,6 +29,7 @@ from primitives.errors import KeystoreError, OperatorError
 @click.option("--evm-rpc", multiple=True, help="evm.rpc_urls: URL of an EVM chain; repeatable.")
 @click.option("--validator-key", help="validator.key: first digits of its address.")
 @click.option("--password-file", help="validator.password_file.")
+@click.option("--trusted-checkpoint", help="sync.trusted_checkpoint: HEIGHT:0xHASH of a block.")
 @click.option("--profile", help="profile: home, lowpower or test.")
 @click.option("--log-level", help="log.level: debug, info, warning or error.")
 @click.option("--log-format", help="log.format: auto, human or json.")
@@ -39,6 +41,7 @@ def run(
     evm_rpc: tuple[str, ...],
     validator_key: str | None,
     password_file: str | None,
+    trusted_checkpoint: str | None,
     profile: str | None,
     log_level: str | None,
     log_format: str | None,
@@ -55,11 +58,13 @@ def run(
         "evm.rpc_urls": list(evm_rpc) or None,
         "validator.key": validator_key,
         "validator.password_file": password_file,
+        "sync.trusted_checkpoint": trusted_checkpoint,
         "profile": profile,
         "log.level": log_level,
         "log.format": log_format,
     }
     config = context.load_config(flags).config
+    parse_named(config.sync.trusted_checkpoint)
     check_first(context.data, config)
     daemon = importlib.import_module("node.daemon")  # libp2p is loaded here and not before
     code: int = daemon.run(context.data, config, VERSION)

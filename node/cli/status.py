@@ -6,6 +6,7 @@ Spec: docs/reference/cli.md. Deviations: none.
 
 from __future__ import annotations
 
+import json
 import time
 from typing import Any
 
@@ -14,7 +15,7 @@ import click
 from node.cli import exits, http
 from node.cli.context import Context, json_option
 from node.cli.show import format_age, shorten, show_json
-from primitives.errors import NodeError
+from primitives.errors import NodeError, NotRunning
 
 
 @click.command()
@@ -30,7 +31,20 @@ def status(context: Context, watch: bool, live: bool, as_json: bool) -> int:
       omnibazaar status --json
     """
     while True:
-        url = context.find_url()
+        try:
+            url = context.find_url()
+        except NotRunning:
+            progress = read_progress(context)
+            if progress is None:
+                raise
+            if as_json:
+                show_json({"ready": False, "sync": progress})
+            else:
+                click.echo(f"CATCHING UP   {progress['line']}")
+            if not watch:
+                return exits.NOT_READY
+            time.sleep(1)
+            continue
         found = http.get(url, "/v1/status")
         if as_json:
             show_json(found)
@@ -42,6 +56,17 @@ def status(context: Context, watch: bool, live: bool, as_json: bool) -> int:
         if not watch:
             return exits.OK if live or found["ready"] else exits.NOT_READY
         time.sleep(1)
+
+
+def read_progress(context: Context) -> dict[str, Any] | None:
+    """Return what a daemon notes that fetches a state and has no API yet; None without one."""
+    if not context.data.is_locked():
+        return None
+    try:
+        found = json.loads(context.data.sync_file.read_text())
+    except (OSError, ValueError):
+        return None
+    return found if isinstance(found, dict) and isinstance(found.get("line"), str) else None
 
 
 def _markets(url: str) -> list[dict[str, Any]]:

@@ -1,0 +1,113 @@
+"""Compose state sync for a node that has a network and a store, and nothing else yet.
+
+Rule: it runs before consensus exists, so nothing is signed meanwhile; when it has adopted a state,
+the node restores itself from the store as after any start.
+Spec: docs/spec/state-sync.md. Deviations: none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+
+import trio
+
+from contracts.rpc_pool import RpcPool
+from contracts.settlement_client import SettlementClient
+from node.clock import NodeClock
+from node.config_schema import Config
+from node.datadir import DataDir, write_atomic
+from node.epoch_book import EpochBook
+from node.network_file import Chain, NetworkFile
+from node.state_sync import Position, StateSync
+from node.sync_named import parse_named
+from node.sync_peers import NetworkPeers
+from node.sync_progress import Progress
+from node.sync_trust import read_trust
+from p2p.network import Network
+from primitives.eip712 import network_domain
+from storage.bitswap import Bitswap
+from storage.chain_store import ChainStore
+from storage.snapshots import Snapshots
+from storage.writer import StoreWriter
+
+DISTRUST = "a state was fetched: the blocks with this key's last votes were not\n"
+
+
+async def catch_up(
+    *,
+    config: Config,
+    data: DataDir,
+    file: NetworkFile,
+    book: EpochBook,
+    store: ChainStore,
+    writer: StoreWriter[ChainStore],
+    snapshots: Snapshots,
+    bitswap: Bitswap,
+    network: Network,
+    clock: NodeClock,
+    open_rpc: Callable[[Chain], RpcPool],
+    stop: trio.Event,
+) -> bool:
+    """Fetch a state if this node is far behind; True when one was adopted.
+
+    Raises OperatorError when the disk refuses.
+    """
+    latest = store.read.latest_final()
+    position = Position(
+        height=store.final_height,
+        time_ms=file.genesis_time_ms if latest is None else latest.time_ms,
+        committee=book.current.committee,
+    )
+    sync = StateSync(
+        file=file,
+        domain=network_domain(file.network_id),
+        writer=writer,
+        store=store,
+        snapshots=snapshots,
+        bitswap=bitswap,
+        peers=NetworkPeers(network),
+        progress=Progress(data.sync_file),
+        read_trust=partial(read_trust, file, _find_client(config, file, open_rpc)),
+        named=parse_named(config.sync.trusted_checkpoint),
+        behind_blocks=config.sync.behind_blocks,
+        before_adoption=partial(write_atomic, data.distrust_file, DISTRUST),
+        disk=data.chain,
+        disk_free_min=config.safety.disk_free_mb_min << 20,
+    )
+    has_peers = any(peer.peer_id != network.peer_id for peer in file.bootstrap)
+    if not has_peers or not sync.may_be_needed(position, clock.now_ms()):
+        return False
+    adopted: list[int | None] = []
+    async with trio.open_nursery() as nursery:
+        await nursery.start(bitswap.run)
+
+        async def run() -> None:
+            adopted.append(await sync.run(position))
+            nursery.cancel_scope.cancel()
+
+        nursery.start_soon(run)
+        await stop.wait()
+        nursery.cancel_scope.cancel()
+    if not adopted or adopted[0] is None:
+        return False
+    book.load(store.read.epochs())
+    return True
+
+
+def _find_client(
+    config: Config, file: NetworkFile, open_rpc: Callable[[Chain], RpcPool]
+) -> Callable[[], SettlementClient] | None:
+    if not file.chains or not config.evm.rpc_urls:
+        return None
+    chain = file.chains[0]
+
+    def open_client() -> SettlementClient:
+        return SettlementClient(
+            open_rpc(chain),
+            chain_id=chain.chain_id,
+            vault=chain.vault_bytes,
+            network_id=file.network_id,
+        )
+
+    return open_client

@@ -19,8 +19,10 @@ from node.limits import (
     BLOCK_BYTES_MAX,
     BUNDLE_BYTES_MAX,
     POOL_BUNDLES_PER_ORIGIN_MAX,
+    POOL_BYTES_OF_OUTSIDERS_MAX,
     POOL_BYTES_PER_ORIGIN_MAX,
     POOL_KEPT_BUNDLES_MAX,
+    POOL_KEPT_BYTES_MAX,
 )
 from primitives.errors import LimitExceeded
 
@@ -35,12 +37,24 @@ class Bundle:
     arrived_ms: int
     actions: tuple[VerifiedAction, ...] | None = None  # None until its signatures are checked
     included_height: int = 0  # height of the final block that carries it, 0 = none yet
+    is_outsiders: bool = False  # it came from a validator without a seat
 
 
 @dataclass(slots=True)
 class _Quota:
     bundles: int = 0
     size_bytes: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Share:
+    """How much of the pool one origin may fill with bundles that wait."""
+
+    size_bytes: int
+    is_outsiders: bool = False  # it also counts against what all outsiders share
+
+
+MEMBER = Share(size_bytes=POOL_BYTES_PER_ORIGIN_MAX)
 
 
 @dataclass(slots=True)
@@ -50,9 +64,19 @@ class BundlePool:
     _waiting: OrderedDict[bytes, Bundle] = field(default_factory=OrderedDict)
     _included: OrderedDict[bytes, Bundle] = field(default_factory=OrderedDict)
     _quotas: dict[bytes, _Quota] = field(default_factory=dict)
+    _outsiders_bytes: int = 0
+    included_bytes: int = 0  # of what final blocks carry and is still in memory
     _awaited: dict[bytes, int] = field(default_factory=dict)  # final, not held → height
 
-    def add(self, data: bytes, origin: bytes, now_ms: int, *, is_asked_for: bool) -> Bundle | None:
+    def add(
+        self,
+        data: bytes,
+        origin: bytes,
+        now_ms: int,
+        *,
+        is_asked_for: bool,
+        share: Share | None = None,
+    ) -> Bundle | None:
         """Take a bundle in; None when it is held already. What we asked for ourselves is not
         counted against its sender. Raises LimitExceeded when the origin is over its share."""
         if not 0 < len(data) <= BUNDLE_BYTES_MAX:
@@ -60,24 +84,50 @@ class BundlePool:
         digest = hashlib.sha256(data).digest()
         if digest in self._waiting or digest in self._included:
             return None
+        share = share or MEMBER
         height = self._awaited.pop(digest, 0)
         if height:
             late = Bundle(digest=digest, data=data, origin=origin, arrived_ms=now_ms)
             late.included_height = height
-            self._included[digest] = late
+            self._keep_included(late)
             return late
-        quota = self._quotas.setdefault(origin, _Quota())
-        is_over = (
-            quota.bundles >= POOL_BUNDLES_PER_ORIGIN_MAX
-            or quota.size_bytes + len(data) > POOL_BYTES_PER_ORIGIN_MAX
-        )
-        if is_over and not is_asked_for:
+        if self._is_over(origin, len(data), share) and not is_asked_for:
             raise LimitExceeded("too many bundles of one validator wait for a block")
-        bundle = Bundle(digest=digest, data=data, origin=origin, arrived_ms=now_ms)
+        bundle = Bundle(
+            digest=digest,
+            data=data,
+            origin=origin,
+            arrived_ms=now_ms,
+            is_outsiders=share.is_outsiders,
+        )
         self._waiting[digest] = bundle
-        quota.bundles += 1
-        quota.size_bytes += len(data)
+        self._count(bundle, 1)
         return bundle
+
+    def _is_over(self, origin: bytes, size: int, share: Share) -> bool:
+        quota = self._quotas.get(origin, _Quota())
+        if share.is_outsiders and self._outsiders_bytes + size > POOL_BYTES_OF_OUTSIDERS_MAX:
+            return True
+        return (
+            quota.bundles >= POOL_BUNDLES_PER_ORIGIN_MAX
+            or quota.size_bytes + size > share.size_bytes
+        )
+
+    def _count(self, bundle: Bundle, sign: int) -> None:
+        """Add a waiting bundle to its origin's share, or take it away."""
+        quota = self._quotas.setdefault(bundle.origin, _Quota())
+        quota.bundles += sign
+        quota.size_bytes += sign * len(bundle.data)
+        assert quota.bundles >= 0
+        assert quota.size_bytes >= 0
+        if not quota.bundles:
+            del self._quotas[bundle.origin]
+        if bundle.is_outsiders:
+            self._outsiders_bytes += sign * len(bundle.data)
+
+    def _keep_included(self, bundle: Bundle) -> None:
+        self._included[bundle.digest] = bundle
+        self.included_bytes += len(bundle.data)
 
     def get(self, digest: bytes) -> Bundle | None:
         """Return the bundle if it is in memory."""
@@ -130,20 +180,19 @@ class BundlePool:
                 if digest not in self._included:
                     self._awaited[digest] = height
                 continue
-            quota = self._quotas[bundle.origin]
-            quota.bundles -= 1
-            quota.size_bytes -= len(bundle.data)
-            assert quota.bundles >= 0
-            assert quota.size_bytes >= 0
+            self._count(bundle, -1)
             bundle.included_height = height
-            self._included[digest] = bundle
+            self._keep_included(bundle)
 
     def forget_executed(self, executed_height: int) -> None:
         """Drop the oldest included bundles beyond the cap, but none that is still to be
         executed.
         """
-        while len(self._included) > POOL_KEPT_BUNDLES_MAX:
+        while (
+            len(self._included) > POOL_KEPT_BUNDLES_MAX or self.included_bytes > POOL_KEPT_BYTES_MAX
+        ):
             digest, bundle = next(iter(self._included.items()))
             if bundle.included_height > executed_height:
                 return
             del self._included[digest]
+            self.included_bytes -= len(bundle.data)

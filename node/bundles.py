@@ -15,15 +15,19 @@ from collections.abc import Callable
 
 import trio
 
+from consensus.committee import Committee
 from exchange.actions import SignedAction, VerifiedAction, decode_bundle
 from node.bundle_fetch import BundleFetch
-from node.bundle_pool import Bundle, BundlePool
+from node.bundle_pool import Bundle, BundlePool, Share
 from node.clock import NodeClock
 from node.inclusion import InclusionWatch
 from node.limits import (
     BUNDLE_LOG_SEGMENT_BYTES,
     FETCH_LOOK_S,
     PEER_FRAMES_MAX,
+    POOL_BYTES_OF_MEMBERS_MAX,
+    POOL_BYTES_PER_ORIGIN_MAX,
+    POOL_BYTES_PER_OUTSIDER_MAX,
 )
 from node.mempool import Mempool
 from node.peers import PeerWire
@@ -45,6 +49,7 @@ class BundleExchange:
         self,
         *,
         me: bytes,
+        committee: Callable[[], Committee],
         wire: PeerWire,
         verifier: Verifier,
         watch: InclusionWatch,
@@ -61,6 +66,7 @@ class BundleExchange:
         self.wanted = BundleFetch()
         self.wanted_actions = BundleFetch()
         self._me = me
+        self._committee = committee
         self._wire = wire
         self._verifier = verifier
         self._watch = watch
@@ -132,7 +138,9 @@ class BundleExchange:
 
     def _take(self, sender: bytes, data: bytes, *, is_asked_for: bool) -> None:
         now_ms = self._clock.now_ms()
-        bundle = self.pool.add(data, sender, now_ms, is_asked_for=is_asked_for)
+        bundle = self.pool.add(
+            data, sender, now_ms, is_asked_for=is_asked_for, share=self._share_of(sender)
+        )
         if bundle is None:
             return
         self.received_total += 1
@@ -140,6 +148,14 @@ class BundleExchange:
         self._log.append(data)
         self._unchecked.append(bundle)
         self._arrived.set()
+
+    def _share_of(self, sender: bytes) -> Share:
+        """Members divide most of the pool; who only follows has little of it."""
+        committee = self._committee()
+        if committee.index_of(sender) is None:
+            return Share(size_bytes=POOL_BYTES_PER_OUTSIDER_MAX, is_outsiders=True)
+        fair = POOL_BYTES_OF_MEMBERS_MAX // len(committee)
+        return Share(size_bytes=min(POOL_BYTES_PER_ORIGIN_MAX, fair))
 
     async def run_check(self) -> None:
         """Check the signatures of bundles in the order of their arrival."""
@@ -208,7 +224,7 @@ class BundleExchange:
         self._wire.send((sender,), encode_frame(FrameKind.BUNDLE_ANSWER, data), bulk=True)
 
     def want(self, digests: tuple[bytes, ...]) -> None:
-        """Fetch what a final block carries and is not held, long before it is executed."""
+        """Fetch what a final block carries and is not held."""
         missing = self.pool.missing(digests)
         if missing:
             self.wanted.want(missing)

@@ -23,7 +23,7 @@ from node.clock import NodeClock
 from node.executor import Execution, Executor, FinalBlock
 from node.inclusion import InclusionWatch
 from node.ledger import Ledger
-from node.limits import FINALITY_SAMPLES, STORE_QUEUE_BLOCKS_MAX
+from node.limits import FINALITY_SAMPLES, POOL_AHEAD_BYTES_MAX, STORE_QUEUE_BLOCKS_MAX
 from node.problems import Problems
 from node.records import make_executed_record, make_final_record
 from primitives.cid import Cid
@@ -98,7 +98,8 @@ class FinalBlocks:
             if bundle is not None and bundle.actions is not None:
                 self._watch.included(bundle.actions, block.height, block.header.time_ms)
         self._bundles.pool.mark_included(digests, block.height)
-        self._bundles.want(digests)
+        if self._bundles.pool.included_bytes < POOL_AHEAD_BYTES_MAX:
+            self._bundles.want(digests)  # long before it is executed
         proposed_ms = self._proposed.pop(block.hash, 0)
         if proposed_ms:
             self.finality_ms.append(max(0, now_ms - proposed_ms))

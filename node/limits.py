@@ -18,6 +18,11 @@ BLOCK_BYTES_MAX: Final = 2 << 20  # bundle bytes in one block
 
 POOL_BUNDLES_PER_ORIGIN_MAX: Final = 512  # of one validator, waiting to be proposed
 POOL_BYTES_PER_ORIGIN_MAX: Final = 16 << 20
+POOL_BYTES_OF_MEMBERS_MAX: Final = 512 << 20  # of all members; a large committee shares it
+POOL_BYTES_PER_OUTSIDER_MAX: Final = 512 << 10  # of a validator without a seat
+POOL_BYTES_OF_OUTSIDERS_MAX: Final = 16 << 20  # of all of them together
+POOL_KEPT_BYTES_MAX: Final = 128 << 20  # included ones kept in memory
+POOL_AHEAD_BYTES_MAX: Final = 64 << 20  # fetched ahead of execution
 POOL_KEPT_BUNDLES_MAX: Final = 2_048  # included ones kept in memory to serve stragglers
 
 MEMPOOL_ACTIONS_MAX: Final = 20_000  # own clients' actions waiting for a bundle

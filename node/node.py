@@ -214,6 +214,7 @@ class Node:
         self.durability = Durability(self._journal, self._bundle_log, self.guard, self.problems)
         self.bundles = BundleExchange(
             me=self.key.address,
+            committee=lambda: self.committee,
             wire=self.wire,
             verifier=self.verifier,
             watch=self.watch,

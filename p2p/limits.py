@@ -46,6 +46,9 @@ INBOX_VOTE_BYTES_MAX: Final = 4 * 1024 * 1024
 INBOX_BULK_BYTES_MAX: Final = 16 * 1024 * 1024
 """Their bytes; above it the newest message of that peer is dropped and counted."""
 
+INBOX_TOTAL_BYTES_MAX: Final = 256 * 1024 * 1024
+"""Bytes of all peers on one lane; from half of it on the peers that wait divide the other half."""
+
 # --- times ----------------------------------------------------------------------------------------
 
 HEARTBEAT_S: Final = 1.0

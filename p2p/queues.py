@@ -14,7 +14,7 @@ from collections import deque
 import trio
 
 from p2p.lanes import Inbound, Lane
-from p2p.limits import INBOX_FRAMES_MAX
+from p2p.limits import INBOX_FRAMES_MAX, INBOX_TOTAL_BYTES_MAX
 
 _EMPTY: deque[bytes] = deque(maxlen=0)
 
@@ -78,13 +78,23 @@ class SendQueue:
 class Inbox:
     """Messages of one lane that wait for the application; senders take turns."""
 
-    __slots__ = ("_bytes", "_bytes_max", "_lane", "_queues", "_turns", "_wake", "dropped_total")
+    __slots__ = (
+        "_bytes",
+        "_bytes_max",
+        "_lane",
+        "_queues",
+        "_total",
+        "_turns",
+        "_wake",
+        "dropped_total",
+    )
 
     def __init__(self, lane: Lane, *, bytes_max: int) -> None:
         self._lane = lane
         self._bytes_max = bytes_max
         self._queues: dict[bytes, deque[bytes]] = {}
         self._bytes: dict[bytes, int] = {}
+        self._total = 0
         self._turns: deque[bytes] = deque()
         self._wake = trio.Event()
         self.dropped_total = 0
@@ -93,7 +103,7 @@ class Inbox:
         """Queue one message; False when this sender's share is full and the message is dropped."""
         queue = self._queues.get(sender, _EMPTY)
         size = self._bytes.get(sender, 0) + len(message)
-        if len(queue) >= INBOX_FRAMES_MAX or size > self._bytes_max:
+        if len(queue) >= INBOX_FRAMES_MAX or size > self._share():
             self.dropped_total += 1
             return False
         if not queue:
@@ -101,8 +111,15 @@ class Inbox:
             self._turns.append(sender)
         queue.append(message)
         self._bytes[sender] = size
+        self._total += len(message)
         self._wake.set()
         return True
+
+    def _share(self) -> int:
+        """Return what one sender may hold: less while many of them fill the inbox."""
+        if self._total < INBOX_TOTAL_BYTES_MAX // 2:
+            return self._bytes_max
+        return min(self._bytes_max, INBOX_TOTAL_BYTES_MAX // (2 * max(1, len(self._queues))))
 
     def receive_nowait(self) -> Inbound | None:
         """Return the next message, or None when nothing waits."""
@@ -112,6 +129,7 @@ class Inbox:
         queue = self._queues[sender]
         message = queue.popleft()
         self._bytes[sender] -= len(message)
+        self._total -= len(message)
         if queue:
             self._turns.append(sender)
         else:

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from node import bundle_pool
-from node.bundle_pool import BundlePool
+from node.bundle_pool import BundlePool, Share
 from node.limits import BLOCK_BUNDLES_MAX, BUNDLE_BYTES_MAX, POOL_BUNDLES_PER_ORIGIN_MAX
 from primitives.errors import LimitExceeded
 
@@ -54,7 +54,7 @@ def test_one_origin_cannot_fill_the_pool_and_others_go_on() -> None:
 
 
 def test_bytes_of_one_origin_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(bundle_pool, "POOL_BYTES_PER_ORIGIN_MAX", 20)
+    monkeypatch.setattr(bundle_pool, "MEMBER", Share(size_bytes=20))
     pool = BundlePool()
     put(pool, 1)
     put(pool, 2)
@@ -134,3 +134,40 @@ def test_a_bundle_that_comes_after_its_final_block_is_never_proposed():
     assert pool.get(digest) is bundle
     assert not pool.has_waiting
     assert pool.propose(frozenset()) == ()
+
+
+def test_who_has_no_seat_has_little_room_and_all_of_them_together_not_much(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    monkeypatch.setattr(bundle_pool, "POOL_BYTES_OF_OUTSIDERS_MAX", 25)
+    pool, outsider = BundlePool(), Share(size_bytes=15, is_outsiders=True)
+    for origin in (b"\x01" * 20, b"\x02" * 20):
+        data = origin[:1] * 10
+        pool.add(data, origin, 0, is_asked_for=False, share=outsider)
+        with pytest.raises(LimitExceeded):
+            pool.add(data + b"2nd", origin, 0, is_asked_for=False, share=outsider)
+    third = b"\x03" * 20
+    with pytest.raises(LimitExceeded):
+        pool.add(b"six by", third, 0, is_asked_for=False, share=outsider)
+    pool.add(b"six by", third, 0, is_asked_for=False)
+    digest = hashlib.sha256(b"\x01" * 10).digest()
+    pool.mark_included((digest,), 4)
+    pool.add(b"10 more by", b"\x01" * 20, 0, is_asked_for=False, share=outsider)
+
+
+def test_what_final_blocks_carried_is_forgotten_by_bytes_too(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(bundle_pool, "POOL_KEPT_BYTES_MAX", 25)
+    pool = BundlePool()
+    digests = []
+    for number in range(4):
+        data = bytes([number]) * 10
+        pool.add(data, BOB, 0, is_asked_for=False)
+        digests.append(hashlib.sha256(data).digest())
+        pool.mark_included((digests[-1],), number + 1)
+    assert pool.included_bytes == 40
+    pool.forget_executed(1)
+    assert pool.get(digests[0]) is None
+    assert pool.get(digests[1]) is not None, "not executed yet"
+    pool.forget_executed(4)
+    assert pool.included_bytes == 20
+    assert pool.get(digests[3]) is not None

@@ -13,7 +13,7 @@ import trio
 from hypothesis import given
 from hypothesis import strategies as st
 
-from p2p import limits
+from p2p import limits, queues
 from p2p.config import KnownValidator, NetworkConfig
 from p2p.identity import decode_peer_id, peer_id_from_seed
 from p2p.lanes import Inbound, Lane
@@ -132,6 +132,20 @@ async def test_a_waiting_receiver_is_woken():
         inbox.put(b"a", b"1")
         inbox.put(b"a", b"2")
     assert [m.data for m in got] == [b"1", b"2"]
+
+
+def test_many_full_senders_divide_half_of_the_inbox(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(queues, "INBOX_TOTAL_BYTES_MAX", 80)
+    inbox = Inbox(Lane.BULK, bytes_max=30)
+    assert inbox.put(b"a", bytes(30))
+    assert inbox.put(b"b", bytes(10))
+    assert not inbox.put(b"a", bytes(1)), "two senders have twenty each by now"
+    assert inbox.put(b"b", bytes(10))
+    assert inbox.put(b"c", bytes(13))
+    assert not inbox.put(b"c", bytes(1))
+    while inbox.receive_nowait() is not None:
+        pass
+    assert inbox.put(b"a", bytes(30))
 
 
 @given(st.lists(st.tuples(st.sampled_from([b"a", b"b", b"c"]), st.binary(max_size=9))))

@@ -36,9 +36,11 @@ from exchange.actions import (
     CancelAll,
     CancelClient,
     Place,
+    PlaceTrailing,
     PlaceTrigger,
     PlaceUntil,
     Replace,
+    ReplaceTrigger,
     Transfer,
     Withdraw,
     encode_amount,
@@ -88,14 +90,32 @@ class Trader:
         return verify_accepted(receipt).statuses[0].order_id or 0
 
     async def place_waiting(
-        self, order: PlaceTrigger, *, timeout_s: float = OUTCOME_TIMEOUT_S
+        self, order: PlaceTrigger | PlaceTrailing, *, timeout_s: float = OUTCOME_TIMEOUT_S
     ) -> int:
-        """Place a stop, take-profit or one-cancels-other order (`client.waiting`); return its id.
+        """Place an order that waits for a price (`client.waiting`) and return its id.
 
         Raises ActionRejected, for instance with `trigger_reached`, or OutcomeUnknown.
         """
         receipt = await self.execute(order, timeout_s=timeout_s)
         return verify_accepted(receipt).statuses[0].order_id or 0
+
+    async def replace_waiting(
+        self,
+        market: int | str,
+        order_id: int,
+        size: int,
+        *,
+        above: tuple[int, int] = (0, 0),
+        below: tuple[int, int] = (0, 0),
+        timeout_s: float = OUTCOME_TIMEOUT_S,
+    ) -> None:
+        """Give an order that waits another size and other legs of (price, limit).
+
+        Raises ActionRejected, for instance with `unknown_order` once it was reached.
+        """
+        number = self.client.find_market(market).id
+        op = ReplaceTrigger(number, order_id, size, *above, *below)
+        verify_accepted(await self.execute(op, timeout_s=timeout_s))
 
     async def place_until(
         self,

@@ -155,7 +155,7 @@ class Order(View, frozen=True, kw_only=True):
     size: int
     remaining: int
     client_id: int
-    status: str  # open | filled | cancelled | rejected
+    status: str  # open | pending | waiting | reached | filled | cancelled | rejected
     reason: str = ""
     above: int = 0
     below: int = 0

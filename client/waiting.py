@@ -8,7 +8,7 @@ Spec: docs/spec/orders.md (Triggers). Deviations: none.
 from __future__ import annotations
 
 from client.errors import ClientError
-from exchange.actions import BUY, GTC, IOC, SELL, PlaceTrigger
+from exchange.actions import BUY, GTC, IOC, SELL, PlaceTrailing, PlaceTrigger
 
 NO_LEG = 0
 
@@ -69,6 +69,31 @@ def make_one_cancels_other(
     return PlaceTrigger(
         market, side, size, *above, *below, tif, client_id=client_id, expiry_ms=expiry_ms
     )
+
+
+def make_trailing_stop(
+    market: int,
+    side: int,
+    size: int,
+    distance: int,
+    limit: int,
+    *,
+    in_bps: bool = False,
+    activation: int = 0,
+    rests: bool = False,
+    client_id: int = 0,
+    expiry_ms: int = 0,
+) -> PlaceTrailing:
+    """Return a stop that follows the price at `distance` ticks, or basis points of it.
+
+    A sell is reached when the price falls so far from its highest since, a buy when it rises from
+    its lowest; it follows from the first trade as good as `activation`.
+    """
+    tif = GTC if rests else IOC
+    return PlaceTrailing(
+        market, side, size, limit, distance, in_bps, activation, tif,
+        client_id=client_id, expiry_ms=expiry_ms,
+    )  # fmt: skip
 
 
 def _make(

@@ -11,6 +11,7 @@ from __future__ import annotations
 from functools import partial
 
 from exchange import limits
+from exchange.accounts import Trader
 from exchange.admission import (
     ALL_ORDERS,
     Context,
@@ -23,12 +24,23 @@ from exchange.admission import (
 )
 from exchange.batch import Batch, CancelRequest
 from exchange.market import OPEN, Market
-from exchange.operations import IOC, POST_ONLY, CancelAfter, Place, PlaceTrigger, PlaceUntil
-from exchange.order_book import Order
+from exchange.matching import note_order
+from exchange.operations import (
+    IOC,
+    POST_ONLY,
+    CancelAfter,
+    Place,
+    PlaceTrailing,
+    PlaceTrigger,
+    PlaceUntil,
+    ReplaceTrigger,
+)
+from exchange.order_book import SELL, Order
+from exchange.outcome import REACHED, WAITING
 from exchange.reasons import REJECTED, Reason
-from exchange.settlement import delist, enlist, hold_funds, release_funds, shrink_hold
+from exchange.settlement import compute_hold, delist, enlist, hold_funds, release_funds, shrink_hold
 from exchange.state import State
-from exchange.triggers import Trigger, Triggered
+from exchange.triggers import Trail, Trigger, Triggered
 
 OK = int(Reason.OK)
 EXPIRED = int(Reason.EXPIRED)
@@ -40,6 +52,7 @@ BAD_TRIGGER = int(Reason.BAD_TRIGGER)
 TRIGGER_REACHED = int(Reason.TRIGGER_REACHED)
 TOO_MANY_TRIGGERS = int(Reason.TOO_MANY_TRIGGERS)
 KEY_LACKS_MARKET = int(Reason.KEY_LACKS_MARKET)
+UNKNOWN_ORDER = int(Reason.UNKNOWN_ORDER)
 BAD_TIME = int(Reason.BAD_TIME)
 
 
@@ -48,59 +61,84 @@ def admit_trigger(context: Context, op: PlaceTrigger, index: int) -> int:
     reason = check_market(context, op.market) or _check_legs(op)
     if reason:
         return reason
-    state = context.state
-    market = state.markets[op.market]
-    if op.expiry_ms and op.expiry_ms <= state.time_ms:
-        return BAD_TIME
+    market = context.state.markets[op.market]
+    if op.tif == POST_ONLY:
+        return BAD_TRIGGER
     price = max(op.above_price, op.below_price)
-    if context.key is not None:
-        reason = check_scope(context.key, market, price, op.size)
-        if reason:
-            return reason
-    if market.status:
-        return check_status(market, IOC)  # it may take liquidity
-    last = market.last_price
-    if (op.above and last >= op.above) or (op.below and last <= op.below):
+    reason = _check_waiting(context, market, price, op.size, op.expiry_ms)
+    if reason:
+        return reason
+    if _is_reached(market, op):
         return TRIGGER_REACHED
-    account = context.account
-    if account.get_balance(context.sub, market.base if op.side else market.quote) is None:
-        return INSUFFICIENT_FUNDS
-    trader = open_trader(context, market)
-    if len(trader.orders) >= state.genesis.orders_per_account_market:
-        return TOO_MANY_ORDERS
-    triggers = market.triggers
-    waiting = triggers.counts.get((trader.number, trader.sub), 0)
-    if (
-        waiting >= limits.TRIGGERS_PER_TRADER_MAX
-        or len(triggers.by_id) >= limits.TRIGGERS_PER_MARKET_MAX
-    ):
+    trader = _get_trader(context, market, op.side)
+    if isinstance(trader, int):
+        return trader
+    order = _make_order(context, trader, op, price)
+    trigger = Trigger(
+        order, context.action.id, op.above, op.above_price, op.below, op.below_price, None
+    )
+    return _add_trigger(context, market, trigger, op.expiry_ms, index)
+
+
+def admit_trailing(context: Context, op: PlaceTrailing, index: int) -> int:
+    """Hold the funds of a stop that follows the price."""
+    reason = check_market(context, op.market)
+    if reason:
+        return reason
+    market = context.state.markets[op.market]
+    if op.tif == POST_ONLY or (op.in_bps and op.distance >= limits.BPS):
+        return BAD_TRIGGER
+    reason = _check_waiting(context, market, op.price, op.size, op.expiry_ms)
+    if reason:
+        return reason
+    if len(market.triggers.trailing) >= limits.TRAILING_PER_MARKET_MAX:
         return TOO_MANY_TRIGGERS
-    order = Order(
-        state.next_order,
-        trader,
-        op.side,
-        price,
-        op.size,
-        op.tif,
-        op.stp,
-        op.client_id,
-        context.grant,
+    trader = _get_trader(context, market, op.side)
+    if isinstance(trader, int):
+        return trader
+    last = market.last_price
+    waits = op.activation and (last < op.activation if op.side == SELL else last > op.activation)
+    trail = Trail(
+        op.side, op.distance, op.in_bps, op.activation if waits else 0, 0 if waits else last
     )
-    if order.client_key and order.client_key in account.clients:
-        return DUPLICATE_CLIENT_ID
-    if not hold_funds(market, order):
+    order = _make_order(context, trader, op, op.price)
+    trigger = Trigger(order, context.action.id, 0, 0, 0, 0, trail)
+    return _add_trigger(context, market, trigger, op.expiry_ms, index)
+
+
+def admit_replace_trigger(context: Context, op: ReplaceTrigger, index: int) -> int:
+    """Give an order that still waits for a price another size and other legs, at once."""
+    reason = check_market(context, op.market)
+    if reason:
+        return reason
+    market = context.state.markets[op.market]
+    trigger = market.triggers.by_id.get(op.order_id)
+    if trigger is None:
+        return UNKNOWN_ORDER
+    order = trigger.order
+    trader = order.trader
+    if trader.account is not context.account or trader.sub != context.sub:
+        return UNKNOWN_ORDER
+    if trigger.trail is not None:
+        return BAD_TRIGGER
+    price = max(op.above_price, op.below_price)
+    reason = _check_legs(op) or _check_waiting(context, market, price, op.size, 0)
+    if reason:
+        return reason
+    if _is_reached(market, op):
+        return TRIGGER_REACHED
+    balance = trader.base if order.side else trader.quote
+    need = compute_hold(market, order.side, price, op.size)
+    if need - order.held > balance.free:
         return INSUFFICIENT_FUNDS
-    state.next_order += 1
+    before = (order.size, order.price, trigger.above, trigger.above_price)
+    below = (trigger.below, trigger.below_price)
+    _set_terms(market, trigger, op.size, price, op.above, op.above_price, op.below, op.below_price)
+    note_order(market, order, WAITING, OK)
     spend_budget(context, price * op.size * market.tick, 1)
-    enlist(market, order)
-    triggers.add(
-        Trigger(order, context.action.id, op.above, op.above_price, op.below, op.below_price)
-    )
-    if op.expiry_ms:
-        market.expiries.put(order.id, op.expiry_ms)
     context.receipt.orders[index] = order.id
     if context.undo is not None:
-        context.undo.append(partial(_undo_trigger, market, order))
+        context.undo.append(partial(_undo_replace, market, trigger, *before, *below))
     return OK
 
 
@@ -164,17 +202,116 @@ def collect_reached(market: Market) -> None:
         order.price = limit
         shrink_hold(market, order)
         market.triggered.append(Triggered(order, trigger.action_id))
+        note_order(market, order, REACHED, OK)
 
 
-def _check_legs(op: PlaceTrigger) -> int:
+def _check_legs(op: PlaceTrigger | ReplaceTrigger) -> int:
     """Check that there is a leg, each leg has a limit, and the legs do not overlap."""
-    if not (op.above or op.below) or op.tif == POST_ONLY:
+    if not (op.above or op.below):
         return BAD_TRIGGER
     if bool(op.above) != bool(op.above_price) or bool(op.below) != bool(op.below_price):
         return BAD_TRIGGER
     if op.above and op.below >= op.above:
         return BAD_TRIGGER
     return OK
+
+
+def _is_reached(market: Market, op: PlaceTrigger | ReplaceTrigger) -> bool:
+    last = market.last_price
+    return (op.above > 0 and last >= op.above) or (op.below > 0 and last <= op.below)
+
+
+def _check_waiting(context: Context, market: Market, price: int, size: int, expiry_ms: int) -> int:
+    """Check what every order that waits for a price must pass. Returns a reason code."""
+    if expiry_ms and expiry_ms <= context.state.time_ms:
+        return BAD_TIME
+    if context.key is not None:
+        reason = check_scope(context.key, market, price, size)
+        if reason:
+            return reason
+    return check_status(market, IOC) if market.status else OK  # it may take liquidity
+
+
+def _get_trader(context: Context, market: Market, side: int) -> Trader | int:
+    """Return the sub-account's side in the market, or why it may have no more that waits."""
+    if context.account.get_balance(context.sub, market.base if side else market.quote) is None:
+        return INSUFFICIENT_FUNDS
+    trader = open_trader(context, market)
+    if len(trader.orders) >= context.state.genesis.orders_per_account_market:
+        return TOO_MANY_ORDERS
+    triggers = market.triggers
+    waiting = triggers.counts.get((trader.number, trader.sub), 0)
+    if (
+        waiting >= limits.TRIGGERS_PER_TRADER_MAX
+        or len(triggers.by_id) >= limits.TRIGGERS_PER_MARKET_MAX
+    ):
+        return TOO_MANY_TRIGGERS
+    return trader
+
+
+def _make_order(
+    context: Context, trader: Trader, op: PlaceTrigger | PlaceTrailing, price: int
+) -> Order:
+    return Order(
+        context.state.next_order,
+        trader,
+        op.side,
+        price,
+        op.size,
+        op.tif,
+        op.stp,
+        op.client_id,
+        context.grant,
+    )
+
+
+def _add_trigger(
+    context: Context, market: Market, trigger: Trigger, expiry_ms: int, index: int
+) -> int:
+    """Hold the funds of a new order and let it wait. Returns a reason code."""
+    order = trigger.order
+    if order.client_key and order.client_key in context.account.clients:
+        return DUPLICATE_CLIENT_ID
+    if not hold_funds(market, order):
+        return INSUFFICIENT_FUNDS
+    context.state.next_order += 1
+    spend_budget(context, order.price * order.size * market.tick, 1)
+    enlist(market, order)
+    market.triggers.add(trigger)
+    if expiry_ms:
+        market.expiries.put(order.id, expiry_ms)
+    note_order(market, order, WAITING, OK)
+    context.receipt.orders[index] = order.id
+    if context.undo is not None:
+        context.undo.append(partial(_undo_trigger, market, order))
+    return OK
+
+
+def _set_terms(
+    market: Market,
+    trigger: Trigger,
+    size: int,
+    price: int,
+    above: int,
+    above_price: int,
+    below: int,
+    below_price: int,
+) -> None:
+    """Give a waiting order other terms; its funds are known to suffice."""
+    order = trigger.order
+    triggers = market.triggers
+    triggers.forget(order.id)
+    release_funds(market, order)
+    order.total += size - order.size
+    order.size = size
+    order.price = price
+    is_covered = hold_funds(market, order)
+    assert is_covered
+    trigger.above = above
+    trigger.above_price = above_price
+    trigger.below = below
+    trigger.below_price = below_price
+    triggers.add(trigger)
 
 
 def _activate(state: State, market: Market, block_hash: bytes) -> None:
@@ -194,9 +331,24 @@ def _open_batch(state: State, market: Market, block_hash: bytes) -> Batch:
 
 
 def _undo_trigger(market: Market, order: Order) -> None:
+    market.log.orders.pop()
     release_funds(market, order)
     delist(market, order)
     order.size = 0
+
+
+def _undo_replace(
+    market: Market,
+    trigger: Trigger,
+    size: int,
+    price: int,
+    above: int,
+    above_price: int,
+    below: int,
+    below_price: int,
+) -> None:
+    market.log.orders.pop()
+    _set_terms(market, trigger, size, price, above, above_price, below, below_price)
 
 
 def _set_switch(state: State, key: int, time_ms: int) -> None:

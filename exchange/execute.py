@@ -29,6 +29,8 @@ from exchange.authority import check_key, check_time, count_action, prune_nonces
 from exchange.clearing import clear_market
 from exchange.conditional import (
     admit_cancel_after,
+    admit_replace_trigger,
+    admit_trailing,
     admit_trigger,
     admit_until,
     begin_block,
@@ -48,9 +50,11 @@ from exchange.operations import (
     Heartbeat,
     Open,
     Place,
+    PlaceTrailing,
     PlaceTrigger,
     PlaceUntil,
     Replace,
+    ReplaceTrigger,
     Revoke,
     SetMarket,
     Transfer,
@@ -319,6 +323,8 @@ _HANDLERS: Final[dict[type, Callable[[Context, Any, int], int]]] = {
     PlaceTrigger: admit_trigger,
     PlaceUntil: admit_until,
     CancelAfter: admit_cancel_after,
+    PlaceTrailing: admit_trailing,
+    ReplaceTrigger: admit_replace_trigger,
 }
 _TAGS: Final[dict[type, int]] = {
     Place: 1,
@@ -331,6 +337,8 @@ _TAGS: Final[dict[type, int]] = {
     PlaceTrigger: 8,
     PlaceUntil: 9,
     CancelAfter: 10,
+    PlaceTrailing: 11,
+    ReplaceTrigger: 12,
 }
 """Bits of a session key's allowed operations; wallet operations never come with a session key."""
 

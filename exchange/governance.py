@@ -76,6 +76,7 @@ def set_status(market: Market, status: int) -> None:
         if status == DELISTED:
             for order_id in sorted(market.book.orders):
                 end_order(market, market.book.orders[order_id], reason)
+            market.triggered.clear()
     market.log.market_changes.append(MarketChanged(market.id, status, market.round))
 
 

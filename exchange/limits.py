@@ -53,6 +53,8 @@ BOND_DOUBLINGS_MAX: Final = 12
 FORFEIT_MEMORY_MS: Final = 86_400_000
 TRIGGERS_PER_TRADER_MAX: Final = 256
 """Waiting triggers of one sub-account in one market."""
+TRAILING_PER_MARKET_MAX: Final = 1_024
+"""Waiting trailing stops of one market: every clearing with a trade looks at each."""
 TRIGGERS_PER_MARKET_MAX: Final = 16_384
 ACTIVATIONS_PER_BLOCK_MAX: Final = 256
 """Reached triggers that join a market's batch in one block; the rest join the next ones."""

@@ -206,6 +206,37 @@ class CancelAfter(Op, frozen=True, tag=32):
     time_ms: TimeMs
 
 
+class PlaceTrailing(Op, frozen=True, tag=33):
+    """A stop that follows the price at a distance and is reached when the price turns by it."""
+
+    market: MarketId
+    side: Annotated[int, Meta(ge=0, le=1)]
+    size: Size
+    price: Price
+    """The order's limit once it is reached."""
+    distance: Annotated[int, Meta(ge=1, le=limits.PRICE_TICKS_MAX)]
+    """Ticks, or basis points of the best price since it follows."""
+    in_bps: bool
+    activation: PriceOrNone = 0
+    """It follows from the first trade that is as good as this; 0 for at once."""
+    tif: Annotated[int, Meta(ge=0, le=3)] = IOC
+    stp: Annotated[int, Meta(ge=0, le=3)] = STP_NEWEST
+    client_id: U64 = 0
+    expiry_ms: TimeMs = 0
+
+
+class ReplaceTrigger(Op, frozen=True, tag=34):
+    """Give an order that waits for a price another size and other legs."""
+
+    market: MarketId
+    order_id: U64
+    size: Size
+    above: PriceOrNone
+    above_price: PriceOrNone
+    below: PriceOrNone
+    below_price: PriceOrNone
+
+
 class Deposit(Struct, frozen=True, array_like=True, forbid_unknown_fields=True, gc=False):
     """One deposit as the vault's event says it."""
 
@@ -280,10 +311,12 @@ AnyOp = (
     | PlaceTrigger
     | PlaceUntil
     | CancelAfter
+    | PlaceTrailing
+    | ReplaceTrigger
 )
-TRADING_TAGS: Final = (1, 2, 3, 4, 5, 6, 7, 8, 9, 10)
+TRADING_TAGS: Final = (1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12)
 """Bits of a session key: the tags of operations 1 to 7, then 8 PlaceTrigger, 9 PlaceUntil,
-10 CancelAfter.
+10 CancelAfter, 11 PlaceTrailing, 12 ReplaceTrigger.
 """
 TRADING_MASK: Final = sum(1 << tag for tag in TRADING_TAGS)
 WALLET_OPS: Final = (Grant, Revoke, Withdraw, Transfer)

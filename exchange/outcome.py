@@ -22,6 +22,11 @@ CLOSED: Final = 1
 CHANGED: Final = 2
 """Order event: a resting order has `size` lots now and has kept its place."""
 
+WAITING: Final = 3
+"""Order event: the order waits, off the book, with `size` lots; it is new or its terms changed."""
+REACHED: Final = 4
+"""Order event: what the order waited for has come; it joins a batch with `price` as its limit."""
+
 COMMITTED: Final = 0
 OPENED: Final = 1
 CLEARED: Final = 2
@@ -80,7 +85,7 @@ class Fill(Struct, array_like=True, gc=False, frozen=True):
 
 
 class OrderEvent(Struct, array_like=True, gc=False, frozen=True):
-    """An order came to rest, changed or ended. Fills are not repeated here."""
+    """An order came to rest or to wait, changed, was reached or ended; fills are not repeated."""
 
     kind: int
     market: int

@@ -14,7 +14,7 @@ from exchange.accounts import Account, Trader
 from exchange.batch import Commitment
 from exchange.limits import SUB_ACCOUNT_MAX
 from exchange.market import OPEN, Market
-from exchange.order_book import Order, Side
+from exchange.order_book import SELL, Order, Side
 from exchange.state import State
 
 
@@ -37,6 +37,8 @@ class OpenOrder(NamedTuple):
     below: int
     expiry_ms: int
     """Block time at which it ends, 0 for none."""
+    waits: bool
+    """True while it waits off the book for a price."""
 
 
 class TriggerView(NamedTuple):
@@ -48,6 +50,10 @@ class TriggerView(NamedTuple):
     above_price: int
     below: int
     below_price: int
+    stop: int
+    """Price that reaches a trailing stop now, 0 while it does not follow the price yet."""
+    activation: int
+    """Price from which a trailing stop follows, 0 once it does."""
 
 
 class BalanceView(NamedTuple):
@@ -128,6 +134,7 @@ def get_trigger(state: State, market: int, order_id: int) -> TriggerView | None:
     trigger = state.markets[market].triggers.by_id.get(order_id)
     if trigger is None:
         return None
+    trail = trigger.trail
     return TriggerView(
         order_id,
         market,
@@ -135,6 +142,8 @@ def get_trigger(state: State, market: int, order_id: int) -> TriggerView | None:
         trigger.above_price,
         trigger.below,
         trigger.below_price,
+        0 if trail is None else max(trail.get_stop(), 0),
+        0 if trail is None else trail.activation,
     )
 
 
@@ -155,6 +164,9 @@ def _view_order(state: State, order: Order) -> OpenOrder:
     trader: Trader = order.trader
     market = state.markets[trader.market]
     trigger = market.triggers.by_id.get(order.id)
+    trail = None if trigger is None else trigger.trail
+    stop = 0 if trail is None else max(trail.get_stop(), 0)
+    is_sell = order.side == SELL
     return OpenOrder(
         order.id,
         trader.market,
@@ -167,9 +179,10 @@ def _view_order(state: State, order: Order) -> OpenOrder:
         order.tif,
         order.client_id,
         order.level is not None,
-        0 if trigger is None else trigger.above,
-        0 if trigger is None else trigger.below,
+        (0 if is_sell else stop) if trigger is None or trail is not None else trigger.above,
+        (stop if is_sell else 0) if trigger is None or trail is not None else trigger.below,
         market.expiries.due.get(order.id, 0),
+        trigger is not None,
     )
 
 

@@ -44,10 +44,11 @@ from exchange.snapshot_records import (
     ReplaceRecord,
     RestRecord,
     TicketRecord,
+    TrailRecord,
     TriggeredRecord,
 )
 from exchange.state import State
-from exchange.triggers import Trigger, Triggered
+from exchange.triggers import Trail, Trigger, Triggered
 from exchange.vaults import OpenWindow
 from primitives.errors import InvalidMessage
 from primitives.keccak import keccak256
@@ -225,6 +226,7 @@ def _load_market(state: State, market: Market, record: MarketRecord) -> None:
                 stored.above_price,
                 stored.below,
                 stored.below_price,
+                None if stored.trail is None else _load_trail(order.side, stored.trail),
             )
         )
     for batch in record.batches:
@@ -235,6 +237,10 @@ def _load_market(state: State, market: Market, record: MarketRecord) -> None:
         if order_id not in market.book.orders or time_ms < 1:
             raise InvalidMessage("an expiry of an unknown order")
         market.expiries.put(order_id, time_ms)
+
+
+def _load_trail(side: int, record: TrailRecord) -> Trail:
+    return Trail(side, record.distance, record.in_bps, record.activation, record.best)
 
 
 def _load_triggered(state: State, market: Market, record: TriggeredRecord) -> Triggered:

@@ -34,13 +34,14 @@ from exchange.snapshot_records import (
     ReplaceRecord,
     RestRecord,
     TicketRecord,
+    TrailRecord,
     TriggeredRecord,
     TriggerRecord,
     VaultRecord,
     WaitingRecord,
 )
 from exchange.state import State
-from exchange.triggers import Trigger, Triggered
+from exchange.triggers import Trail, Trigger, Triggered
 from primitives.keccak import keccak256
 
 HEAD: Final = 0
@@ -225,6 +226,7 @@ def _dump_batch(batch: Batch) -> BatchRecord:
 
 
 def _dump_trigger(trigger: Trigger) -> TriggerRecord:
+    trail = trigger.trail
     return TriggerRecord(
         trigger.action_id,
         make_order_record(trigger.order),
@@ -232,7 +234,12 @@ def _dump_trigger(trigger: Trigger) -> TriggerRecord:
         trigger.above_price,
         trigger.below,
         trigger.below_price,
+        None if trail is None else _dump_trail(trail),
     )
+
+
+def _dump_trail(trail: Trail) -> TrailRecord:
+    return TrailRecord(trail.distance, trail.in_bps, trail.activation, trail.best)
 
 
 def _dump_triggered(orders: list[Triggered]) -> tuple[TriggeredRecord, ...]:

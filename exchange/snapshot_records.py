@@ -16,7 +16,7 @@ from exchange.operations import Address, Hash32, Place
 from exchange.outcome import Notes
 
 Atoms = Annotated[bytes, Meta(min_length=32, max_length=32)]
-VERSION = 6
+VERSION = 7
 
 
 class Record(Struct, frozen=True, array_like=True, forbid_unknown_fields=True, gc=False):
@@ -169,6 +169,15 @@ class TriggeredRecord(Record, frozen=True):
     order: OrderRecord
 
 
+class TrailRecord(Record, frozen=True):
+    """How a trailing stop follows the price; `activation` is 0 once it does, `best` before."""
+
+    distance: Annotated[int, Meta(ge=1)]
+    in_bps: bool
+    activation: Annotated[int, Meta(ge=0)]
+    best: Annotated[int, Meta(ge=0)]
+
+
 class TriggerRecord(Record, frozen=True):
     """An order that waits for a price; 0 where it has no such leg."""
 
@@ -178,6 +187,7 @@ class TriggerRecord(Record, frozen=True):
     above_price: int
     below: int
     below_price: int
+    trail: TrailRecord | None
 
 
 class BatchRecord(Record, frozen=True):

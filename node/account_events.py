@@ -28,7 +28,7 @@ class Event(Struct, frozen=True, array_like=True, gc=False):
 
 
 class OrderNews(Event, frozen=True, tag=1):
-    """An order came to rest, changed or ended; `kind` as in `exchange.outcome`."""
+    """An order came to rest or to wait, changed, was reached or ended; `kind` as in `outcome`."""
 
     kind: int
     market: int

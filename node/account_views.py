@@ -32,7 +32,7 @@ from node.api.market_views import (
     ResolutionView,
     WithdrawalView,
 )
-from node.ledger_views import SIDES, reason_name
+from node.ledger_views import EVENT_STATUS, SIDES, reason_name
 from node.receipts import make_receipt
 from node.tape import AccountBatch
 from storage.records import StoredAccountEvents, StoredFill
@@ -141,7 +141,6 @@ def name_asset(genesis: ExchangeGenesis, asset: int) -> str:
 
 
 def _order(event: OrderNews, height: int, time_ms: int) -> views.Order:
-    is_open = event.kind != CLOSED
     return views.Order(
         id=event.order,
         market=event.market,
@@ -153,8 +152,8 @@ def _order(event: OrderNews, height: int, time_ms: int) -> views.Order:
         client_id=event.client_id,
         placed_height=height,
         placed_ms=time_ms,
-        status="open" if is_open else "cancelled",
-        reason="" if is_open else reason_name(event.reason),
+        status=EVENT_STATUS[event.kind],
+        reason=reason_name(event.reason) if event.kind == CLOSED else "",
     )
 
 

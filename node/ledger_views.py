@@ -13,7 +13,7 @@ from typing import Literal
 from exchange.genesis import ExchangeGenesis
 from exchange.limits import NONCES_KEPT
 from exchange.order_book import Level
-from exchange.outcome import CLOSED, Fill, OrderEvent, Outcome
+from exchange.outcome import CHANGED, CLOSED, REACHED, RESTING, WAITING, Fill, OrderEvent, Outcome
 from exchange.queries import (
     OpenOrder,
     count_orders,
@@ -136,7 +136,7 @@ def make_order(order: OpenOrder) -> views.Order:
 def _order_status(order: OpenOrder) -> str:
     if order.resting:
         return "open"
-    return "waiting" if order.above or order.below else "pending"
+    return "waiting" if order.waits else "pending"
 
 
 def make_orders(state: State, owner: bytes) -> tuple[views.Order, ...]:
@@ -243,8 +243,17 @@ def make_account_updates(
     }
 
 
+EVENT_STATUS = {
+    RESTING: "open",
+    CHANGED: "open",
+    CLOSED: "cancelled",
+    WAITING: "waiting",
+    REACHED: "reached",
+}
+"""What an order is after an event, by the event's kind."""
+
+
 def _order_event(event: OrderEvent, outcome: Outcome) -> views.Order:
-    is_open = event.kind != CLOSED
     return views.Order(
         id=event.order_id,
         market=event.market,
@@ -256,8 +265,8 @@ def _order_event(event: OrderEvent, outcome: Outcome) -> views.Order:
         client_id=event.client_id,
         placed_height=outcome.height,
         placed_ms=outcome.time_ms,
-        status="open" if is_open else "cancelled",
-        reason="" if is_open else reason_name(event.reason),
+        status=EVENT_STATUS[event.kind],
+        reason=reason_name(event.reason) if event.kind == CLOSED else "",
     )
 
 

@@ -15,9 +15,11 @@ from exchange.actions import (
     CancelClient,
     Open,
     Place,
+    PlaceTrailing,
     PlaceTrigger,
     PlaceUntil,
     Replace,
+    ReplaceTrigger,
     VerifiedAction,
 )
 from exchange.outcome import Outcome
@@ -25,7 +27,19 @@ from exchange.reasons import REJECTED, Reason
 from node.limits import PENDING_RECEIPTS_MAX
 
 PENDING = int(Reason.PENDING)
-_SINGLE = frozenset((Place, PlaceTrigger, PlaceUntil, Cancel, CancelClient, CancelAll, Replace))
+_SINGLE = frozenset(
+    (
+        Place,
+        PlaceTrailing,
+        PlaceTrigger,
+        PlaceUntil,
+        Cancel,
+        CancelClient,
+        CancelAll,
+        Replace,
+        ReplaceTrigger,
+    )
+)
 
 
 class OrderCount:

@@ -257,7 +257,7 @@ class Order(View, frozen=True, kw_only=True):
     client_id: int
     placed_height: int
     placed_ms: int
-    status: str  # open | pending | waiting (for a price) | filled | cancelled | rejected
+    status: str  # open | pending | waiting (off the book) | reached | filled | cancelled | rejected
     reason: str = ""  # stable code when rejected or cancelled by the engine
     above: int = 0  # price that reaches an order that waits, 0 none
     below: int = 0

@@ -8,6 +8,7 @@ Spec: docs/reference/cli.md; docs/spec/exchange.md (Sealed batches). Deviations:
 from __future__ import annotations
 
 from collections.abc import Callable
+from fractions import Fraction
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -147,6 +148,66 @@ def trigger(
 
     result = _with_trader(context, key, password_file, account, sub, work)
     show_json(result) if as_json else click.echo(f"order {result['order_id']} waits")
+
+
+@trade.command()
+@click.argument("side", type=click.Choice(["buy", "sell"]))
+@click.argument("size")
+@click.argument("market")
+@click.option("--by", required=True, help="Distance to the best price since.")
+@click.option("--percent", is_flag=True, help="The distance is in percent of the best price.")
+@click.option("--limit", required=True, help="Worst price once it is reached.")
+@click.option("--from", "start", help="Price from which it follows.")
+@click.option("--rest", is_flag=True, help="What finds nothing rests at the limit.")
+@click.option("--for", "seconds", type=click.IntRange(1), help="Seconds until it is cancelled.")
+@key_options
+@json_option
+@click.pass_obj
+def trail(
+    context: Context,
+    side: str,
+    size: str,
+    market: str,
+    by: str,
+    percent: bool,
+    limit: str,
+    start: str | None,
+    rest: bool,
+    seconds: int | None,
+    key: str,
+    password_file: Path | None,
+    account: str | None,
+    sub: int,
+    as_json: bool,
+) -> None:
+    """Place a stop that follows the price and is reached when it turns.
+
+    \b
+    Example:
+      omnibazaar trade trail sell 0.5 WETH-USDX --by 2 --percent --limit 1800
+    """
+    terms = _find_market(context, market)
+    lots = count_steps(size, _size_step(terms), "SIZE")
+    step = _price_step(terms)
+    distance = count_steps(by, Fraction(1, 100) if percent else step, "--by")
+    ticks = count_steps(limit, step, "--limit")
+    activation = count_steps(start, step, "--from") if start else 0
+
+    async def work(trader: Trader) -> dict[str, Any]:
+        import time
+
+        from client.waiting import make_trailing_stop
+        from exchange.actions import BUY, SELL
+
+        expiry_ms = time.time_ns() // 1_000_000 + seconds * 1_000 if seconds else 0
+        op = make_trailing_stop(
+            terms["id"], BUY if side == "buy" else SELL, lots, distance, ticks,
+            in_bps=percent, activation=activation, rests=rest, expiry_ms=expiry_ms,
+        )  # fmt: skip
+        return {"order_id": await trader.place_waiting(op), "waits": True}
+
+    result = _with_trader(context, key, password_file, account, sub, work)
+    show_json(result) if as_json else click.echo(f"order {result['order_id']} follows the price")
 
 
 @trade.command(name="cancel-after")

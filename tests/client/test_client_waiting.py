@@ -9,8 +9,13 @@ from __future__ import annotations
 import pytest
 
 from client.errors import ClientError
-from client.waiting import make_one_cancels_other, make_stop, make_take_profit
-from exchange.actions import BUY, GTC, IOC, SELL, Place, PlaceTrigger
+from client.waiting import (
+    make_one_cancels_other,
+    make_stop,
+    make_take_profit,
+    make_trailing_stop,
+)
+from exchange.actions import BUY, GTC, IOC, SELL, Place, PlaceTrailing, PlaceTrigger
 from exchange.reasons import Reason
 from tests.exchange.world import World, make_genesis
 
@@ -42,7 +47,7 @@ def fills_of(world: World, name: str) -> list[tuple[int, int]]:
     ]
 
 
-def place(world: World, order: PlaceTrigger) -> int:
+def place(world: World, order: PlaceTrigger | PlaceTrailing) -> int:
     outcome = world.block(world.act("holder", order))
     return outcome.receipts[0].statuses[0]
 
@@ -99,3 +104,11 @@ def test_a_price_already_reached_is_refused(world: World) -> None:
 def test_legs_that_overlap_are_refused_before_anything_is_signed() -> None:
     with pytest.raises(ClientError):
         make_one_cancels_other(0, SELL, 1, above=(900, 900), below=(900, 900))
+
+
+def test_a_trailing_stop_sells_what_has_risen_and_turned(world: World) -> None:
+    place(world, make_trailing_stop(0, SELL, 3, 25, 900))
+    trade_at(world, BUY, 1_050)
+    trade_at(world, SELL, 980)
+    world.block()
+    assert sum(size for _, size in fills_of(world, "holder")) == 3

@@ -20,9 +20,11 @@ from exchange.actions import (
     Grant,
     Open,
     Place,
+    PlaceTrailing,
     PlaceTrigger,
     PlaceUntil,
     Replace,
+    ReplaceTrigger,
     Revoke,
     Transfer,
     VerifiedAction,
@@ -132,7 +134,7 @@ class Chaos:
             markets = rng.choice(((), (), (0, 2)))
             expiry = self.time_ms + rng.choice((500, 10**7))
             return Grant(
-                key, expiry, rng.choice((0x7FE, 0x7FE, 0x06)), markets, cap, rng.random() < 0.5
+                key, expiry, rng.choice((0x1FFE, 0x7FE, 0x06)), markets, cap, rng.random() < 0.5
             )
         if kind == 1 and self.sessions[name]:
             return Revoke(rng.choice(self.sessions[name]))
@@ -183,7 +185,7 @@ class Chaos:
     def make_waiting(self, market: int) -> AnyOp:
         """An order with a trigger or an expiry, sensible or not, or a cancel-after time."""
         rng = self.random
-        kind = rng.randrange(8)
+        kind = rng.randrange(11)
         if kind == 0:
             after = rng.choice((0, self.time_ms - 1, self.time_ms + 900, self.time_ms + 10**6))
             return CancelAfter(after)
@@ -194,8 +196,19 @@ class Chaos:
                 market, place.side, place.price, place.size, kind == 1, place.stp,
                 place.client_id, expiry,
             )  # fmt: skip
+        if kind == 8:
+            return PlaceTrailing(
+                market, place.side, min(place.size, 40), place.price, rng.randrange(1, 6),
+                False, rng.choice((0, 1_000 + rng.randrange(-2, 3))), place.tif, place.stp,
+                place.client_id, rng.choice((0, expiry)),
+            )  # fmt: skip
         above = rng.choice((0, 1_000 + rng.randrange(-1, 5)))
         below = rng.choice((0, 1_000 - rng.randrange(-1, 5)))
+        if kind >= 9:
+            return ReplaceTrigger(
+                market, rng.randrange(1, self.orders_seen + 40), rng.randrange(1, 40),
+                above, above and above + 1, below, below and below + 1,
+            )  # fmt: skip
         return PlaceTrigger(
             market, place.side, min(place.size, 40),
             above, above and above + rng.randrange(-4, 5),

@@ -11,7 +11,7 @@ import pytest
 
 from exchange.conservation import verify_books, verify_conservation, verify_holds
 from exchange.execute import BlockInput, execute
-from exchange.outcome import CLOSED, Outcome
+from exchange.outcome import CLOSED, REACHED, WAITING, Outcome
 from exchange.reasons import REJECTED, Reason
 from exchange.restore import restore
 from exchange.roots import compute_fees_root, compute_roots, compute_state_root
@@ -128,6 +128,8 @@ def follow(outcome: Outcome, live: dict[int, tuple[int, int, int, int]]) -> None
         left[fill.maker_order] = fill.maker_left
         left[fill.taker_order] = fill.taker_left
     for event in outcome.orders:
+        if event.kind in (WAITING, REACHED):
+            continue
         if event.kind != CLOSED:
             live[event.order_id] = (event.market, event.side, event.price, event.size)
         else:

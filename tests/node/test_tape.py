@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import pytest
 
-from exchange.outcome import CLOSED
+from exchange.outcome import CLOSED, REACHED, WAITING
 from exchange.reasons import Reason
 from node.account_events import (
     BalanceNews,
@@ -165,6 +165,8 @@ def follow(event, balances, orders):
     if isinstance(event, BalanceNews):
         balances[event.sub, event.asset] = (event.free, event.held)
     elif isinstance(event, OrderNews):
+        if event.kind in (WAITING, REACHED):
+            return
         orders[event.order] = (event.price, 0 if event.kind == CLOSED else event.size)
     elif isinstance(event, FillNews):
         price = orders[event.order][0] if event.order in orders else event.price

@@ -47,6 +47,24 @@ _deselected_key = pytest.StashKey[int]()
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what cannot run here, and tell workers what belongs together."""
+    leave_out_data(config, items)
+    if config.pluginmanager.hasplugin("xdist"):
+        group_tests(items)
+
+
+def group_tests(items: list[pytest.Item]) -> None:
+    """Give each file to one worker, and all that starts whole networks to one, first.
+
+    Two networks at a time would be more than a machine with two cores follows.
+    """
+    items.sort(key=lambda item: item.path.parent.name != "devnet")
+    for item in items:
+        is_network = item.path.parent.name == "devnet"
+        item.add_marker(pytest.mark.xdist_group("devnet" if is_network else str(item.path)))
+
+
+def leave_out_data(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leave out the tests of recorded data when there is none; in CI that is an error."""
     wanting = [item for item in items if item.get_closest_marker("data")]
     directory = data_directory()

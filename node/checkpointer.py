@@ -73,12 +73,21 @@ class CheckpointProofs:
         if len(self._fees) > ROOTS_KEPT_MAX:
             self._fees.popitem(last=False)
 
-    def on_final(self, block: Block, certificate: Certificate | None, now_ms: int) -> None:
-        """Take the next final block; a certificate proves it and its ancestors."""
+    def on_final(
+        self,
+        block: Block,
+        certificate: Certificate | None,
+        now_ms: int,
+        seals: tuple[Block, ...] = (),
+    ) -> None:
+        """Take the next final block; a certificate proves it and its ancestors, and that of a
+        boundary block's last seal the boundary and what lies before it.
+        """
         if self._headers and not is_next(self._headers[-1], block):
             self._headers.clear()
         self._headers.append(block)
-        if certificate is None or certificate.block_hash != block.hash:
+        self._headers.extend(seals)
+        if certificate is None or certificate.block_hash != self._headers[-1].hash:
             return
         for position in range(len(self._headers) - 1, -1, -1):
             start = self._headers[position]

@@ -120,7 +120,8 @@ class FinalBlocks:
         self._bundles.pool.mark_included(block.body.bundles, block.height)
         self._watch.included(execution.actions, block.height, block.header.time_ms)
         self._proofs.on_executed(outcome)
-        self._proofs.on_final(block, execution.final.certificate, self._clock.now_ms())
+        final = execution.final
+        self._proofs.on_final(block, final.certificate, self._clock.now_ms(), final.seals)
         final_record = make_final_record(execution, self._parent)
         self._parent = Cid.decode(final_record.cid)
         manifest = None

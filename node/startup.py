@@ -59,6 +59,7 @@ async def restore(
         assert stored is not None, "heights in the store have no gap"
         block = decode_stored_block(stored.encoded)
         certificate = decode_stored_certificate(stored.certificate)
+        seals = tuple(open_block(body) for body in decode_stored_seals(stored.seals))
         actions = await load_actions(store, block, verifier)
         outcome = ledger.execute(block, actions)
         _check_root(store, height, outcome.state_root)
@@ -67,7 +68,7 @@ async def restore(
             manifest = snapshots.write(height, outcome.state_root, ledger.snapshot())
             ledger.set_checkpoint_digest(height, manifest.cid.digest)
         proofs.on_executed(outcome)
-        proofs.on_final(block, certificate, 0)
+        proofs.on_final(block, certificate, 0, seals)
         await trio.lowlevel.checkpoint()
     stored = store.read.block(store.final_height)
     if stored is not None:

@@ -10,7 +10,10 @@ from collections.abc import Callable
 
 import pytest
 
+from contracts.rpc import HttpRpc
+from contracts.settlement_client import SettlementClient
 from devnet.limits import EPOCH_BLOCKS_MIN
+from node.network_file import load_network
 from tests.devnet.local_devnet import LocalDevnet
 
 pytestmark = pytest.mark.processes
@@ -44,6 +47,27 @@ def test_a_node_that_slept_through_borders_takes_its_seat_again(devnet: LocalDev
     )
     for height, epoch in epochs_of(devnet).items():
         assert epoch == (height - 1) // EPOCH + 1
+
+
+def test_the_vault_follows_and_takes_checkpoints_of_later_epochs(devnet: LocalDevnet) -> None:
+    deployment = devnet.plan.deployment
+    network = load_network(devnet.folder.network_file)
+    rpc = HttpRpc(devnet.record.rpc)
+    client = SettlementClient(
+        rpc,
+        chain_id=devnet.record.chain_id,
+        vault=deployment.vault,
+        network_id=network.network_id,
+    )
+
+    def has_followed() -> bool:
+        status = client.status()
+        return status.epoch >= 3 and status.block_height > 2 * EPOCH
+
+    try:
+        devnet.until(has_followed, 60, "the vault is in the third epoch, with a checkpoint of it")
+    finally:
+        rpc.close()
 
 
 def test_all_killed_near_a_border_come_back_on_one_chain(devnet: LocalDevnet, soak: int) -> None:

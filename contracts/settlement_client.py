@@ -438,6 +438,12 @@ class SettlementClient:
         is_known = as_integer(self._view_words(1, "depositCount")[0]) > deposit
         return is_known and self._view_words(1, "depositHash", deposit)[0] == bytes(32)
 
+    def has_deferred_fees(self, token: bytes) -> bool:
+        """Return whether the treasuries' shares of a token wait for `settle_fees`."""
+        self._ready()
+        words = self._view_words(8, "tokenAccount", token)
+        return as_integer(words[6]) < as_integer(words[5])
+
     def settle_fees(self, token: bytes) -> Submission:
         """Pay fee shares that their checkpoint could not; raises like `submit_checkpoint`."""
         self._ready()

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections import OrderedDict, deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -34,6 +34,7 @@ from node.ledger import Ledger
 from node.limits import (
     CHECKPOINT_SPACING_MS,
     CHECKPOINT_TURN_MS,
+    CHECKPOINT_VERIFY_MS,
     HEADERS_PER_CHECKPOINT_MAX,
     ROOTS_KEPT_MAX,
 )
@@ -142,8 +143,11 @@ class Checkpointer:
         poll_ms: int,
         load_proof: Callable[[int], Awaitable[bytes | None]],
         on_submitted: Callable[[Candidate, Submission], None],
+        tokens: Sequence[bytes] = (),
     ) -> None:
-        """`load_proof` returns what proves the boundary block of an epoch."""
+        """`load_proof` returns what proves the boundary block of an epoch; `tokens` are those of
+        the vault's assets.
+        """
         self._proofs = proofs
         self._client = client
         self._limiter = limiter
@@ -154,7 +158,9 @@ class Checkpointer:
         self._problems = problems
         self._poll_s = poll_ms / 1_000
         self._on_submitted = on_submitted
+        self._tokens = tuple(tokens)
         self._done_height = 0
+        self._verified_ms = 0
         self._last_sent_ms = 0
         self._hand_over = HandOver(
             book=book,
@@ -185,12 +191,33 @@ class Checkpointer:
     async def _look(self) -> None:
         """Submit the newest candidate if it is news and our turn."""
         candidate = self._proofs.newest
-        if candidate is None or candidate.height <= self._done_height:
+        if candidate is None:
+            return
+        if candidate.height <= self._done_height:
+            await self._verify_done(candidate)
             return
         if candidate.epoch < self._hand_over.vault_epoch or not self._is_my_turn(candidate):
             return  # a later checkpoint says all that one of a past epoch would
         await self._submit(candidate)
         self._problems.clear("EVM004")
+
+    async def _verify_done(self, candidate: Candidate) -> None:
+        """Look now and then whether a deep re-organisation has taken the newest one back."""
+        now_ms = self._clock.now_ms()
+        if now_ms - self._verified_ms < CHECKPOINT_VERIFY_MS:
+            return
+        self._verified_ms = now_ms
+        if await self._call(self._client.executed_height) < candidate.executed_height:
+            self._done_height = 0
+
+    async def _settle_deferred(self) -> None:
+        """Pay treasury shares that a checkpoint could not pay, if they can be paid now."""
+        for token in self._tokens:
+            try:
+                if await self._call(self._client.has_deferred_fees, token):
+                    await self._call(self._client.settle_fees, token)
+            except (ContractRefused, TransientError) as error:
+                log.debug("fees in 0x%s wait: %s", token.hex(), error)
 
     async def _cross(self, crossing: Crossing) -> None:
         await self._call(
@@ -220,6 +247,8 @@ class Checkpointer:
         self._done_height = candidate.height
         self._on_submitted(candidate, answer)
         log.info("checkpoint %d settled: %s", candidate.height, answer.value)
+        if answer is Submission.DONE:
+            await self._settle_deferred()
 
     async def _call(self, function: Callable[..., T], *arguments: object) -> T:
         return await trio.to_thread.run_sync(

@@ -53,6 +53,7 @@ EVM_TIMEOUT_MS: Final = 10_000  # one call to the EVM chain
 EVM_POLL_MS_MIN: Final = 250
 ATTEST_RESEND_MS: Final = 5_000  # an attestation that did not reach the chain is signed again
 ATTEST_WINDOWS_AHEAD_MAX: Final = 64  # EVM windows looked at in one round
+CHECKPOINT_VERIFY_MS = 60_000  # between looks whether the newest checkpoint is still accepted
 CHECKPOINT_TURN_MS: Final = 4_000  # the next validator submits when the one before did not
 HEADERS_PER_CHECKPOINT_MAX: Final = 64  # as Settlement accepts
 

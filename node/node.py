@@ -382,6 +382,11 @@ class Node:
             poll_ms=poll_ms,
             load_proof=partial(self.readers.run, ChainReader.boundary),
             on_submitted=self._on_submitted,
+            tokens=[
+                asset.token_bytes
+                for asset in self.file.exchange.assets
+                if (asset.chain_id, asset.vault_bytes) == (chain.chain_id, chain.vault_bytes)
+            ],
         )
         self._settlement_tasks.append(checkpointer.run)
 

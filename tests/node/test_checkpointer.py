@@ -1,0 +1,86 @@
+"""A checkpoint is brought once, again after a re-organisation, and treasuries get what was due."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import trio
+
+from contracts.errors import ContractRefused
+from contracts.settlement_types import Submission
+from node.checkpointer import Checkpointer
+from node.limits import CHECKPOINT_VERIFY_MS
+from tests.consensus.desk import Desk
+from tests.node.test_checkpoint_proofs import make_book, prove
+
+TOKENS = (b"\x01" * 20, b"\x02" * 20)
+
+
+class Vault:
+    """What the checkpointer asks of a vault."""
+
+    def __init__(self) -> None:
+        self.accepted = 0
+        self.submitted: list[int] = []
+        self.deferred = {TOKENS[0]}
+        self.settled: list[bytes] = []
+
+    def executed_height(self) -> int:
+        return self.accepted
+
+    def submit_checkpoint(self, submission: Any) -> Submission:
+        self.submitted.append(submission.executed_height)
+        self.accepted = submission.executed_height
+        return Submission.DONE
+
+    def has_deferred_fees(self, token: bytes) -> bool:
+        return token in self.deferred
+
+    def settle_fees(self, token: bytes) -> Submission:
+        self.settled.append(token)
+        if token == TOKENS[1]:
+            raise ContractRefused("WrongTransfer")
+        self.deferred.discard(token)
+        return Submission.DONE
+
+
+def make(vault: Vault, clock: SimpleNamespace) -> Checkpointer:
+    desk = Desk()
+    return Checkpointer(
+        prove(4, checkpoint=2)[0],
+        vault,  # type: ignore[arg-type]
+        trio.CapacityLimiter(1),
+        book=make_book(desk),
+        me=desk.committee.members[0].address,
+        interval=1,
+        clock=clock,  # type: ignore[arg-type]
+        problems=SimpleNamespace(clear=lambda code: None),  # type: ignore[arg-type]
+        poll_ms=1,
+        load_proof=lambda epoch: None,  # type: ignore[arg-type,return-value]
+        on_submitted=lambda candidate, answer: None,
+        tokens=TOKENS,
+    )
+
+
+async def test_a_checkpoint_that_a_reorganisation_took_back_is_brought_again() -> None:
+    vault, now = Vault(), [10**9]
+    checkpointer = make(vault, SimpleNamespace(now_ms=lambda: now[0]))
+    await checkpointer._look()
+    await checkpointer._look()
+    assert vault.submitted == [1]
+    vault.accepted = 0
+    await checkpointer._look()
+    assert vault.submitted == [1]  # it is not asked every time
+    now[0] += CHECKPOINT_VERIFY_MS + 1
+    await checkpointer._look()
+    await checkpointer._look()
+    assert vault.submitted == [1, 1]
+
+
+async def test_treasury_shares_that_had_to_wait_are_paid_with_the_next_checkpoint() -> None:
+    vault = Vault()
+    vault.deferred = set(TOKENS)
+    await make(vault, SimpleNamespace(now_ms=lambda: 10**9))._look()
+    assert vault.settled == list(TOKENS)
+    assert vault.deferred == {TOKENS[1]}  # its treasury still refuses, and nothing else stops

@@ -94,6 +94,8 @@ CHECKPOINT_GAS_PER_FEE = 400_000
 CHECKPOINT_GAS_MAX = 30_000_000
 APPROVE_GAS = 100_000
 DEPOSIT_GAS = 300_000
+HAND_OVER_GAS = 500_000
+"""What a decision may spend on moving a token to the successor."""
 WITHDRAW_GAS = 1_500_000
 """A plain token takes a tenth; the rest is for private ones, which compute on ciphertexts."""
 DEPOSIT_ORDER_GAS = 600_000

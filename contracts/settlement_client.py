@@ -9,12 +9,13 @@ Deviations: none
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
 from contracts.artifact import topics
 from contracts.claim_fees import ClaimFee, encode_withdraw_for_fee
+from contracts.decisions import Decision, encode_decide
 from contracts.deposit_orders import (
     DepositOrder,
     Permit,
@@ -35,6 +36,7 @@ from contracts.limits import (
     ESCAPE_GAS,
     ESCAPE_GAS_PER_FEE,
     FEE_CALLDATA_BYTES,
+    HAND_OVER_GAS,
     NOTICE_GAS,
     SETTLE_FEES_GAS,
     WINDOW_BLOCKS,
@@ -437,6 +439,35 @@ class SettlementClient:
         """Whether a deposit was taken once and is remembered no more."""
         is_known = as_integer(self._view_words(1, "depositCount")[0]) > deposit
         return is_known and self._view_words(1, "depositHash", deposit)[0] == bytes(32)
+
+    def decision_terms(self) -> tuple[int, int, int]:
+        """Return (epoch of the committee that decides, next nonce, EVM time in seconds)."""
+        self._ready()
+        epoch = as_integer(self._view_words(1, "epoch")[0])
+        return epoch, as_integer(self._view_words(1, "decisionCount")[0]), self.now_s()
+
+    def decide(
+        self,
+        decision: Decision,
+        signatures: Mapping[int, bytes],
+        members: Sequence[CommitteeMember],
+    ) -> Submission:
+        """Bring a decision with signatures by seat; raises like `submit_checkpoint`.
+
+        A decision whose nonce has been used is done, by whatever had that nonce.
+        """
+        self._ready()
+        gas = (
+            CHECKPOINT_GAS_BASE
+            + CHECKPOINT_GAS_PER_MEMBER * len(members)
+            + CHECKPOINT_GAS_PER_SIGNATURE * len(signatures)
+            + HAND_OVER_GAS
+        )
+        return self._submit(
+            encode_decide(decision, signatures, members),
+            gas=gas,
+            is_done=lambda: as_integer(self._view_words(1, "decisionCount")[0]) > decision.nonce,
+        )
 
     def has_deferred_fees(self, token: bytes) -> bool:
         """Return whether the treasuries' shares of a token wait for `settle_fees`."""

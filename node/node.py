@@ -9,10 +9,8 @@ Spec: docs/spec/node.md (Composition). Deviations: none.
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from functools import partial
-from urllib.parse import urlsplit
 
 import trio
 
@@ -22,21 +20,15 @@ from consensus.effects import Final
 from consensus.epoch import Epoch
 from consensus.epochs import Epochs
 from consensus.replica import Replica
-from contracts.outbox import open_outbox
-from contracts.rpc import HttpRpc
-from contracts.rpc_pool import Endpoint, RpcPool
-from contracts.settlement_client import SettlementClient
 from contracts.settlement_types import Submission
-from contracts.transactor import Transactor
 from exchange.actions import SignedAction
 from node import startup
 from node.api.hub import Hub
 from node.application import ChainApplication
-from node.attester import Attester
 from node.balance_proofs import BalanceProofs
 from node.bundles import BundleExchange
 from node.chat_room import ChatRoom
-from node.checkpointer import Candidate, Checkpointer, CheckpointProofs
+from node.checkpointer import Candidate, CheckpointProofs
 from node.clock import NodeClock
 from node.config_schema import Config
 from node.consensus_driver import ConsensusDriver
@@ -44,30 +36,27 @@ from node.datadir import DataDir
 from node.directory import Directory, find_known
 from node.durability import Durability
 from node.epoch_book import EpochBook, make_genesis_epoch, make_parameters
-from node.escape_archive import ArchiveKeeper
 from node.executor import Execution
 from node.feed import Feed
 from node.final_blocks import FinalBlocks
-from node.heartbeats import Heart
 from node.host_watch import watch_host
 from node.inclusion import InclusionWatch
 from node.key_watch import KeyWatch, verify_not_marked
 from node.ledger import Ledger
 from node.limits import BITSWAP_FETCH_S_MAX
 from node.metrics import Metrics
-from node.network_file import Chain, NetworkFile
+from node.network_file import NetworkFile
 from node.peers import PeerWire
 from node.problems import Problems
 from node.ranges import RangeServer
-from node.relay import ChainRelay, Relay
 from node.scorekeeper import make_scorekeeper
 from node.segment_log import SegmentLog
+from node.settlement_room import SettlementRoom, open_rpc
 from node.signing_guard import SigningGuard, verify_guard_present
 from node.signing_key import KeySigner, KeyVerifier
 from node.succession import ScoredSuccession
 from node.sync_server import SyncServer
 from node.sync_start import catch_up
-from node.vault_monitor import VaultMonitor
 from node.verifier import Verifier
 from node.wire import FrameKind
 from p2p.config import NetworkConfig
@@ -195,7 +184,7 @@ class Node:
             bitswap=self.bitswap,
             network=self.network,
             clock=self.clock,
-            open_rpc=self._open_rpc,
+            open_rpc=partial(open_rpc, self.config),
             stop=self._stop,
         )
 
@@ -297,98 +286,10 @@ class Node:
         self.wire.on(FrameKind.CONSENSUS, self.driver.deliver)
 
     def _build_settlement(self) -> None:
-        self.monitors: list[VaultMonitor] = []
-        heart = Heart(
-            self.ledger, self.key, domain=self.domain, clock=self.clock, submit=self._submit_own
-        )
-        self._settlement_tasks: list[Callable[[], Awaitable[None]]] = [heart.run]
-        self.relay = Relay(
-            self.file, self.config.evm.relay_fees, lambda: self.clock.now_ms() // 1_000
-        )
-        for chain in self.file.chains if self.config.evm.rpc_urls else ():
-            self._add_chain(chain)
-
-    def _open_rpc(self, chain: Chain) -> RpcPool:
-        """Return endpoints of a chain with connections of their own, for one thread at a time."""
-        evm = self.config.evm
-        return RpcPool(
-            [Endpoint(name=urlsplit(url).netloc, rpc=HttpRpc(url)) for url in evm.rpc_urls],
-            chain_id=chain.chain_id,
-            quorum=evm.rpc_quorum,
-        )
-
-    def _add_chain(self, chain: Chain) -> None:
-        client = partial(
-            SettlementClient,
-            chain_id=chain.chain_id,
-            vault=chain.vault_bytes,
-            network_id=self.file.network_id,
-            confirmations=chain.confirmations,
-            window_blocks=chain.window_blocks,
-        )
-        poll_ms = self.config.evm.poll_ms
-        rpc = self._open_rpc(chain)
-        monitor = VaultMonitor(
-            chain, client(rpc), trio.CapacityLimiter(1), poll_ms, rpc, self.problems
-        )
-        monitor.archive = ArchiveKeeper(
-            chain.chain_id,
-            interval=self.file.checkpoint_interval,
-            store=self.block_store,
-            snapshots=self.snapshots,
-            readers=self.readers,
-            writer=self.writer,
-        )
-        attester = Attester(
-            chain,
-            client(self._open_rpc(chain)),
-            trio.CapacityLimiter(1),
-            ledger=self.ledger,
-            key=self.key,
-            domain=self.domain,
-            clock=self.clock,
-            submit=self._submit_own,
-            problems=self.problems,
-            poll_ms=poll_ms,
-            has_registry=chain is self.file.chains[0],
-        )
-        self.monitors.append(monitor)
-        self._settlement_tasks += [monitor.run, attester.run]
-        if not self.config.evm.submit:
-            return
-        sender_rpc = self._open_rpc(chain)
-        gas_key = self._setup.gas_key
-        transactor = Transactor(
-            sender_rpc,
-            gas_key,
-            chain_id=chain.chain_id,
-            outbox=open_outbox(self._setup.data.outbox("node"), chain.chain_id, gas_key.address),
-        )
-        sender = client(sender_rpc, transactor=transactor)
-        sending = trio.CapacityLimiter(1)
-        if self.relay.fees:
-            room = ChainRelay(chain, sender, sending, gas_key.address)
-            self.relay.chains[chain.chain_id] = room
-            self._settlement_tasks.append(room.run)
-        checkpointer = Checkpointer(
-            self.proofs,
-            sender,
-            sending,
-            book=self.book,
-            me=self.key.address,
-            interval=self.file.checkpoint_interval,
-            clock=self.clock,
-            problems=self.problems,
-            poll_ms=poll_ms,
-            load_proof=partial(self.readers.run, ChainReader.boundary),
-            on_submitted=self._on_submitted,
-            tokens=[
-                asset.token_bytes
-                for asset in self.file.exchange.assets
-                if (asset.chain_id, asset.vault_bytes) == (chain.chain_id, chain.vault_bytes)
-            ],
-        )
-        self._settlement_tasks.append(checkpointer.run)
+        settlement = SettlementRoom(self, self._setup)
+        self.monitors = settlement.monitors
+        self.relay, self.decisions = settlement.relay, settlement.decisions
+        self._settlement_tasks = settlement.tasks
 
     # Running
 
@@ -507,7 +408,7 @@ class Node:
         self.balance_proofs.on_final(execution.final.block, execution.final.certificate)
         self.driver.poke()
 
-    def _submit_own(self, action: SignedAction) -> None:
+    def submit_own(self, action: SignedAction) -> None:
         self.nursery.start_soon(self._submit_checked, action)
 
     async def _submit_checked(self, action: SignedAction) -> None:
@@ -515,7 +416,7 @@ class Node:
         assert not verified[0].error, "what we sign ourselves is well formed"
         self.bundles.submit(verified[0].id, action)
 
-    def _on_submitted(self, candidate: Candidate, submission: Submission) -> None:
+    def on_submitted(self, candidate: Candidate, submission: Submission) -> None:
         if submission is Submission.DONE:
             self.metrics.checkpoints_submitted.inc()
 

@@ -24,6 +24,7 @@ from node.api.score_views import Validator, ValidatorScore
 from node.api.service import Envelope, IpfsAnswer
 from node.chain_views import make_detail, make_summary, own_certificate
 from node.committee_views import is_validator, show_committee, show_own_seat
+from node.decision_board import DecisionBoard
 from node.ledger_views import (
     make_account,
     make_book,
@@ -476,6 +477,11 @@ class Service:
             found = await self._node.balance_proofs.prove(owner, sub, asset)
             return None if found is None else make_balance_proof(found)
         return None
+
+    @property
+    def decisions(self) -> DecisionBoard:
+        """What the committee decides about vaults."""
+        return DecisionBoard(self._node.decisions)
 
     @property
     def relay(self) -> RelayDesk:

@@ -25,6 +25,7 @@ class FrameKind(enum.IntEnum):
     BUNDLE_ANSWER = 4  # one bundle that was asked for
     GET_ACTIONS = 5  # ids of actions whose bundles somebody lacks
     CHAT = 6  # a message of chat/
+    DECISION = 7  # a signature for a decision about a vault
 
 
 Names = Annotated[

@@ -19,6 +19,7 @@ from node.api import (
     endpoints_account,
     endpoints_chain,
     endpoints_chat,
+    endpoints_decisions,
     endpoints_market,
     endpoints_node,
     endpoints_relay,
@@ -40,6 +41,7 @@ ENDPOINTS: Final[tuple[Endpoint, ...]] = (
     *endpoints_chain.ENDPOINTS,
     *endpoints_chat.ENDPOINTS,
     *endpoints_relay.ENDPOINTS,
+    *endpoints_decisions.ENDPOINTS,
 )
 
 

@@ -14,6 +14,7 @@ import msgspec
 
 from contracts.claim_fees import ClaimFee
 from contracts.deposit_orders import DepositOrder, Permit
+from node.api.decision_views import DecisionView
 from node.api.market_views import (
     AccountEvents,
     AccountState,
@@ -103,6 +104,22 @@ class MarketDataService(Protocol):
 
     async def missed_events(self, address: bytes, after: int) -> AccountEvents:
         """Return all events above `after`, or refuse when they are too many."""
+        ...
+
+
+class DecisionService(Protocol):
+    """Decisions about vaults. Raises PeerError for what makes no sense."""
+
+    def all(self) -> tuple[DecisionView, ...]: ...
+
+    async def propose(
+        self, chain_id: int, kind: int, subject: bytes, value: int, days: int
+    ) -> DecisionView:
+        """Sign a new decision with this validator's key and tell the others."""
+        ...
+
+    def approve(self, proposal_id: bytes) -> DecisionView:
+        """Sign another validator's decision."""
         ...
 
 
@@ -216,6 +233,11 @@ class NodeService(Protocol):
 
     async def balance_proof(self, owner: bytes, sub: int, asset: int) -> BalanceProof | None:
         """Return a balance proven by a final header; None for no such balance, or none in time."""
+        ...
+
+    @property
+    def decisions(self) -> DecisionService:
+        """What the committee decides about vaults."""
         ...
 
     @property

@@ -13,7 +13,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -83,9 +83,29 @@ def run_wallet(home: Path, url: str, *arguments: str) -> Any:
     """Run one command; return its JSON, or what it says of a failure."""
     needs_key = arguments[0] in ("deposit", "withdraw", "claim")
     password = ("--password-file", str(home / "password")) if needs_key else ()
-    command = (sys.executable, "-m", "node.cli", "-y", "-d", str(home), "--url", url, "wallet")
+    return run_cli(home, url, "wallet", *arguments, *password)
+
+
+def run_node(devnet: LocalDevnet, name: str, *arguments: str) -> Any:
+    """Run one command as the operator of a node; return its JSON."""
+    return run_cli(devnet.folder.data(name).root, devnet.url(name), *arguments)
+
+
+def run_cli(home: Path, url: str, *arguments: str) -> Any:
+    """Run one command; return its JSON, or what it says of a failure."""
     done = subprocess.run(
-        [*command, *arguments, *password, "--json"],
+        [
+            sys.executable,
+            "-m",
+            "node.cli",
+            "-y",
+            "-d",
+            str(home),
+            "--url",
+            url,
+            *arguments,
+            "--json",
+        ],
         env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
         capture_output=True,
         text=True,
@@ -225,3 +245,31 @@ def test_a_trader_without_gas_deposits_and_withdraws(devnet: LocalDevnet, tmp_pa
     again = wallet("claim", index, "--fee", "1", *relays)  # somebody else's proof, or our second
     assert again["state"] == "done"
     assert owner.token_balance(usdx) == 149 * WHOLE
+
+
+def test_the_committee_pauses_one_vault_and_not_the_other(
+    devnet: LocalDevnet, tmp_path: Path
+) -> None:
+    chain = str(devnet.record.chain_id + 1)
+    made = run_node(devnet, "v0", "decision", "propose", "pause", "--chain", chain)
+    name = made["id"][:14]
+    devnet.until(
+        lambda: devnet.ask("v1", "/v1/decisions")["decisions"], 30, "v1 hears of the decision"
+    )
+    assert made["weight"] < made["quorum"]
+    key = PrivateKey.generate()
+    open_wallet(devnet.record, devnet.plan.deployer, 1).send_native(key.address, 10**18)
+    home = make_home(devnet, tmp_path, key)
+    submit = ("decision", "submit", name, "--rpc", devnet.record.rpc_of(1))
+    early = run_cli(home, devnet.url("v1"), *submit, "--password-file", str(home / "password"))
+    assert "have signed it" in early
+    run_node(devnet, "v1", "decision", "approve", name)
+    done = run_cli(home, devnet.url("v1"), *submit, "--password-file", str(home / "password"))
+    assert done["state"] == "done"
+    for number, refused in ((0, False), (1, True)):
+        deployment = devnet.plan.deployments[number]
+        wallet = open_wallet(devnet.record, devnet.plan.deployer, number)
+        token = deployment.tokens[USDX].address
+        wallet.mint(token, devnet.plan.deployer.address, WHOLE)
+        with pytest.raises(ContractRefused) if refused else nullcontext():
+            wallet.deposit(deployment.vault, token, WHOLE)

@@ -1,4 +1,4 @@
-"""A relay without a chain: takes whatever is well formed.
+"""A relay and a table of decisions without a chain: they take whatever is well formed.
 
 Rule: answers are of the right form; nothing is checked.
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from contracts.claim_fees import ClaimFee
 from contracts.deposit_orders import DepositOrder, Permit
+from node.api.decision_views import DecisionSeat, DecisionView, Signature
 from node.api.relay_views import Recipient, RelayChain, RelayFee, RelayJob, RelayTerms
 from primitives.errors import InvalidMessage
 
@@ -44,3 +45,34 @@ class FakeRelay:
     async def recipient(self, chain_id: int, address: bytes) -> Recipient:
         warning = "" if any(address) else "the zero address"
         return Recipient(chain_id=chain_id, address=address, contract=False, warning=warning)
+
+
+DECISION = DecisionView(
+    id=b"d" * 32,
+    chain_id=31337,
+    kind=1,
+    subject=bytes(20),
+    value=1,
+    epoch=1,
+    nonce=0,
+    valid_until_s=2_000_000_000,
+    weight=1,
+    quorum=3,
+    signatures=(Signature(seat=0, address=RELAYER, signature=b"s" * 65),),
+    members=(DecisionSeat(address=RELAYER, weight=1),),
+)
+
+
+class FakeDecisions:
+    """One is always open."""
+
+    def all(self) -> tuple[DecisionView, ...]:
+        return (DECISION,)
+
+    async def propose(
+        self, chain_id: int, kind: int, subject: bytes, value: int, days: int
+    ) -> DecisionView:
+        return DECISION
+
+    def approve(self, proposal_id: bytes) -> DecisionView:
+        return DECISION

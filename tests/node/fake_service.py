@@ -68,7 +68,7 @@ from primitives.cid import Cid
 from primitives.errors import InvalidMessage, TransientError
 from primitives.keccak import keccak256
 from tests.node.fake_market_data import FakeMarketData
-from tests.node.fake_relay import FakeRelay
+from tests.node.fake_relay import FakeDecisions, FakeRelay
 
 START_MS = 1_795_000_000_000
 BLOCK_MS = 120
@@ -412,6 +412,10 @@ class FakeService(FakeMarketData):
             withdrawals=3,
             recent=tuple(self._checkpoint(n) for n in range(count, max(0, count - 8), -1)),
         )  # fmt: skip
+
+    @property
+    def decisions(self) -> FakeDecisions:
+        return FakeDecisions()
 
     @property
     def relay(self) -> FakeRelay:

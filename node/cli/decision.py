@@ -1,0 +1,231 @@
+"""Propose, approve and bring what the committee decides about its vaults.
+
+Rule: a validator's key signs in its own node and only at its operator's word; bringing needs no
+leave, since everything is in the signatures.
+Spec: docs/how-to/decide.md; docs/spec/settlement.md §7. Deviations: none.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Final
+
+import click
+
+from node.cli import http
+from node.cli.context import Context, json_option
+from node.cli.show import shorten, show_json, show_table
+from node.cli.wallet_options import (
+    find_chain,
+    key_option,
+    open_settlement,
+    password_option,
+    rpc_option,
+)
+from primitives.errors import ConfigError, OperatorError
+
+PAUSE, LIST, ANNOUNCE, HAND_OVER = 1, 2, 3, 4
+WISHES: Final[dict[str, tuple[int, int, bool]]] = {
+    "pause": (PAUSE, 1, False),
+    "resume": (PAUSE, 0, False),
+    "list": (LIST, 1, True),
+    "delist": (LIST, 0, True),
+    "announce": (ANNOUNCE, 0, True),
+    "call-off": (ANNOUNCE, 0, False),
+    "hand-over": (HAND_OVER, 0, True),
+}
+"""Kind, value, whether an address goes with it."""
+NOBODY = "0x" + "00" * 20
+
+
+@click.group()
+def decision() -> None:
+    """Decide with the committee about a vault: deposits, tokens, migration.
+
+    \b
+    Example:
+      omnibazaar decision list
+    """
+
+
+@decision.command()
+@click.argument("wish", type=click.Choice(tuple(WISHES)))
+@click.argument("address", required=False)
+@click.option("--atoms", type=int, help="How much to hand over.")
+@click.option("--chain", type=int, help="EVM chain of the vault; default: the network's first.")
+@click.option("--days", type=click.IntRange(1, 30), default=7, show_default=True)
+@json_option
+@click.pass_obj
+def propose(
+    context: Context,
+    wish: str,
+    address: str | None,
+    atoms: int | None,
+    chain: int | None,
+    days: int,
+    as_json: bool,
+) -> None:
+    """Sign a new decision with this node's validator key and send it to the others.
+
+    ADDRESS is a token (list, delist, hand-over) or the next vault (announce).
+
+    \b
+    Example:
+      omnibazaar decision propose pause
+      omnibazaar decision propose announce 0x52908400098527886E0F7030069857D2E4169EE7
+    """
+    from node.network_file import load_network
+
+    kind, value, needs_address = WISHES[wish]
+    if needs_address != (address is not None) or (kind == HAND_OVER) != (atoms is not None):
+        raise click.UsageError(
+            "an address goes with all but pause, resume and call-off; --atoms goes with hand-over"
+        )
+    place = find_chain(load_network(context.data.network_file), chain)
+    body = {
+        "chain_id": place.chain_id,
+        "kind": kind,
+        "subject": address or NOBODY,
+        "value": str(value if atoms is None else atoms),
+        "days": days,
+    }
+    url = context.find_url()
+    _show(http.post(url, "/v1/operator/decisions", body, context.find_token()), as_json)
+
+
+@decision.command(name="list")
+@json_option
+@click.pass_obj
+def list_decisions(context: Context, as_json: bool) -> None:
+    """Show what is open and who has signed.
+
+    \b
+    Example:
+      omnibazaar decision list --json
+    """
+    found = http.get(context.find_url(), "/v1/decisions")["decisions"]
+    if as_json:
+        show_json(found)
+        return
+    show_table(
+        ("decision", "chain", "nonce", "wish", "address", "value", "weight"),
+        [
+            (
+                shorten(one["id"]),
+                one["chain_id"],
+                one["nonce"],
+                _name(one),
+                shorten(one["subject"]),
+                one["value"],
+                f"{one['weight']} of {one['quorum']}",
+            )
+            for one in found
+        ],
+    )
+
+
+@decision.command()
+@click.argument("name")
+@json_option
+@click.pass_obj
+def approve(context: Context, name: str, as_json: bool) -> None:
+    """Sign decision NAME (its first digits) with this node's validator key.
+
+    \b
+    Example:
+      omnibazaar decision approve 0x3fa1
+    """
+    url = context.find_url()
+    body = {"id": _find(url, name)["id"]}
+    _show(http.post(url, "/v1/operator/decisions/approve", body, context.find_token()), as_json)
+
+
+@decision.command()
+@click.argument("name")
+@key_option
+@password_option
+@rpc_option
+@json_option
+@click.pass_obj
+def submit(
+    context: Context,
+    name: str,
+    key: str,
+    password_file: Path | None,
+    rpc: str | None,
+    as_json: bool,
+) -> None:
+    """Bring decision NAME to its vault once enough have signed; the key pays the gas.
+
+    \b
+    Example:
+      omnibazaar decision submit 0x3fa1 --as alice
+    """
+    from contracts.decisions import Decision
+    from contracts.settlement_types import CommitteeMember
+    from node.network_file import load_network
+
+    found = _find(context.find_url(), name)
+    if found["weight"] < found["quorum"]:
+        raise OperatorError(
+            f"{found['weight']} of {found['quorum']} have signed it",
+            code="DEC001",
+            fix="ask the other validators: `omnibazaar decision approve`",
+        )
+    network = load_network(context.data.network_file)
+    secret = context.load_key(key, password_file)
+    chain = find_chain(network, found["chain_id"])
+    terms = Decision(
+        epoch=found["epoch"],
+        nonce=found["nonce"],
+        valid_until_s=found["valid_until_s"],
+        kind=found["kind"],
+        subject=bytes.fromhex(found["subject"][2:]),
+        value=int(found["value"]),
+    )
+    outcome = open_settlement(context, network, chain, rpc, secret).decide(
+        terms,
+        {one["seat"]: bytes.fromhex(one["signature"][2:]) for one in found["signatures"]},
+        [
+            CommitteeMember(address=bytes.fromhex(one["address"][2:]), weight=one["weight"])
+            for one in found["members"]
+        ],
+    )
+    if as_json:
+        show_json({"id": found["id"], "state": outcome.value})
+    else:
+        click.echo(f"{_name(found)}: {outcome.value}")
+
+
+def _find(url: str, name: str) -> dict[str, Any]:
+    digits = name.lower().removeprefix("0x")
+    found: list[dict[str, Any]] = [
+        one
+        for one in http.get(url, "/v1/decisions")["decisions"]
+        if one["id"][2:].startswith(digits)
+    ]
+    if len(found) != 1:
+        raise ConfigError(
+            f"{len(found)} open decisions begin with {name}",
+            fix="`omnibazaar decision list` shows them",
+        )
+    return found[0]
+
+
+def _name(one: dict[str, Any]) -> str:
+    for name, (kind, value, needs_address) in WISHES.items():
+        if kind == HAND_OVER == one["kind"]:
+            return name
+        has_address = one["subject"] != NOBODY
+        if (kind, value, needs_address) == (one["kind"], int(one["value"]), has_address):
+            return name
+    return f"kind {one['kind']}"
+
+
+def _show(one: dict[str, Any], as_json: bool) -> None:
+    if as_json:
+        show_json(one)
+        return
+    click.echo(f"{_name(one)}: decision {one['id']}")
+    click.echo(f"signed by {one['weight']} of {one['quorum']}; the others approve it with")
+    click.echo(f"  omnibazaar decision approve {one['id'][:12]}")

@@ -1,0 +1,253 @@
+"""Gather signatures of the committee's hot keys for decisions about a vault.
+
+Rule: a node signs only what its own operator asked it to; a signature counts when its signer sits
+in the committee that the vault follows. Everything is repeated until it is decided or has expired,
+so nodes may come and go.
+Spec: docs/spec/settlement.md §7; docs/how-to/decide.md. Deviations: none.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Annotated, TypeVar
+
+import msgspec
+import trio
+
+from consensus.committee import Committee
+from contracts.decisions import Decision, compute_decision_digest
+from contracts.settlement_client import SettlementClient
+from node.clock import NodeClock
+from node.limits import (
+    DECISION_DAYS_MAX,
+    DECISION_FRAME_BYTES_MAX,
+    DECISION_REPEAT_S,
+    DECISIONS_MAX,
+    DECISIONS_PER_SIGNER_MAX,
+)
+from node.network_file import Chain
+from primitives import codec
+from primitives.errors import InvalidMessage, NodeError
+from primitives.secp256k1 import PrivateKey, recover_address
+
+log = logging.getLogger("omnibazaar.settlement")
+T = TypeVar("T")
+DAY_S = 86_400
+Unsigned = Annotated[int, msgspec.Meta(ge=0, lt=1 << 62)]
+
+
+class Ballot(
+    msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, kw_only=True
+):
+    """A decision with one signature, as nodes send it to each other."""
+
+    chain_id: Unsigned
+    epoch: Unsigned
+    nonce: Unsigned
+    valid_until_s: Unsigned
+    kind: Annotated[int, msgspec.Meta(ge=1, le=4)]
+    subject: Annotated[bytes, msgspec.Meta(min_length=20, max_length=20)]
+    value: Annotated[bytes, msgspec.Meta(min_length=32, max_length=32)]  # big-endian
+    signature: Annotated[bytes, msgspec.Meta(min_length=65, max_length=65)]
+
+    @property
+    def decision(self) -> Decision:
+        """What is signed."""
+        return Decision(
+            epoch=self.epoch,
+            nonce=self.nonce,
+            valid_until_s=self.valid_until_s,
+            kind=self.kind,
+            subject=self.subject,
+            value=int.from_bytes(self.value, "big"),
+        )
+
+
+@dataclass(slots=True, kw_only=True)
+class Proposal:
+    """One decision and who has signed it."""
+
+    id: bytes  # the digest that is signed
+    chain_id: int
+    decision: Decision
+    committee: Committee
+    signatures: dict[int, bytes] = field(default_factory=dict)  # by seat
+
+    @property
+    def weight(self) -> int:
+        """Weight of those who have signed."""
+        return self.committee.weight(self.signatures)
+
+    @property
+    def is_carried(self) -> bool:
+        """Whether the vault would take it."""
+        return self.weight >= self.committee.quorum
+
+
+@dataclass(slots=True, kw_only=True)
+class Place:
+    """A vault, and the client with which its state is read."""
+
+    chain: Chain
+    client: SettlementClient
+    limiter: trio.CapacityLimiter
+
+    async def call(self, function: Callable[..., T], *arguments: object) -> T:
+        """Ask the chain in a thread."""
+        return await trio.to_thread.run_sync(
+            function, *arguments, limiter=self.limiter, abandon_on_cancel=True
+        )
+
+
+class DecisionDesk:
+    """All open decisions as this node knows them. Single-threaded."""
+
+    def __init__(
+        self,
+        *,
+        network_id: bytes,
+        key: PrivateKey,
+        clock: NodeClock,
+        committee_of: Callable[[int], Committee | None],
+        broadcast: Callable[[bytes], None],
+    ) -> None:
+        """`committee_of` returns the committee of an epoch, `broadcast` sends to all validators."""
+        self._network_id = network_id
+        self._key = key
+        self._clock = clock
+        self._committee_of = committee_of
+        self._broadcast = broadcast
+        self.places: dict[int, Place] = {}
+        self.proposals: dict[bytes, Proposal] = {}
+
+    # What the operator wants
+
+    async def propose(
+        self, chain_id: int, kind: int, subject: bytes, value: int, days: int
+    ) -> Proposal:
+        """Sign a new decision and tell the others. Raises InvalidMessage, TransientError."""
+        place = self.places.get(chain_id)
+        if place is None:
+            raise InvalidMessage(f"this network does not settle on chain {chain_id}")
+        if not 1 <= days <= DECISION_DAYS_MAX:
+            raise InvalidMessage(f"a decision is open for 1 to {DECISION_DAYS_MAX} days")
+        epoch, nonce, now_s = await place.call(place.client.decision_terms)
+        decision = Decision(
+            epoch=epoch,
+            nonce=nonce,
+            valid_until_s=now_s + days * DAY_S,
+            kind=kind,
+            subject=subject,
+            value=value,
+        )
+        return self._sign(chain_id, decision)
+
+    def approve(self, proposal_id: bytes) -> Proposal:
+        """Sign what somebody else has proposed. Raises InvalidMessage."""
+        proposal = self.proposals.get(proposal_id)
+        if proposal is None:
+            raise InvalidMessage("this node knows no such decision; it may have expired")
+        return self._sign(proposal.chain_id, proposal.decision)
+
+    def _sign(self, chain_id: int, decision: Decision) -> Proposal:
+        ballot = Ballot(
+            chain_id=chain_id,
+            epoch=decision.epoch,
+            nonce=decision.nonce,
+            valid_until_s=decision.valid_until_s,
+            kind=decision.kind,
+            subject=decision.subject,
+            value=decision.value.to_bytes(32, "big"),
+            signature=self._key.sign(self._digest(chain_id, decision)),
+        )
+        proposal = self._count(ballot)
+        self._broadcast(codec.encode(ballot))
+        log.info("signed the decision 0x%s about chain %d", proposal.id.hex(), chain_id)
+        return proposal
+
+    # What others have signed
+
+    def on_frame(self, _sender: bytes, body: bytes) -> None:
+        """Take a ballot. Raises PeerError for one that nobody could have sent by mistake."""
+        ballot = codec.decode(body, Ballot, max_bytes=DECISION_FRAME_BYTES_MAX)
+        if ballot.chain_id in self.places and self._is_open(ballot.valid_until_s):
+            self._count(ballot)
+
+    def _count(self, ballot: Ballot) -> Proposal:
+        decision = ballot.decision
+        digest = self._digest(ballot.chain_id, decision)
+        signer = recover_address(digest, ballot.signature)
+        proposal = self.proposals.get(digest)
+        if proposal is None:
+            committee = self._committee_of(decision.epoch)
+            if committee is None:
+                raise InvalidMessage(f"epoch {decision.epoch} is not known here")
+            proposal = Proposal(
+                id=digest, chain_id=ballot.chain_id, decision=decision, committee=committee
+            )
+        seat = proposal.committee.index_of(signer)
+        if seat is None:
+            raise InvalidMessage("the signer has no seat in the committee that decides")
+        if digest not in self.proposals:
+            self._verify_room(seat)
+            self.proposals[digest] = proposal
+        proposal.signatures[seat] = ballot.signature
+        return proposal
+
+    def _verify_room(self, seat: int) -> None:
+        """One signer must not fill the table for the others."""
+        signed = sum(seat in one.signatures for one in self.proposals.values())
+        if len(self.proposals) >= DECISIONS_MAX or signed >= DECISIONS_PER_SIGNER_MAX:
+            raise InvalidMessage("too many decisions are open")
+
+    def _is_open(self, valid_until_s: int) -> bool:
+        now_s = self._clock.now_ms() // 1_000
+        return now_s <= valid_until_s <= now_s + (DECISION_DAYS_MAX + 1) * DAY_S
+
+    def _digest(self, chain_id: int, decision: Decision) -> bytes:
+        return compute_decision_digest(
+            decision,
+            network_id=self._network_id,
+            chain_id=chain_id,
+            vault=self.places[chain_id].chain.vault_bytes,
+        )
+
+    # Time
+
+    async def run(self) -> None:
+        """Repeat all signatures and forget what is over, until cancelled."""
+        while True:
+            await trio.sleep(DECISION_REPEAT_S)
+            for place in self.places.values():
+                try:
+                    epoch, nonce, now_s = await place.call(place.client.decision_terms)
+                except NodeError as error:
+                    log.debug("decisions of chain %d: %s", place.chain.chain_id, error)
+                    continue
+                self._forget(place.chain.chain_id, epoch, nonce, now_s)
+            self._repeat()
+
+    def _forget(self, chain_id: int, epoch: int, nonce: int, now_s: int) -> None:
+        for one in list(self.proposals.values()):
+            terms = one.decision
+            is_over = terms.nonce < nonce or terms.epoch < epoch or terms.valid_until_s < now_s
+            if one.chain_id == chain_id and is_over:
+                del self.proposals[one.id]
+
+    def _repeat(self) -> None:
+        for one in self.proposals.values():
+            terms = one.decision
+            for signature in one.signatures.values():
+                ballot = Ballot(
+                    chain_id=one.chain_id,
+                    epoch=terms.epoch,
+                    nonce=terms.nonce,
+                    valid_until_s=terms.valid_until_s,
+                    kind=terms.kind,
+                    subject=terms.subject,
+                    value=terms.value.to_bytes(32, "big"),
+                    signature=signature,
+                )
+                self._broadcast(codec.encode(ballot))

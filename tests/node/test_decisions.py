@@ -1,0 +1,142 @@
+"""Signatures for a decision are gathered from those who may decide, and from nobody else."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import msgspec
+import pytest
+import trio
+
+from consensus.committee import Committee, Member
+from contracts.decisions import DecisionKind
+from node.decisions import Ballot, DecisionDesk, Place
+from primitives import codec
+from primitives.errors import InvalidMessage, PeerError
+from primitives.keccak import keccak256
+from primitives.secp256k1 import PrivateKey
+from tests.node.test_network_file import make
+
+NETWORK = make()
+CHAIN = NETWORK.chains[0]
+KEYS = [PrivateKey(keccak256(b"decider" + bytes([i]))) for i in range(4)]
+STRANGER = PrivateKey(keccak256(b"stranger"))
+COMMITTEE = Committee(tuple(Member(address=key.address, weight=1) for key in KEYS))
+NOW_S = 1_000_000
+NOBODY = bytes(20)
+
+
+class Table:
+    """Desks that hear each other."""
+
+    def __init__(self, keys: list[PrivateKey] = KEYS) -> None:
+        self.frames: list[bytes] = []
+        self.terms = (1, 5, NOW_S)
+        self.desks = [self._make(key) for key in keys]
+
+    def _make(self, key: PrivateKey) -> DecisionDesk:
+        desk = DecisionDesk(
+            network_id=NETWORK.network_id,
+            key=key,
+            clock=SimpleNamespace(now_ms=lambda: NOW_S * 1_000),  # type: ignore[arg-type]
+            committee_of=lambda epoch: COMMITTEE if epoch == 1 else None,
+            broadcast=self.frames.append,
+        )
+        client: Any = SimpleNamespace(decision_terms=lambda: self.terms)
+        place = Place(chain=CHAIN, client=client, limiter=trio.CapacityLimiter(1))
+        desk.places[CHAIN.chain_id] = place
+        return desk
+
+    def deliver(self) -> None:
+        frames, self.frames[:] = list(self.frames), []
+        for desk in self.desks:
+            for frame in frames:
+                desk.on_frame(b"", frame)
+
+
+async def propose(desk: DecisionDesk, kind: DecisionKind = DecisionKind.PAUSE, value: int = 1):
+    return await desk.propose(CHAIN.chain_id, kind, NOBODY, value, 7)
+
+
+async def test_a_decision_is_carried_when_more_than_two_thirds_have_signed() -> None:
+    table = Table()
+    made = await propose(table.desks[0])
+    assert (made.decision.epoch, made.decision.nonce) == (1, 5)
+    table.deliver()
+    for count, desk in enumerate(table.desks[1:3], start=2):
+        assert not desk.proposals[made.id].is_carried
+        assert desk.approve(made.id).weight == count
+        table.deliver()
+    for desk in table.desks:
+        assert desk.proposals[made.id].is_carried
+        assert sorted(desk.proposals[made.id].signatures) == [0, 1, 2]
+
+
+async def test_nobody_signs_what_its_operator_has_not_approved() -> None:
+    table = Table()
+    made = await propose(table.desks[0])
+    table.deliver()
+    table.deliver()
+    assert table.desks[1].proposals[made.id].weight == 1
+
+
+async def test_ballots_of_strangers_and_altered_ones_count_for_nothing() -> None:
+    table = Table([*KEYS[:1], STRANGER])
+    with pytest.raises(InvalidMessage, match="no seat"):
+        await propose(table.desks[1])
+    await propose(table.desks[0])
+    ballot = codec.decode(table.frames[0], Ballot)
+    desk = Table().desks[1]
+    for change in ({"value": bytes(32)}, {"nonce": 9}, {"kind": 2}):
+        altered = msgspec.structs.replace(ballot, **change)
+        with pytest.raises(PeerError):
+            desk.on_frame(b"", codec.encode(altered))
+    with pytest.raises(PeerError):
+        desk.on_frame(b"", codec.encode(msgspec.structs.replace(ballot, epoch=2)))
+    with pytest.raises(PeerError):
+        desk.on_frame(b"", b"\xff" * 600)
+    late = msgspec.structs.replace(ballot, valid_until_s=NOW_S - 1)
+    desk.on_frame(b"", codec.encode(late))
+    foreign = msgspec.structs.replace(ballot, chain_id=77)
+    desk.on_frame(b"", codec.encode(foreign))
+    assert not desk.proposals
+
+
+async def test_one_signer_cannot_fill_the_table() -> None:
+    table = Table()
+    for value in range(16):
+        await propose(table.desks[0], DecisionKind.LIST, value)
+    with pytest.raises(InvalidMessage, match="too many"):
+        await propose(table.desks[0], DecisionKind.LIST, 16)
+    await propose(table.desks[1], DecisionKind.LIST, 99)
+    table.deliver()
+    assert len(table.desks[2].proposals) == 17
+
+
+async def test_what_is_over_is_forgotten_and_what_is_open_is_repeated() -> None:
+    table = Table()
+    desk = table.desks[0]
+    made = await propose(desk)
+    table.frames.clear()
+    desk._forget(CHAIN.chain_id, 1, 5, NOW_S)
+    desk._repeat()
+    assert len(table.frames) == 1
+    late = Table().desks[3]  # it was away when the others signed
+    late.on_frame(b"", table.frames[0])
+    assert late.proposals[made.id].weight == 1
+    for terms in ((1, 6, NOW_S), (2, 5, NOW_S), (1, 5, NOW_S + 8 * 86_400)):
+        later = Table().desks[3]
+        later.on_frame(b"", table.frames[0])
+        later._forget(CHAIN.chain_id, *terms)
+        assert not later.proposals
+
+
+async def test_wishes_that_make_no_sense_are_refused() -> None:
+    desk = Table().desks[0]
+    with pytest.raises(InvalidMessage, match="settle"):
+        await desk.propose(77, DecisionKind.PAUSE, NOBODY, 1, 7)
+    with pytest.raises(InvalidMessage, match="days"):
+        await desk.propose(CHAIN.chain_id, DecisionKind.PAUSE, NOBODY, 1, 31)
+    with pytest.raises(InvalidMessage, match="knows no"):
+        desk.approve(bytes(32))

@@ -23,6 +23,8 @@ from primitives.secp256k1 import PrivateKey
 
 AMOUNT_MAX: Final = 2**64 - 1
 """Largest amount of a 64-bit private token, atoms."""
+ONBOARDING: Final = bytes.fromhex("536a67f0cc46513e7d27a370ed1af9fdcc7a5095")
+"""COTI's contract that hands out users' keys, on all its networks."""
 KEY_BYTES: Final = 16
 RSA_BITS: Final = 2_048
 RSA_EXPONENT: Final = 65_537

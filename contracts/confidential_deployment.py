@@ -22,7 +22,7 @@ from primitives.address import to_checksum
 from primitives.errors import TransientError
 from primitives.secp256k1 import PrivateKey
 
-ONBOARDING_STEP, COIN_STEP, DOOR_STEP = 0, 1, 6
+COIN_STEP, DOOR_STEP = 0, 5
 """Nonces after the first one: between coin and door lie approving, wrapping an atom, asking for the
 key and approving the atom for the door."""
 
@@ -42,7 +42,6 @@ class CoinPlan:
 class Confidential:
     """Where a private token and what belongs to it are."""
 
-    onboarding: bytes
     coin: bytes
     door: bytes
 
@@ -50,7 +49,6 @@ class Confidential:
 def predict_confidential(deployer: bytes, nonce: int) -> Confidential:
     """Return the addresses that `deploy_confidential` uses from the deployer's next nonce on."""
     return Confidential(
-        onboarding=created_address(deployer, nonce + ONBOARDING_STEP),
         coin=created_address(deployer, nonce + COIN_STEP),
         door=created_address(deployer, nonce + DOOR_STEP),
     )
@@ -66,7 +64,7 @@ def deploy_confidential(
     nonce: int,
     mine_at_once: bool = False,
 ) -> Confidential:
-    """Deploy onboarding, coin and door; the deployer owns `plan.scale` of the public token.
+    """Deploy coin and door; the deployer owns `plan.scale` atoms of the public token.
 
     What is there already stays. Raises TransientError, ContractRefused; a door refuses a token
     that ignores allowances.
@@ -81,11 +79,10 @@ def deploy_confidential(
             f"the deployer's next nonce is {next_nonce}, not {nonce}: a deployment was cut short"
         )
     wallet = ConfidentialWallet(web3, key, chain_id=chain_id, mine_at_once=mine_at_once)
-    wallet.create(_creation(web3, "Onboarding"))
     terms = (plan.name, plan.symbol, plan.decimals, to_checksum(plan.underlying), plan.scale)
     wallet.create(_creation(web3, "ConfidentialCoin", *terms))
     wallet.wrap(found.coin, 1)
-    aes_key = wallet.onboard(found.onboarding)
+    aes_key = wallet.onboard()
     wallet.allow_private(found.coin, found.door, aes_key, 1)
     receipts = (f"{plan.name} in the vault", plan.symbol, plan.decimals)
     door = wallet.create(

@@ -12,14 +12,17 @@ from __future__ import annotations
 from typing import Any, Final
 
 from web3 import Web3
+from web3.exceptions import BadFunctionCallOutput, ContractLogicError
 
 from contracts.artifact import topics
 from contracts.confidential_cipher import (
+    ONBOARDING,
     OnboardingKey,
     decrypt_amount,
     encrypt_amount,
     sign_input,
 )
+from contracts.errors import ContractRefused
 from contracts.evm_web3 import translated_errors
 from contracts.settlement_calls import as_integer
 from contracts.wallet import Wallet
@@ -28,8 +31,6 @@ from primitives.errors import TransientError
 from primitives.keccak import keccak256
 from primitives.secp256k1 import PrivateKey
 
-ONBOARDING: Final = bytes.fromhex("536a67f0cc46513e7d27a370ed1af9fdcc7a5095")
-"""AccountOnboard on COTI's networks."""
 PRIVATE_GAS: Final = 3_000_000
 """Of a call that computes on encrypted values: COTI's estimates are wrong, because a value that is
 to be decrypted counts as 1 during estimation. Measured: up to 1.5 million."""
@@ -63,6 +64,15 @@ class ConfidentialWallet(Wallet):
                     return rsa.recover(told["userKey1"], told["userKey2"])
         raise TransientError("the account was onboarded without its event")
 
+    def has_code(self, address: bytes) -> bool:
+        """Whether there is a contract at an address."""
+        with translated_errors():
+            return bool(self._web3.eth.get_code(to_checksum(address)))
+
+    def token_of_door(self, door: bytes) -> bytes:
+        """Return the private token behind a door. Raises ContractRefused if there is none."""
+        return self._address(self._contract("ConfidentialVault", door), "token")
+
     def private_balance(self, token: bytes, aes_key: bytes) -> int:
         """Return the account's own balance, atoms. Raises ValueError for a wrong key."""
         contract = self._contract("ConfidentialCoin", token)
@@ -74,8 +84,8 @@ class ConfidentialWallet(Wallet):
     def wrap(self, coin: bytes, amount: int) -> None:
         """Make private tokens of public ones; the amount is public. Raises ContractRefused."""
         contract = self._contract("ConfidentialCoin", coin)
+        underlying = self._address(contract, "underlying")
         with translated_errors():
-            underlying = bytes.fromhex(contract.functions.underlying().call()[2:])
             cost = amount * int(contract.functions.scale().call())
         self._allow(underlying, coin, cost)
         self._send(coin, contract.encode_abi("wrap", args=[amount]), PRIVATE_GAS)
@@ -101,9 +111,7 @@ class ConfidentialWallet(Wallet):
         Raises ContractRefused, TransientError.
         """
         contract = self._contract("ConfidentialVault", door)
-        with translated_errors():
-            token = bytes.fromhex(contract.functions.token().call()[2:])
-        self.allow_private(token, door, aes_key, amount)
+        self.allow_private(self.token_of_door(door), door, aes_key, amount)
         terms = self.encrypt(door, DEPOSIT, aes_key, amount)
         credited = to_checksum(self.address if beneficiary is None else beneficiary)
         payload = contract.encode_abi(DEPOSIT, args=[terms, credited])
@@ -125,6 +133,16 @@ class ConfidentialWallet(Wallet):
         ciphertext = encrypt_amount(aes_key, amount)
         selector = keccak256(function.encode())[:4]
         return ciphertext, sign_input(self._key, contract, selector, ciphertext)
+
+    def _address(self, contract: Any, function: str) -> bytes:
+        """Ask a contract for an address; one that does not know has another purpose."""
+        with translated_errors():
+            try:
+                return bytes.fromhex(contract.functions[function]().call()[2:])
+            except (BadFunctionCallOutput, ContractLogicError) as error:
+                raise ContractRefused(
+                    f"{contract.address} has no {function}: it is not for private tokens"
+                ) from error
 
     def _allow(self, token: bytes, spender: bytes, amount: int) -> None:
         """Approve public tokens unless they are."""

@@ -70,6 +70,12 @@ class DeploymentPlan:
     xom_supply: int  # atoms, all to the deployer, which pays the stakes
     stake: int = STAKE_MIN_ATOMS  # atoms per validator
     gas_grants: tuple[tuple[bytes, int], ...] = ()  # (address, wei) sent by the deployer
+    listed: tuple[bytes, ...] = ()  # further tokens of the vault, deployed by somebody else
+
+    @property
+    def transactions(self) -> int:
+        """Nonces that the deployment uses: tokens, registry, vault, approval, stakes, grants."""
+        return len(self.tokens) + 3 + len(self.validators) + len(self.gas_grants)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -213,9 +219,9 @@ def _vault_creation(web3: Web3, plan: DeploymentPlan, deployment: Deployment) ->
         to_checksum(plan.development),
         to_checksum(deployment.xom),
     )
-    tokens = [to_checksum(token.address) for token in deployment.tokens]
-    fields = _creation(web3, "Settlement", config, tokens)
-    fields["gas"] += TOKEN_LISTING_GAS * len(deployment.tokens)
+    tokens = [*(token.address for token in deployment.tokens), *plan.listed]
+    fields = _creation(web3, "Settlement", config, [to_checksum(token) for token in tokens])
+    fields["gas"] += TOKEN_LISTING_GAS * len(tokens)
     return fields
 
 

@@ -51,7 +51,7 @@ def devnet() -> None:
 @click.option("--validators", default=4, show_default=True, help="validator processes")
 @click.option("--traders", default=2, show_default=True, help="demo traders")
 @click.option("--seed", default=1, show_default=True, help="of all keys and of the market")
-@click.option("--evm", default="embedded", show_default=True, help="embedded, anvil or a URL")
+@click.option("--evm", default="embedded", show_default=True, help="embedded, coti, anvil or a URL")
 @click.option("--replay", default="", help="folder with recorded orders to drive a market with")
 @click.option("--speed", default="1", show_default=True, help="of the replay")
 @click.option(

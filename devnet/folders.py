@@ -36,7 +36,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     validators: int
     traders: int
     seed: int
-    evm: str  # embedded, anvil or a URL
+    evm: str  # embedded, coti, anvil or a URL
     rpc: str
     chain_id: int
     port_base: int

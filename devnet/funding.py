@@ -10,13 +10,28 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from contracts.chain.accounts import account_key
+from contracts.confidential_deployment import CoinPlan, deploy_confidential
 from contracts.evm_web3 import connect
 from contracts.wallet import Wallet
 from devnet.folders import Record
-from devnet.plan import TOKENS, USDX, WBTC, WETH, XOM, DevnetPlan
+from devnet.plan import (
+    FIRST_PERSON,
+    PRIVATE_NAME,
+    PRIVATE_SYMBOL,
+    TOKENS,
+    USDX,
+    WBTC,
+    WETH,
+    XOM,
+    DevnetPlan,
+)
 from primitives.address import parse_address
 from primitives.secp256k1 import PrivateKey
 
+COTI = "coti"
+OWN_CHAINS = ("embedded", COTI, "anvil")
+"""What `--evm` says for chains that the devnet runs itself."""
 NATIVE_WEI = 10**20
 FUND_WHOLE = 1_000_000  # of every token, for `devnet fund`
 TRADER_ATOMS: Mapping[int, int] = {
@@ -37,7 +52,7 @@ def open_wallet(record: Record, key: PrivateKey, chain: int = 0) -> Wallet:
     """Return a wallet on one of the devnet's chains; our own chains mine at once."""
     chain_id = record.chain_id + chain
     web3 = connect(record.rpc_of(chain), chain_id)
-    is_ours = record.evm in ("embedded", "anvil")
+    is_ours = record.evm in OWN_CHAINS
     return Wallet(web3, key, chain_id=chain_id, mine_at_once=is_ours)
 
 
@@ -80,3 +95,29 @@ def fund_and_deposit(
             wallet.mint(token, key.address, amount)
         if wallet.token_balance(token) >= amount:
             wallet.deposit(vault, token, amount)
+
+
+def deploy_private(record: Record, plan: DevnetPlan) -> None:
+    """Deploy the private face of USDX and its door, which the vault lists already. Blocks."""
+    assert plan.private is not None
+    usdx = plan.deployment.tokens[USDX].address
+    person = open_wallet(record, account_key(plan.seed, FIRST_PERSON))
+    if person.token_balance(usdx, plan.deployer.address) == 0:
+        person.mint(usdx, plan.deployer.address, 1)
+    coin = CoinPlan(
+        name=PRIVATE_NAME,
+        symbol=PRIVATE_SYMBOL,
+        decimals=TOKENS[USDX].decimals,
+        underlying=usdx,
+        scale=1,
+    )
+    deployed = deploy_confidential(
+        connect(record.rpc, record.chain_id),
+        coin,
+        plan.deployment.vault,
+        plan.deployer,
+        chain_id=record.chain_id,
+        nonce=plan.deployment_plan.transactions,
+        mine_at_once=True,
+    )
+    assert deployed == plan.private, "the door lies where the network file says"

@@ -7,9 +7,10 @@ Spec: docs/reference/devnet.md (Plan). Deviations: none.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from contracts.chain.accounts import account_key
+from contracts.confidential_deployment import Confidential, predict_confidential
 from contracts.deployment import (
     Deployment,
     DeploymentPlan,
@@ -61,6 +62,7 @@ TOKENS = (
     TokenPlan(symbol="WBTC", name="Devnet bitcoin", decimals=8),
 )
 USDX, XOM, WETH, WBTC = range(4)
+PRIVATE_SYMBOL, PRIVATE_NAME = "PUSDX", "Private devnet dollar"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,6 +87,7 @@ class DevnetPlan:
     validators: tuple[ValidatorPlan, ...]
     deployment_plan: DeploymentPlan  # the same on every chain
     deployments: tuple[Deployment, ...]  # by chain
+    private: Confidential | None  # a private token on a chain with the emulated precompile
     network: NetworkFile
     deployer: PrivateKey
 
@@ -115,12 +118,17 @@ def make_plan(
     epoch: int = 0,
     chains: int = 1,
     confirmations: int = 1,
+    private: bool = False,
 ) -> DevnetPlan:
     """Plan a devnet whose EVM chains are still untouched; their ids are consecutive."""
     seats = tuple(plan_validator(seed, index, ports) for index in range(validators))
     network_id = keccak256(f"omnibazaar devnet {seed} {genesis_time_ms}".encode())
     deployer = account_key(seed, DEPLOYER)
     deployment_plan = _plan_deployment(seed, network_id, seats)
+    coin = None
+    if private:
+        coin = predict_confidential(deployer.address, deployment_plan.transactions)
+        deployment_plan = replace(deployment_plan, listed=(coin.door,))
     deployments = tuple(
         predict(deployment_plan, chain_id=chain_id + chain, deployer=deployer.address)
         for chain in range(chains)
@@ -131,8 +139,9 @@ def make_plan(
         validators=seats,
         deployment_plan=deployment_plan,
         deployments=deployments,
+        private=coin,
         network=_make_network(
-            network_id, seats, deployments, genesis_time_ms, epoch, confirmations
+            network_id, seats, deployments, coin, genesis_time_ms, epoch, confirmations
         ),
         deployer=deployer,
     )
@@ -180,6 +189,7 @@ def _make_network(
     network_id: bytes,
     seats: tuple[ValidatorPlan, ...],
     deployments: tuple[Deployment, ...],
+    coin: Confidential | None,
     genesis_time_ms: int,
     epoch: int,
     confirmations: int,
@@ -209,7 +219,7 @@ def _make_network(
             )
             for deployment in deployments
         ),
-        exchange=_make_exchange(deployments),
+        exchange=_make_exchange(deployments, coin),
         scoring=_make_scoring(epoch),
         bootstrap=tuple(
             Bootstrap(
@@ -238,20 +248,27 @@ def name_asset(symbol: str, chain: int) -> str:
     return symbol if not chain else f"{symbol}.{chain + 1}"
 
 
-def _make_exchange(deployments: tuple[Deployment, ...]) -> ExchangeGenesis:
+def _make_exchange(
+    deployments: tuple[Deployment, ...], coin: Confidential | None
+) -> ExchangeGenesis:
+    assets = tuple(
+        AssetConfig(
+            name=name_asset(token.symbol, chain),
+            decimals=token.decimals,
+            chain_id=deployment.chain_id,
+            vault=to_checksum(deployment.vault),
+            token=to_checksum(token.address),
+        )
+        for chain, deployment in enumerate(deployments)
+        for token in deployment.tokens
+    )
+    markets = (*MARKETS, *(_make_bridge(chain) for chain in range(1, len(deployments))))
+    if coin is not None:
+        assets = (*assets, _private_asset(deployments[0], coin))
+        markets = (*markets, _make_pair(PRIVATE_SYMBOL, len(assets) - 1))
     return ExchangeGenesis(
-        assets=tuple(
-            AssetConfig(
-                name=name_asset(token.symbol, chain),
-                decimals=token.decimals,
-                chain_id=deployment.chain_id,
-                vault=to_checksum(deployment.vault),
-                token=to_checksum(token.address),
-            )
-            for chain, deployment in enumerate(deployments)
-            for token in deployment.tokens
-        ),
-        markets=(*MARKETS, *(_make_bridge(chain) for chain in range(1, len(deployments)))),
+        assets=assets,
+        markets=markets,
         checkpoint_interval=CHECKPOINT_INTERVAL,
         open_window_ms=OPEN_WINDOW_MS,
     )
@@ -284,14 +301,30 @@ MARKETS = (
 )
 
 
+def _private_asset(deployment: Deployment, coin: Confidential) -> AssetConfig:
+    """Return the asset of the private USDX: for the vault its token is the door."""
+    return AssetConfig(
+        name=PRIVATE_SYMBOL,
+        decimals=TOKENS[USDX].decimals,
+        chain_id=deployment.chain_id,
+        vault=to_checksum(deployment.vault),
+        token=to_checksum(coin.door),
+    )
+
+
 def _make_bridge(chain: int) -> MarketConfig:
-    """Return a market between the dollars of two chains: one is never the other, but can buy it.
+    """Return a market between the dollars of two chains."""
+    return _make_pair(name_asset("USDX", chain), chain * len(TOKENS) + USDX)
+
+
+def _make_pair(symbol: str, asset: int) -> MarketConfig:
+    """Return a market between two kinds of dollar: one is never the other, but can buy it.
 
     One lot is 1 dollar; a tick of 1,000 atoms per lot is 0.001.
     """
     return MarketConfig(
-        name=f"{name_asset('USDX', chain)}-USDX",
-        base=chain * len(TOKENS) + USDX,
+        name=f"{symbol}-USDX",
+        base=asset,
         quote=USDX,
         tick=1_000,
         lot=10**6,

@@ -20,6 +20,7 @@ import msgspec
 
 from contracts.chain.anvil import find_anvil
 from devnet.folders import EVM, Folder, Record, node_command, node_environment, write_folders
+from devnet.funding import COTI, OWN_CHAINS, deploy_private
 from devnet.limits import (
     CHAIN_S_MAX,
     CHAINS_MAX,
@@ -125,6 +126,7 @@ def plan_of(record: Record) -> DevnetPlan:
         epoch=record.epoch,
         chains=record.chains,
         confirmations=record.confirmations,
+        private=record.evm == COTI,
     )
 
 
@@ -146,8 +148,10 @@ def _verify(wishes: Wishes) -> None:
         raise OperatorError("a devnet on somebody else's chain has this one only", exit_code=2)
     if not 0 <= wishes.traders <= TRADERS_MAX:
         raise OperatorError(f"a devnet has 0 to {TRADERS_MAX} traders", exit_code=2)
-    if wishes.evm not in ("embedded", "anvil") and not wishes.evm.startswith("http"):
-        raise OperatorError("--evm is embedded, anvil or the URL of a chain", exit_code=2)
+    if wishes.evm not in OWN_CHAINS and not wishes.evm.startswith("http"):
+        raise OperatorError("--evm is embedded, coti, anvil or the URL of a chain", exit_code=2)
+    if wishes.chains > 1 and wishes.evm == COTI:
+        raise OperatorError("a devnet with private tokens has one EVM chain", exit_code=2)
     if wishes.replay and not Path(wishes.replay).is_dir():
         raise OperatorError(f"{wishes.replay} is no folder with recorded orders", exit_code=2)
 
@@ -192,7 +196,7 @@ def start_chain(folder: Folder, record: Record, name: str) -> None:
     """Start one of the EVM chains."""
     chain = record.chain_names.index(name)
     port = record.rpc_of(chain).rpartition(":")[2]
-    if record.evm == "embedded":
+    if record.evm in ("embedded", COTI):
         command: tuple[str, ...] = (
             sys.executable, "-m", "contracts.chain",
             "--port", port,
@@ -201,6 +205,7 @@ def start_chain(folder: Folder, record: Record, name: str) -> None:
             "--block-ms", str(EVM_BLOCK_MS),
             "--accounts", str(ACCOUNTS),
             "--seed", str(record.seed),
+            *(("--mpc",) if record.evm == COTI else ()),
         )  # fmt: skip
     else:
         command = (
@@ -275,6 +280,8 @@ def deploy_contracts(record: Record, plan: DevnetPlan, chain: int) -> None:
     planned = plan.deployments[chain]
     deployment = deploy(web3, plan.deployment_plan, plan.deployer, chain_id=record.chain_id + chain)
     assert deployment == planned, "contracts lie where the network file says"
+    if plan.private is not None:
+        deploy_private(record, plan)
 
 
 def wait_ready(folder: Folder, record: Record) -> None:

@@ -26,7 +26,7 @@ from eth_utils import ValidationError
 from rlp.exceptions import RLPException
 
 from contracts.chain import json_forms
-from contracts.chain.mpc import MPC_ADDRESS, MpcVM, genesis_account
+from contracts.chain.mpc import MpcVM, genesis_accounts
 from contracts.chain.pool import PendingTransaction, Pool, RefusedTransaction
 from contracts.chain.store import ChainStore, StateDB, StoredLog, StoredTransaction
 from contracts.limits import BLOCK_TRANSACTIONS_MAX, CHAIN_CALL_GAS, CHAIN_GAS_LIMIT
@@ -112,7 +112,7 @@ class EvmChain:
             for address, wei in balances.items()
         }
         if self._mpc:
-            state[MPC_ADDRESS] = genesis_account()
+            state.update(genesis_accounts())
         parameters = {
             "coinbase": ZERO_ADDRESS,
             "difficulty": POST_MERGE_DIFFICULTY,

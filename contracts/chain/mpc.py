@@ -18,10 +18,12 @@ from eth.vm.forks.paris.state import ParisState
 from eth_abi.abi import decode, encode
 from eth_abi.exceptions import DecodingError
 
+from contracts.artifact import load_artifact
 from contracts.chain.mpc_operations import GAS, GAS_OTHER, OPERATIONS
 from contracts.chain.mpc_values import MPC_ADDRESS, MpcCall
+from contracts.confidential_cipher import ONBOARDING
 
-__all__ = ["MPC_ADDRESS", "MpcVM", "genesis_account"]
+__all__ = ["MPC_ADDRESS", "MpcVM", "genesis_accounts"]
 
 
 class MpcComputation(ParisComputation):  # type: ignore[misc]
@@ -48,14 +50,21 @@ class MpcState(ParisState):  # type: ignore[misc]
 
 
 class MpcVM(ParisVM):  # type: ignore[misc]
-    """Paris with the precompile; genesis needs `genesis_account` at its address."""
+    """Paris with the precompile; genesis needs `genesis_accounts`."""
 
     _state_class = MpcState
 
 
-def genesis_account() -> dict[str, Any]:
-    """Return what keeps the precompile's storage from being cleared as that of an empty account."""
-    return {"balance": 0, "nonce": 1, "code": b"\xfe", "storage": {}}
+def genesis_accounts() -> dict[bytes, dict[str, Any]]:
+    """Return the precompile's account and COTI's onboarding contract, both where COTI has them.
+
+    Nonce and code keep the precompile's storage from being cleared as that of an empty account.
+    """
+    onboarding = load_artifact("Onboarding").deployed_bytecode
+    return {
+        MPC_ADDRESS: {"balance": 0, "nonce": 1, "code": b"\xfe", "storage": {}},
+        ONBOARDING: {"balance": 0, "nonce": 1, "code": onboarding, "storage": {}},
+    }
 
 
 def _answer(computation: Any, parent: Any) -> None:

@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from node.cli import http
+from node.cli.assets import atoms_of, find_asset, list_assets, place_of
+from node.cli.confidential import deposit_private, onboard, private, unwrap, wrap
 from node.cli.context import Context, json_option
 from node.cli.earnings import earnings, statement
 from node.cli.escape import escape, escape_proof
 from node.cli.show import format_atoms, show_json, show_table
-from node.cli.units import count_steps, size_step
 from node.cli.wallet_options import (
     fee_option,
     find_rpc_url,
@@ -46,6 +47,8 @@ wallet.add_command(escape)
 wallet.add_command(escape_proof)
 wallet.add_command(statement)
 wallet.add_command(earnings)
+for _command in (onboard, private, wrap, unwrap):
+    wallet.add_command(_command)
 
 
 @wallet.command()
@@ -69,7 +72,7 @@ def balance(context: Context, key: str, account: str | None, as_json: bool) -> N
     if as_json:
         show_json(found)
         return
-    decimals = {asset["id"]: asset["decimals"] for asset in _assets(url)}
+    decimals = {asset["id"]: asset["decimals"] for asset in list_assets(url)}
     click.echo(f"{address}   account {found['number']}   height {found['height']}")
     show_table(
         ("sub", "asset", "free", "held"),
@@ -118,7 +121,7 @@ def verify(
 
     owner = parse_address(account) if account else find_key(context.data.keys, key).address
     url = context.find_url()
-    terms = _find_asset(url, asset)
+    terms = find_asset(url, asset)
     endpoint = find_rpc_url(context, rpc, terms["chain_id"])
     file = load_network(context.data.network_file)
     height, free, held = verify_ledger_balance(file, url, endpoint, terms, owner, sub)
@@ -136,6 +139,7 @@ def verify(
 @click.argument("amount")
 @fee_option
 @relay_option
+@click.option("--confidential", is_flag=True, help="Of private tokens; the amount becomes public.")
 @key_option
 @password_option
 @rpc_option
@@ -147,6 +151,7 @@ def deposit(
     amount: str,
     fee: str | None,
     relays: tuple[str, ...],
+    confidential: bool,
     key: str,
     password_file: Path | None,
     rpc: str | None,
@@ -164,11 +169,16 @@ def deposit(
     from node.cli.depositing import make_deposit
 
     url = context.find_url()
-    terms = _find_asset(url, asset)
-    atoms = _atoms(amount, terms)
+    terms = find_asset(url, asset)
+    atoms = atoms_of(amount, terms)
     secret = context.load_key(key, password_file)
-    charge = None if fee is None else _atoms(fee, terms)
-    done = make_deposit(context, terms, atoms, charge, relays or (url,), secret, rpc)
+    charge = None if fee is None else atoms_of(fee, terms)
+    if confidential and charge is not None:
+        raise click.UsageError("private tokens come from the wallet itself, not by a relay")
+    if confidential:
+        done = {"deposit": deposit_private(context, terms, atoms, secret, rpc)}
+    else:
+        done = make_deposit(context, terms, atoms, charge, relays or (url,), secret, rpc)
     if as_json:
         show_json({**done, "asset": terms["symbol"], "amount": str(atoms)})
         return
@@ -205,8 +215,8 @@ def withdraw(
     from primitives.address import parse_address, to_checksum
 
     url = context.find_url()
-    terms = _find_asset(url, asset)
-    atoms = _atoms(amount, terms)
+    terms = find_asset(url, asset)
+    atoms = atoms_of(amount, terms)
     secret = context.load_key(key, password_file)
     target = parse_address(to) if to else secret.address
     if target != secret.address:
@@ -242,7 +252,7 @@ def withdrawals(context: Context, key: str, account: str | None, as_json: bool) 
     if as_json:
         show_json(found)
         return
-    symbols = {(a["chain_id"], a["vault"], a["token"]): a for a in _assets(url)}
+    symbols = {(a["chain_id"], a["vault"], a["token"]): a for a in list_assets(url)}
     rows = []
     for row in found["withdrawals"]:
         asset = symbols[row["chain_id"], row["vault"], row["token"]]
@@ -285,8 +295,8 @@ def claim(
     secret = context.load_key(key, password_file)
     if fee is not None:
         network = load_network(context.data.network_file)
-        terms = next(a for a in _assets(url) if _place(a) == _place(proof))
-        done = claim_by_relay(network, relays or (url,), proof, _atoms(fee, terms), secret)
+        terms = next(a for a in list_assets(url) if place_of(a) == place_of(proof))
+        done = claim_by_relay(network, relays or (url,), proof, atoms_of(fee, terms), secret)
         if as_json:
             show_json(done)
         else:
@@ -355,31 +365,6 @@ def _claim(rpc: str, url: str, proof: dict[str, Any], key: PrivateKey) -> str:
             siblings=tuple(_unhex(word) for word in proof["proof"]),
         )
     ).value
-
-
-def _assets(url: str) -> list[dict[str, Any]]:
-    found: dict[int, dict[str, Any]] = {}
-    for market in http.get(url, "/v1/markets")["markets"]:
-        for asset in (market["base"], market["quote"]):
-            found[asset["id"]] = asset
-    return [found[number] for number in sorted(found)]
-
-
-def _find_asset(url: str, reference: str) -> dict[str, Any]:
-    assets = _assets(url)
-    for asset in assets:
-        if reference.upper() == asset["symbol"] or reference == str(asset["id"]):
-            return asset
-    names = ", ".join(asset["symbol"] for asset in assets)
-    raise click.UsageError(f"there is no asset {reference!r}; there are {names}")
-
-
-def _place(asset: dict[str, Any]) -> tuple[int, str, str]:
-    return asset["chain_id"], asset["vault"], asset["token"]
-
-
-def _atoms(amount: str, asset: dict[str, Any]) -> int:
-    return count_steps(amount, size_step(lot=1, base_decimals=asset["decimals"]), "AMOUNT")
 
 
 def _unhex(text: str) -> bytes:

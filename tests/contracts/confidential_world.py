@@ -67,7 +67,7 @@ class ConfidentialWorld(World):
     def aes_key(self, key: PrivateKey) -> bytes:
         """An account's AES key, asked for once."""
         if key.address not in KEYS:
-            KEYS[key.address] = self.confidential(key).onboard(self.parts.onboarding)
+            KEYS[key.address] = self.confidential(key).onboard()
         return KEYS[key.address]
 
     def private_balance(self, key: PrivateKey) -> int:

@@ -89,9 +89,9 @@ def test_onboarding_gives_the_same_key_every_time_and_only_to_its_owner(
     world: ConfidentialWorld,
 ) -> None:
     wallet = world.confidential(TRADER)
-    first, second = (wallet.onboard(world.parts.onboarding) for _ in range(2))
+    first, second = (wallet.onboard() for _ in range(2))
     assert first == second == user_key(TRADER.address)
-    assert first != world.confidential(STRANGER).onboard(world.parts.onboarding)
+    assert first != world.confidential(STRANGER).onboard()
 
 
 def test_a_balance_is_seen_by_its_owner_only(world: ConfidentialWorld) -> None:

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import click
 import msgspec
+from click.core import ParameterSource
 
 from devnet import faults
 from devnet.folders import FOLDER, Folder, Record
@@ -21,6 +22,7 @@ from devnet.limits import EPOCH_BLOCKS
 from devnet.show import print_banner, print_status, run_live_line
 from devnet.start import (
     Wishes,
+    keep_made,
     prepare,
     reset,
     start_all,
@@ -45,6 +47,13 @@ def devnet() -> None:
     Example:
       omnibazaar devnet up --validators 4 --traders 2
     """
+
+
+def list_left_away() -> set[str]:
+    """Return the options that the command line does not name."""
+    context = click.get_current_context()
+    default = ParameterSource.DEFAULT
+    return {name for name in context.params if context.get_parameter_source(name) is default}
 
 
 @devnet.command()
@@ -93,7 +102,7 @@ def up(
         chains=chains,
         confirmations=confirmations,
     )
-    record, plan = prepare(folder, wishes)
+    record, plan = prepare(folder, keep_made(folder, wishes, list_left_away()))
     try:
         start_all(folder, record, plan)
         wait_ready(folder, record)

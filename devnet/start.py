@@ -13,7 +13,7 @@ import shutil
 import subprocess
 import sys
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import msgspec
@@ -55,6 +55,17 @@ class Wishes:
     replay: str = ""
     speed: str = "1"
     epoch: int = EPOCH_BLOCKS  # heights; 0: one epoch without end
+
+
+MADE_OF = ("validators", "seed", "evm", "epoch", "chains")  # fixed when a devnet is made
+
+
+def keep_made(folder: Folder, wishes: Wishes, left_away: set[str]) -> Wishes:
+    """Return wishes in which options that were left away say what the devnet was made with."""
+    if not folder.exists():
+        return wishes
+    record = folder.load()
+    return replace(wishes, **{name: getattr(record, name) for name in MADE_OF if name in left_away})
 
 
 def validator_names(record: Record) -> tuple[str, ...]:
@@ -157,8 +168,7 @@ def _verify(wishes: Wishes) -> None:
 
 
 def _verify_same(record: Record, wishes: Wishes, folder: Folder) -> None:
-    made = (record.validators, record.seed, record.evm, record.epoch, record.chains)
-    if made == (wishes.validators, wishes.seed, wishes.evm, wishes.epoch, wishes.chains):
+    if all(getattr(record, name) == getattr(wishes, name) for name in MADE_OF):
         return
     raise OperatorError(
         f"the devnet in {folder.root} was made with {record.validators} validators, seed "

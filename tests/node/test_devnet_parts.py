@@ -13,10 +13,12 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from devnet.folders import Folder
 from devnet.plan import CHAIN_ID, MARKETS, make_plan
 from devnet.ports import PortBlock, allocate_ports, take_ports
 from devnet.processes import ProcessTable
 from devnet.recorded import ReplayBook, read_recording
+from devnet.start import Wishes, keep_made, prepare
 from devnet.synthetic import SyntheticFlow
 from exchange.actions import BUY, SELL
 from node.network_file import dump_network
@@ -113,3 +115,15 @@ def test_two_devnets_of_one_process_get_different_ports():
     first, second = allocate_ports(4), allocate_ports(4)
     assert first.base != second.base
     assert take_ports(first, 4)  # the same devnet, started again
+
+
+def test_options_that_are_left_away_go_on_with_what_the_devnet_was_made_of(tmp_path: Path):
+    folder = Folder(tmp_path / "devnet")
+    wishes = Wishes(validators=2, seed=9, epoch=48)
+    assert keep_made(folder, wishes, {"validators"}) == wishes, "nothing is made yet"
+    prepare(folder, wishes)
+    again = keep_made(folder, Wishes(), {"validators", "seed", "evm", "epoch", "chains"})
+    record, _ = prepare(folder, again)
+    assert (record.validators, record.seed, record.epoch) == (2, 9, 48)
+    with pytest.raises(OperatorError, match="2 validators"):
+        prepare(folder, keep_made(folder, Wishes(validators=3), {"seed", "evm", "epoch", "chains"}))

@@ -1,4 +1,6 @@
-"""Simulate networks: `python -m tests.simulation --seeds A:B [--mutant NAME]`.
+"""Simulate networks: `python -m tests.simulation --seeds A:B [--mutant NAME] [--minutes M]`.
+
+With `--minutes` it runs from seed A on until the time is over, and says what an hour yields.
 
 Rule: the last line is JSON; the exit status is 1 when an invariant broke, and the seed is
 printed.
@@ -13,7 +15,7 @@ import sys
 import time
 
 from tests.simulation.mutants import MUTANTS
-from tests.simulation.runner import add_up, run_seed
+from tests.simulation.runner import add_up, run_for, run_seed
 
 
 def parse_seeds(text: str) -> range:
@@ -26,6 +28,7 @@ def main() -> int:
     parser.add_argument("--seeds", type=parse_seeds, required=True, metavar="A:B")
     parser.add_argument("--mutant", choices=sorted(MUTANTS))
     parser.add_argument("--processes", type=int, default=1)
+    parser.add_argument("--minutes", type=float, help="from A on for so long, whatever B is")
     parser.add_argument("--trace", action="store_true", help="print each seed's trace hash")
     options = parser.parse_args()
     if options.trace:
@@ -34,11 +37,19 @@ def main() -> int:
             print(f"seed {seed} trace {outcome.trace}")
         return 0
     started = time.monotonic()
-    totals = add_up(options.seeds, options.mutant, processes=options.processes)
+    if options.minutes:
+        assert options.mutant is None, "a mutant ends when it is caught"
+        totals = run_for(options.seeds[0], 60 * options.minutes, processes=options.processes)
+    else:
+        totals = add_up(options.seeds, options.mutant, processes=options.processes)
     for outcome in totals.failed:
         for failure in outcome.failures:
             print(f"seed {outcome.seed} failed {failure}")
-    print(f"{time.monotonic() - started:.1f} s")
+    took_s = time.monotonic() - started
+    print(f"{took_s:.1f} s")
+    if options.minutes:
+        rates = {name: round(n * 3_600 / took_s) for name, n in totals.as_json().items()}
+        print(f"an hour yields, at this rate: {json.dumps(rates)}")
     print(json.dumps(totals.as_json()))
     return 1 if totals.failures else 0
 

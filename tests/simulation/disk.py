@@ -27,6 +27,7 @@ class Disk:
         self.guard_buffer: list[bytes] = []  # one transaction, open until the journal is synced
         self.store: list[Final] = []
         self.store_synced = 0
+        self.lost_writes = 0  # crashes that cost synced records; only the guard can know
         self.epochs: dict[int, Epoch] = {}
         self.torn_tails = 0
         self.is_journal_lost = False
@@ -52,8 +53,8 @@ class Disk:
     def sync_store(self) -> None:
         self.store_synced = len(self.store)
 
-    def crash(self, rng: random.Random, *, loses_journal: bool) -> None:
-        """Lose a random part of what was not synced."""
+    def crash(self, rng: random.Random, *, loses_journal: bool, lies: bool) -> None:
+        """Lose a random part of what was not synced; a disk that lies loses what was, too."""
         keep = rng.randint(self.journal_synced, len(self.journal))
         del self.journal[keep:]
         if keep > self.journal_synced and rng.random() < 0.3:
@@ -61,7 +62,10 @@ class Disk:
         self.guard_buffer.clear()
         del self.store[rng.randint(self.store_synced, len(self.store)) :]
         self.sync_store()
-        if loses_journal:
+        if loses_journal and lies:
+            del self.journal[rng.randint(len(self.journal) // 2, len(self.journal)) :]
+            self.lost_writes += len(self.journal) < self.journal_synced
+        elif loses_journal:
             self.is_journal_lost = True
             damage = rng.random()
             if damage < 0.5 or not self.journal:

@@ -1,23 +1,36 @@
 """Check the invariants of the protocol after every step of a simulated network.
 
 Rule: no fork; per honest member and view one N, one F, never X with N or F after it; no two
-certificates in conflict; equal roots; evidence and blame never against an honest member.
+certificates in conflict; equal roots; evidence and blame never against an honest member; bounded
+messages per view.
+
+Why they are bounded: what an honest member says to all of one view is its votes, its proposal and
+the view's certificates. Each is said when it comes into being (a certificate also when a block's
+vote completes it anew after a restart), once at a start, and then only by two timers, so within a
+time t of one life at most `REPEATS_FREE` + t / retry_ms + t / standstill_ms times. What it says to
+one peer answers a question, at most `ANSWERS_PER_MESSAGE` messages each, or is a question of its
+own, at most `QUESTIONS_MAX` per fetch_ms.
 Spec: docs/spec/consensus.md (How it is proven). Deviations: none.
 """
 
 from __future__ import annotations
 
-from consensus.addressed import Report
+from consensus.addressed import Deliver, Report
 from consensus.application import Roots
 from consensus.certificate import Certificate
 from consensus.effects import Final
 from consensus.evidence import Evidence
+from consensus.header import decode_header, hash_header
+from consensus.limits import WANTED_MAX
 from consensus.messages import Propose
 from consensus.records import decode_record
 from consensus.vote import Kind, Vote
 from tests.simulation.ledger import GENESIS_ROOTS, execute
 
 CERTIFICATE_TAG = 3
+REPEATS_FREE = 3  # coming into being, the repetition at a start, a timer that was nearly due
+ANSWERS_PER_MESSAGE = 4  # three kinds of certificate and the last finalization
+QUESTIONS_MAX = 2 * 2 * WANTED_MAX + 1  # views and blocks, to two peers each, and a range
 
 
 class Monitor:
@@ -33,7 +46,43 @@ class Monitor:
         self.roots = [GENESIS_ROOTS]
         self.delivered: dict[tuple[int, int], int] = {}
         self.convicted: set[int] = set()
-        self.two_faced = 0
+        self.two_faced = self.late_two_faced = 0
+        self.said: dict[tuple, tuple[int, int]] = {}  # to all: since when, how often
+        self.heard: dict[tuple, int] = {}  # per life of a node: messages that it received
+        self.told: dict[tuple, tuple[int, int]] = {}  # to one peer: since when, how often
+
+    def on_receive(self, node) -> None:
+        life = (node.key, node.life)
+        self.heard[life] = self.heard.get(life, 0) + 1
+
+    def on_deliver(self, node, send: Deliver) -> None:
+        """Count what an honest member says; see the rule for the bounds."""
+        if not node.is_honest:
+            return
+        now, timing = self.world.now, self.world.parameters.timing
+        life = (node.key, node.life)
+        if len(send.to) == 1 or send.is_for_one:
+            since, count = self.told.get(life, (now, 0))
+            self.told[life] = since, count + 1
+            periods = 2 + (now - since) // timing.fetch_ms
+            bound = ANSWERS_PER_MESSAGE * (1 + self.heard.get(life, 0)) + QUESTIONS_MAX * periods
+        elif isinstance(send.message, Vote | Certificate | Propose):
+            what = (life, *self.name(send.message))
+            since, count = self.said.get(what, (now, 0))
+            self.said[what] = since, count + 1
+            elapsed = now - since
+            bound = REPEATS_FREE + elapsed // timing.retry_ms + elapsed // timing.standstill_ms
+        else:
+            return
+        if count + 1 > bound:
+            self.world.fail(f"honest {node.index} said {send.message!r} for the {count + 1}th time")
+
+    def name(self, message: Vote | Certificate | Propose) -> tuple:
+        """Return what makes two messages of a member the same: sort, kind, epoch and view."""
+        if isinstance(message, Propose):
+            header = decode_header(message.block.header)
+            return ("P", header.epoch, header.view)
+        return (type(message).__name__, message.kind, message.epoch, message.view)
 
     def on_send(self, node, message) -> None:
         if isinstance(message, Vote):
@@ -41,8 +90,6 @@ class Monitor:
                 place = (message.epoch, message.view)
                 self.on_own_vote(node, message.kind, place, message.block_hash)
         elif isinstance(message, Propose):
-            from consensus.header import decode_header, hash_header
-
             header = decode_header(message.block.header)
             place = (header.epoch, header.view)
             self.on_own_vote(node, Kind.NOTARIZE, place, hash_header(message.block.header))
@@ -69,6 +116,7 @@ class Monitor:
                 self.twin_kinds.get((index, view, kind), 0) + 1
             )
             self.two_faced += count > 1
+            self.late_two_faced += count > 1 and view[0] > 1
 
     def on_record(self, node, record: bytes) -> None:
         """Look at every certificate that a replica accepted: it journals each of them.

@@ -185,6 +185,22 @@ def _boundary_skipped() -> list[Patch]:
     return [("consensus.config.Config.is_border", lambda config, height: False)]
 
 
+def _no_guard() -> list[Patch]:
+    return []
+
+
+def _answers_with_everything() -> list[Patch]:
+    from consensus.rules import retry, status
+
+    original = status.on_get_status
+
+    def on_get_status(core, sender, question):
+        original(core, sender, question)
+        retry.repeat_everything(core)
+
+    return [("consensus.rules.status.on_get_status", on_get_status)]
+
+
 MUTANTS: dict[str, Callable[[], list[Patch]]] = {
     "weak_quorum": _weak_quorum,
     "send_before_sync": _send_before_sync,
@@ -203,6 +219,8 @@ MUTANTS: dict[str, Callable[[], list[Patch]]] = {
     "seed_from_certificate": _seed_from_certificate,
     "no_entry_limit": _no_entry_limit,
     "boundary_skipped": _boundary_skipped,
+    "no_guard": _no_guard,
+    "answers_with_everything": _answers_with_everything,
 }
 
 WITHOUT_GUARD: list[Patch] = [

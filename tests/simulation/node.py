@@ -17,6 +17,7 @@ from primitives.errors import SafetyError
 from tests.simulation.disk import Disk
 from tests.simulation.ledger import Ledger
 from tests.simulation.rotation import Successor
+from tests.simulation.scenario import STALL_MS
 
 RANGE_BLOCKS = 12
 
@@ -40,6 +41,7 @@ class Node:
         self.life = 0
         self.is_dead = False  # stopped by a SafetyError of a Byzantine twin
         self.is_executing = False
+        self.busy_until = 0  # the disk stalls, and with it the only task
         self.fetching: set[bytes] = set()
 
     @property
@@ -59,6 +61,7 @@ class Node:
         self.life += 1
         self.timers.clear()
         self.is_executing = False
+        self.busy_until = 0
         scan = self.disk.reopen()
         silent = self.disk.is_journal_lost or scan.damage is Damage.INSIDE
         self.disk.is_journal_lost = False
@@ -97,7 +100,8 @@ class Node:
         if not self.is_up:
             return
         self.epochs = None
-        self.disk.crash(self.world.rng, loses_journal=loses_journal)
+        lies = self.world.scenario.loses_writes
+        self.disk.crash(self.world.rng, loses_journal=loses_journal, lies=lies)
         self.world.stats.crashes += 1
         self.world.after(200 + self.world.rng.randrange(4_000), self.boot, ())
 
@@ -125,6 +129,7 @@ class Node:
             match effect:
                 case Deliver():
                     world.monitor.on_send(self, effect.message)
+                    world.monitor.on_deliver(self, effect)
                     world.route(self, effect, lag_ms)
                 case SetTimer():
                     self.set_timer(effect)
@@ -137,7 +142,7 @@ class Node:
                     if world.crashes_now(self):
                         return
                     self.disk.sync_guard()
-                    lag_ms += world.scenario.fsync_ms
+                    lag_ms += world.scenario.fsync_ms + self.stall()
                 case Final():
                     self.on_final(effect)
                 case BeginEpoch():
@@ -152,17 +157,37 @@ class Node:
         for record in records:
             world.monitor.on_record(self, record)
 
+    def stall(self) -> int:
+        """Return how long a sync hangs beyond the usual; until then the node hears nothing."""
+        share = self.world.scenario.stall_share
+        if not share or self.world.is_stable or self.world.rng.random() >= share:
+            return 0
+        wait_ms = self.world.rng.randrange(STALL_MS)
+        self.busy_until = max(self.busy_until, self.world.now + wait_ms)
+        self.world.stats.stalls += 1
+        return wait_ms
+
+    def waits(self, call, args: tuple) -> bool:
+        """Put an event off while the disk stalls."""
+        wait_ms = self.busy_until - self.world.now
+        if wait_ms > 0:
+            self.world.after(wait_ms, call, args)
+        return wait_ms > 0
+
     def set_timer(self, effect: SetTimer) -> None:
         self.timers[effect.timer] = effect.deadline_ms
         wait_ms = max(0, effect.deadline_ms - self.now())
         self.world.after(wait_ms, self.fire, (self.life, effect.timer, effect.deadline_ms))
 
     def fire(self, life: int, timer: Timer, deadline_ms: int) -> None:
-        if self.is_up and life == self.life and self.timers.get(timer) == deadline_ms:
+        if not self.is_up or life != self.life or self.timers.get(timer) != deadline_ms:
+            return
+        if not self.waits(self.fire, (life, timer, deadline_ms)):
             self.step(self.epochs.on_timer, timer)
 
     def receive(self, sender: bytes, message) -> None:
-        if self.is_up:
+        if self.is_up and not self.waits(self.receive, (sender, message)):
+            self.world.monitor.on_receive(self)
             self.step(self.epochs.on_message, sender, message)
 
     def on_final(self, final: Final) -> None:

@@ -7,8 +7,9 @@ Spec: docs/spec/consensus.md (How it is proven). Deviations: none.
 from __future__ import annotations
 
 import multiprocessing
-from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass, field
+import time
+from collections.abc import Generator, Iterable
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 
 from tests.simulation.mutants import mutated
@@ -16,6 +17,7 @@ from tests.simulation.scenario import draw_scenario
 from tests.simulation.world import Stats, World
 
 CHUNK = 4
+SEEDS_MAX = 10_000_000  # of one run by the clock
 
 
 @dataclass(frozen=True)
@@ -49,6 +51,9 @@ class Totals:
     spam: int = 0
     withheld: int = 0
     censors: int = 0
+    stalls: int = 0
+    lost_writes: int = 0
+    late_two_faced: int = 0
     failures: int = 0
     failed: list[Outcome] = field(default_factory=list)
 
@@ -67,7 +72,10 @@ class Totals:
 def run_seed(seed: int, mutant: str | None = None, *, traces: bool = False) -> Outcome:
     """Run one network. A bug that raises counts as a failure of its seed."""
     with mutated(mutant):
-        world = World(draw_scenario(seed), traces=traces)
+        scenario = draw_scenario(seed)
+        if mutant not in (None, "no_guard"):  # lost writes alone would give it away
+            scenario = replace(scenario, loses_writes=False)
+        world = World(scenario, traces=traces)
         try:
             world.run()
         except Exception as error:
@@ -78,7 +86,7 @@ def run_seed(seed: int, mutant: str | None = None, *, traces: bool = False) -> O
 
 def run_seeds(
     seeds: Iterable[int], mutant: str | None = None, *, processes: int = 1
-) -> Iterator[Outcome]:
+) -> Generator[Outcome, None, None]:
     """Yield the outcomes of seeds in their order."""
     task = partial(run_seed, mutant=mutant)
     if processes <= 1:
@@ -86,6 +94,19 @@ def run_seeds(
         return
     with multiprocessing.get_context("spawn").Pool(processes) as pool:
         yield from pool.imap(task, seeds, chunksize=CHUNK)
+
+
+def run_for(first: int, seconds: float, *, processes: int = 1) -> Totals:
+    """Run seeds from one on until the time is over; return their totals."""
+    totals = Totals()
+    ends = time.monotonic() + seconds
+    outcomes = run_seeds(range(first, first + SEEDS_MAX), processes=processes)
+    for outcome in outcomes:
+        totals.add(outcome)
+        if time.monotonic() >= ends:
+            break
+    outcomes.close()
+    return totals
 
 
 def add_up(seeds: Iterable[int], mutant: str | None = None, *, processes: int = 1) -> Totals:

@@ -19,6 +19,8 @@ LONG_STABLE_MS = 60_000  # in mild runs, so that checkpoints and pruning are rea
 LONG_EVERY = 10
 SLOW_EVERY = 16  # every so many seeds the network stays slower than the base time-outs
 SLOW_MS = 1_200
+STALL_EVERY = 5  # every so many seeds disks stall now and then
+STALL_MS = 3_000
 LIVENESS_MS = 180_000  # after the faults every honest replica must have finalized NEW_BLOCKS
 NEW_BLOCKS = 5
 EVENTS_MAX = 1_500_000  # more is a message storm
@@ -54,6 +56,10 @@ class Scenario:
     calm_delay_ms: int  # delay of every message after the faults, above what time-outs allow
     epoch_heights: int  # 0: one epoch without end
     spare_weights: tuple[int, ...]  # of validators without a seat in the first epoch
+    stall_share: float = (
+        0.0  # of syncs, those that take up to STALL_MS, the node doing nothing else
+    )
+    loses_writes: bool = False  # in a crash the journal also loses a tail that was synced
 
 
 def draw_scenario(seed: int) -> Scenario:
@@ -91,6 +97,8 @@ def draw_scenario(seed: int) -> Scenario:
         calm_delay_ms=SLOW_MS if seed % SLOW_EVERY == SLOW_EVERY - 1 else 0,
         epoch_heights=draw_epoch_heights(seed),
         spare_weights=draw_spare_weights(seed, weights),
+        stall_share=0.05 if seed % STALL_EVERY == 2 else 0.0,
+        loses_writes=loses_journal and random.Random(f"writes {seed}").random() < 0.5,
     )
 
 

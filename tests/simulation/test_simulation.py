@@ -41,6 +41,9 @@ KEYS = [
     "spam",
     "withheld",
     "censors",
+    "stalls",
+    "lost_writes",
+    "late_two_faced",
     "failures",
 ]
 LEAST = {  # per 320 seeds, so that the simulator cannot grow mild unnoticed
@@ -60,6 +63,9 @@ LEAST = {  # per 320 seeds, so that the simulator cannot grow mild unnoticed
     "spam": 14_000,
     "withheld": 6_000,
     "censors": 30,
+    "stalls": 150,
+    "lost_writes": 4,
+    "late_two_faced": 4_000,
 }
 
 

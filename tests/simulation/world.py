@@ -57,6 +57,9 @@ class Stats:
     spam: int = 0
     withheld: int = 0
     censors: int = 0
+    stalls: int = 0
+    lost_writes: int = 0
+    late_two_faced: int = 0  # of the two-faced votes those after the first border
 
 
 class World:
@@ -200,6 +203,8 @@ class World:
         stats.blocks = len(monitor.chain)
         stats.torn_tails = sum(node.disk.torn_tails for node in self.nodes.values())
         stats.two_faced_votes = monitor.two_faced
+        stats.late_two_faced = monitor.late_two_faced
+        stats.lost_writes = sum(node.disk.lost_writes for node in self.nodes.values())
         stats.nullified_views = sum(Kind.NULLIFY in held for held in monitor.certified.values())
         stats.convictions = len(monitor.convicted)
         return stats

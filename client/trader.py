@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
+from typing import TypeAlias
 
 import msgspec
 import trio
@@ -36,6 +37,8 @@ from exchange.actions import (
     CancelAll,
     CancelClient,
     Place,
+    PlaceIceberg,
+    PlaceSchedule,
     PlaceTrailing,
     PlaceTrigger,
     PlaceUntil,
@@ -46,6 +49,8 @@ from exchange.actions import (
     encode_amount,
 )
 from primitives.address import to_checksum
+
+Waiting: TypeAlias = PlaceTrigger | PlaceTrailing | PlaceIceberg | PlaceSchedule
 
 
 class Trader:
@@ -89,10 +94,8 @@ class Trader:
         receipt = await self.execute(op, timeout_s=timeout_s)
         return verify_accepted(receipt).statuses[0].order_id or 0
 
-    async def place_waiting(
-        self, order: PlaceTrigger | PlaceTrailing, *, timeout_s: float = OUTCOME_TIMEOUT_S
-    ) -> int:
-        """Place an order that waits for a price (`client.waiting`) and return its id.
+    async def place_waiting(self, order: Waiting, *, timeout_s: float = OUTCOME_TIMEOUT_S) -> int:
+        """Place an order that waits (`client.waiting`) or trades in parts and return its id.
 
         Raises ActionRejected, for instance with `trigger_reached`, or OutcomeUnknown.
         """

@@ -177,7 +177,7 @@ def admit_place(context: Context, op: Place, index: int) -> int:
     spend_budget(context, op.price * op.size * market.tick, 1)
     enlist(market, order)
     context.receipt.orders[index] = order.id
-    _queue_entry(context, market, Entry(order, (context.receipt, state.height, index)))
+    queue_entry(context, market, Entry(order, (context.receipt, state.height, index)))
     if context.undo is not None:
         context.undo.append(partial(_undo_place, context, market, order))
     return PENDING
@@ -253,7 +253,7 @@ def admit_replace(context: Context, op: Replace, index: int) -> int:
     entry = Replacement(order, ticket, op.price, op.size, extra)
     spend_budget(context, op.price * op.size * market.tick, 1)
     context.receipt.orders[index] = order.id
-    _queue_entry(context, market, entry)
+    queue_entry(context, market, entry)
     if context.undo is not None:
         context.undo.append(partial(_undo_replace, context, market, entry))
     return PENDING
@@ -310,7 +310,7 @@ def _queue_cancel(context: Context, market: Market, order: Order | None, index: 
     return PENDING
 
 
-def _queue_entry(context: Context, market: Market, entry: Entry) -> None:
+def queue_entry(context: Context, market: Market, entry: Entry) -> None:
     """Add an entry to the group of its action in the market's batch."""
     group = context.group
     if group is None or context.group_market != market.id:
@@ -329,20 +329,20 @@ def _undo_place(context: Context, market: Market, order: Order) -> None:
     release_funds(market, order)
     delist(market, order)
     order.size = 0
-    _drop_entry(context, market)
+    drop_entry(context, market)
 
 
 def _undo_replace(context: Context, market: Market, entry: Replacement) -> None:
     trader = entry.order.trader
     release(market, trader.base if entry.order.side else trader.quote, entry.extra)
-    _drop_entry(context, market)
+    drop_entry(context, market)
 
 
 def _undo_cancel(batch: Batch) -> None:
     batch.cancels.pop()
 
 
-def _drop_entry(context: Context, market: Market) -> None:
+def drop_entry(context: Context, market: Market) -> None:
     """Take back the last entry of the action; undoing goes backwards, so it is the last one
     queued.
     """

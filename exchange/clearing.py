@@ -33,6 +33,7 @@ from exchange.settlement import (
     release,
     touch,
 )
+from exchange.slicing import advance_plans
 from exchange.state import INSURANCE, State
 from exchange.triggers import Triggered
 from primitives.keccak import keccak256
@@ -53,6 +54,8 @@ def clear_market(state: State, market: Market) -> None:
         if not batch.is_ready(state.time_ms, window):
             break
         clear_batch(state, market, batch)
+        if market.plans.ended or market.plans.orphans:
+            advance_plans(state, market)
         done += 1
     del batches[:done]
 
@@ -61,6 +64,8 @@ def clear_batch(state: State, market: Market, batch: Batch) -> None:
     """Clear one batch."""
     for request in batch.cancels:
         process_cancel(market, request)
+    if market.plans.orphans:
+        advance_plans(state, market)  # before anything could trade with what was cancelled
     rank_hash = batch.get_rank_hash()
     groups = batch.groups
     if len(groups) > 1:

@@ -39,6 +39,7 @@ from exchange.order_book import SELL, Order
 from exchange.outcome import REACHED, WAITING
 from exchange.reasons import REJECTED, Reason
 from exchange.settlement import compute_hold, delist, enlist, hold_funds, release_funds, shrink_hold
+from exchange.slicing import make_due_parts
 from exchange.state import State
 from exchange.triggers import Trail, Trigger, Triggered
 
@@ -191,6 +192,8 @@ def begin_block(state: State, block_hash: bytes) -> None:
                 trader = market.book.orders[order_id].trader
                 request = CancelRequest(trader, order_id, 0, ALL_ORDERS, EXPIRED, None)
                 _open_batch(state, market, block_hash).cancels.append(request)
+        if market.plans.due.queue:
+            make_due_parts(state, market)
         if market.triggered and market.status == OPEN:
             _activate(state, market, block_hash)
 

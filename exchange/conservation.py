@@ -43,6 +43,9 @@ def verify_holds(state: State) -> None:
             trader = order.trader
             balance = trader.base if order.side else trader.quote
             needed[id(balance)] = needed.get(id(balance), 0) + need
+        for plan in market.plans.by_id.values():
+            quote = plan.order.trader.quote
+            needed[id(quote)] = needed.get(id(quote), 0) + plan.cushion
         for commit in market.commits.values():
             for balance, atoms in (
                 (commit.trader.quote, commit.quote_tier + commit.quote_bond),

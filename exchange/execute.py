@@ -50,6 +50,8 @@ from exchange.operations import (
     Heartbeat,
     Open,
     Place,
+    PlaceIceberg,
+    PlaceSchedule,
     PlaceTrailing,
     PlaceTrigger,
     PlaceUntil,
@@ -61,6 +63,7 @@ from exchange.operations import (
     Withdraw,
 )
 from exchange.outcome import BalanceChange, LevelChange, Notes, Outcome, Receipt
+from exchange.plan_admission import admit_iceberg, admit_schedule
 from exchange.reasons import REJECTED, Reason
 from exchange.roots import (
     compute_fees_root,
@@ -71,6 +74,7 @@ from exchange.roots import (
 )
 from exchange.sealing import admit_commit, admit_open
 from exchange.session_keys import process_grant, process_revoke
+from exchange.slicing import advance_plans
 from exchange.snapshot import renew_rest_word
 from exchange.state import ZERO32, State
 
@@ -157,6 +161,10 @@ def execute(state: State, block: BlockInput) -> Outcome:
             clear_market(state, market)
             if market.triggers.by_id and len(log.fills) > fills:
                 collect_reached(market)
+            if market.plans.by_id:
+                market.traded += sum([fill.size for fill in log.fills[fills:]])
+        if market.plans.ended or market.plans.orphans:
+            advance_plans(state, market)
     is_checkpoint = state.is_checkpoint(block.height)
     if is_checkpoint:
         share_fees(state, block.pay)
@@ -325,6 +333,8 @@ _HANDLERS: Final[dict[type, Callable[[Context, Any, int], int]]] = {
     CancelAfter: admit_cancel_after,
     PlaceTrailing: admit_trailing,
     ReplaceTrigger: admit_replace_trigger,
+    PlaceIceberg: admit_iceberg,
+    PlaceSchedule: admit_schedule,
 }
 _TAGS: Final[dict[type, int]] = {
     Place: 1,
@@ -339,6 +349,8 @@ _TAGS: Final[dict[type, int]] = {
     CancelAfter: 10,
     PlaceTrailing: 11,
     ReplaceTrigger: 12,
+    PlaceIceberg: 13,
+    PlaceSchedule: 14,
 }
 """Bits of a session key's allowed operations; wallet operations never come with a session key."""
 

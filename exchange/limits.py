@@ -53,6 +53,16 @@ BOND_DOUBLINGS_MAX: Final = 12
 FORFEIT_MEMORY_MS: Final = 86_400_000
 TRIGGERS_PER_TRADER_MAX: Final = 256
 """Waiting triggers of one sub-account in one market."""
+PLANS_PER_TRADER_MAX: Final = 64
+"""Icebergs and schedules of one sub-account in one market."""
+PLANS_PER_MARKET_MAX: Final = 4_096
+ICEBERG_PARTS_MAX: Final = 256
+SLOTS_MAX: Final = 1_024
+"""Parts of a schedule."""
+SLOT_MS_MIN: Final = 1_000
+SLOT_MS_MAX: Final = 86_400_000
+SLICES_PER_BLOCK_MAX: Final = 64
+"""Parts of schedules that one market makes in one block; the rest come in the next ones."""
 TRAILING_PER_MARKET_MAX: Final = 1_024
 """Waiting trailing stops of one market: every clearing with a trade looks at each."""
 TRIGGERS_PER_MARKET_MAX: Final = 16_384

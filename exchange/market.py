@@ -29,6 +29,7 @@ from exchange.outcome import (
     WindowClosed,
     Withdrawal,
 )
+from exchange.plans import PlanIndex
 from exchange.timetable import Timetable
 from exchange.triggers import Triggered, TriggerIndex
 
@@ -103,12 +104,14 @@ class Market:
         "lot",
         "maker_bps",
         "name",
+        "plans",
         "quote",
         "round",
         "sealed",
         "status",
         "taker_bps",
         "tick",
+        "traded",
         "tree",
         "triggered",
         "triggers",
@@ -152,6 +155,9 @@ class Market:
         """Orders whose price was reached and that wait for the next block's batch."""
         self.expiries: Final[Timetable] = Timetable()
         """Orders that end at a time, by id."""
+        self.plans: Final[PlanIndex] = PlanIndex()
+        self.traded: int = 0
+        """Lots traded while there were plans."""
 
 
 def compute_bond_ppm(floor_ppm: int, sigma_ppm: int, delay_ms: int) -> int:

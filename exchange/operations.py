@@ -237,6 +237,36 @@ class ReplaceTrigger(Op, frozen=True, tag=34):
     below_price: PriceOrNone
 
 
+class PlaceIceberg(Op, frozen=True, tag=35):
+    """A resting order of which only a part at a time stands in the book."""
+
+    market: MarketId
+    side: Annotated[int, Meta(ge=0, le=1)]
+    price: Price
+    size: Size
+    visible: Size
+    """Lots of each part; smaller than the size."""
+    stp: Annotated[int, Meta(ge=0, le=3)] = STP_NEWEST
+    client_id: U64 = 0
+    expiry_ms: TimeMs = 0
+
+
+class PlaceSchedule(Op, frozen=True, tag=36):
+    """An order that takes liquidity in parts, at fixed intervals of the block clock."""
+
+    market: MarketId
+    side: Annotated[int, Meta(ge=0, le=1)]
+    price: Price
+    """The worst price of every part."""
+    size: Size
+    slots: Annotated[int, Meta(ge=2, le=limits.SLOTS_MAX)]
+    interval_ms: Annotated[int, Meta(ge=limits.SLOT_MS_MIN, le=limits.SLOT_MS_MAX)]
+    participation_bps: Annotated[int, Meta(ge=0, le=limits.BPS)] = 0
+    """A part is at most this share of what others traded since the last slot; 0: equal parts."""
+    stp: Annotated[int, Meta(ge=0, le=3)] = STP_NEWEST
+    client_id: U64 = 0
+
+
 class Deposit(Struct, frozen=True, array_like=True, forbid_unknown_fields=True, gc=False):
     """One deposit as the vault's event says it."""
 
@@ -313,10 +343,12 @@ AnyOp = (
     | CancelAfter
     | PlaceTrailing
     | ReplaceTrigger
+    | PlaceIceberg
+    | PlaceSchedule
 )
-TRADING_TAGS: Final = (1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12)
+TRADING_TAGS: Final = (1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14)
 """Bits of a session key: the tags of operations 1 to 7, then 8 PlaceTrigger, 9 PlaceUntil,
-10 CancelAfter, 11 PlaceTrailing, 12 ReplaceTrigger.
+10 CancelAfter, 11 PlaceTrailing, 12 ReplaceTrigger, 13 PlaceIceberg, 14 PlaceSchedule.
 """
 TRADING_MASK: Final = sum(1 << tag for tag in TRADING_TAGS)
 WALLET_OPS: Final = (Grant, Revoke, Withdraw, Transfer)

@@ -38,7 +38,7 @@ class OpenOrder(NamedTuple):
     expiry_ms: int
     """Block time at which it ends, 0 for none."""
     waits: bool
-    """True while it waits off the book for a price."""
+    """True while it waits off the book: for a price, or with what its parts have not yet."""
 
 
 class TriggerView(NamedTuple):
@@ -182,7 +182,7 @@ def _view_order(state: State, order: Order) -> OpenOrder:
         (0 if is_sell else stop) if trigger is None or trail is not None else trigger.above,
         (stop if is_sell else 0) if trigger is None or trail is not None else trigger.below,
         market.expiries.due.get(order.id, 0),
-        trigger is not None,
+        trigger is not None or order.id in market.plans.by_id,
     )
 
 

@@ -39,6 +39,9 @@ class Reason(IntEnum):
     SWITCHED_OFF = 9
     """In order events: the sub-account's cancel-after time has passed."""
 
+    LAST_PART = 10
+    """In order events: the last part of the order was made; it goes on as an order of its own."""
+
     MALFORMED = 16
     WRONG_DOMAIN = 17
     BAD_SIGNATURE = 18
@@ -123,6 +126,10 @@ class Reason(IntEnum):
     TOO_MANY_TRIGGERS = 130
     BAD_TIME = 131
     """An expiry that has passed, or a cancel-after time beyond a day."""
+
+    BAD_PLAN = 132
+    """The visible part is not smaller than the whole, too many parts, or fewer lots than slots."""
+    TOO_MANY_PLANS = 133
 
 
 def is_accepted(status: int) -> bool:

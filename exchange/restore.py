@@ -30,6 +30,7 @@ from exchange.genesis import ExchangeGenesis
 from exchange.market import Market
 from exchange.order_book import Order
 from exchange.outcome import Receipt
+from exchange.plans import Plan
 from exchange.roots import compute_account_leaf, compute_entry_leaf
 from exchange.settlement import compute_hold, enlist
 from exchange.snapshot import ACCOUNTS, HEAD, ORDERS, REST, WITHDRAWALS
@@ -41,6 +42,7 @@ from exchange.snapshot_records import (
     HeadRecord,
     MarketRecord,
     OrderRecord,
+    PlanRecord,
     ReplaceRecord,
     RestRecord,
     TicketRecord,
@@ -233,10 +235,26 @@ def _load_market(state: State, market: Market, record: MarketRecord) -> None:
         market.batches.append(_load_batch(state, market, batch))
     for item in record.triggered:
         market.triggered.append(_load_triggered(state, market, item))
+    for saved in record.plans:
+        _load_plan(state, market, saved)
+    market.traded = record.traded
     for order_id, time_ms in record.expiries:
         if order_id not in market.book.orders or time_ms < 1:
             raise InvalidMessage("an expiry of an unknown order")
         market.expiries.put(order_id, time_ms)
+
+
+def _load_plan(state: State, market: Market, record: PlanRecord) -> None:
+    order = _load_order(state, market, record.order)
+    plan = Plan(
+        order, record.action_id, record.visible, record.slots, record.interval_ms, record.bps
+    )
+    plan.next_ms = record.next_ms
+    plan.seen = record.seen
+    plan.cushion = record.cushion
+    market.plans.add(plan)
+    if record.part:
+        market.plans.link(plan, market.book.orders[record.part])
 
 
 def _load_trail(side: int, record: TrailRecord) -> Trail:

@@ -19,6 +19,7 @@ from exchange.batch import Batch, CancelRequest, Commitment, Entry, Replacement,
 from exchange.book_tree import make_order_record
 from exchange.limits import GROUPS_PER_PAGE, SNAPSHOT_CHUNK_BYTES
 from exchange.market import Market
+from exchange.plans import Plan
 from exchange.snapshot_records import (
     VERSION,
     AccountRecord,
@@ -31,6 +32,7 @@ from exchange.snapshot_records import (
     KeyRecord,
     MarketRecord,
     OpenWindowRecord,
+    PlanRecord,
     ReplaceRecord,
     RestRecord,
     TicketRecord,
@@ -203,6 +205,8 @@ def _dump_market(market: Market) -> MarketRecord:
         tuple(_dump_trigger(t) for _, t in sorted(market.triggers.by_id.items())),
         _dump_triggered(market.triggered),
         market.expiries.list_all(),
+        tuple(_dump_plan(plan) for _, plan in sorted(market.plans.by_id.items())),
+        market.traded,
     )
 
 
@@ -222,6 +226,21 @@ def _dump_batch(batch: Batch) -> BatchRecord:
         ),
         tuple(_dump_commit(commit) for commit in batch.commits),
         _dump_triggered(batch.triggered),
+    )
+
+
+def _dump_plan(plan: Plan) -> PlanRecord:
+    return PlanRecord(
+        plan.action_id,
+        make_order_record(plan.order),
+        plan.visible,
+        plan.slots,
+        plan.interval_ms,
+        plan.bps,
+        plan.next_ms,
+        plan.seen,
+        plan.cushion,
+        0 if plan.part is None else plan.part.id,
     )
 
 

@@ -190,6 +190,21 @@ class TriggerRecord(Record, frozen=True):
     trail: TrailRecord | None
 
 
+class PlanRecord(Record, frozen=True):
+    """An iceberg or a schedule; `part` is the order id of its live part, 0 for none."""
+
+    action_id: Hash32
+    order: OrderRecord
+    visible: Annotated[int, Meta(ge=0)]
+    slots: Annotated[int, Meta(ge=0)]
+    interval_ms: Annotated[int, Meta(ge=0)]
+    bps: Annotated[int, Meta(ge=0)]
+    next_ms: Annotated[int, Meta(ge=0)]
+    seen: Annotated[int, Meta(ge=0)]
+    cushion: Annotated[int, Meta(ge=0)]
+    part: int
+
+
 class BatchRecord(Record, frozen=True):
     """One waiting batch."""
 
@@ -223,6 +238,9 @@ class MarketRecord(Record, frozen=True):
     """In the order in which they were reached."""
     expiries: tuple[tuple[int, int], ...]
     """(order id, time) by id."""
+    plans: tuple[PlanRecord, ...]
+    """By order id."""
+    traded: int
 
 
 class RestRecord(Record, frozen=True):

@@ -15,6 +15,8 @@ from exchange.actions import (
     CancelClient,
     Open,
     Place,
+    PlaceIceberg,
+    PlaceSchedule,
     PlaceTrailing,
     PlaceTrigger,
     PlaceUntil,
@@ -30,6 +32,8 @@ PENDING = int(Reason.PENDING)
 _SINGLE = frozenset(
     (
         Place,
+        PlaceIceberg,
+        PlaceSchedule,
         PlaceTrailing,
         PlaceTrigger,
         PlaceUntil,

@@ -79,11 +79,11 @@ def _side(name: str, verb: str) -> None:
         sub: int,
         as_json: bool,
     ) -> None:
-        terms = _find_market(context, market)
-        ticks = count_steps(limit, _price_step(terms), "--limit")
-        lots = count_steps(size, _size_step(terms), "SIZE")
+        terms = find_market(context, market)
+        ticks = count_steps(limit, get_price_step(terms), "--limit")
+        lots = count_steps(size, get_size_step(terms), "SIZE")
         work = partial(_place if maker else _take, terms, name == "buy", ticks, lots)
-        result = _with_trader(context, key, password_file, account, sub, work)
+        result = with_trader(context, key, password_file, account, sub, work)
         if as_json:
             show_json(result)
         else:
@@ -130,8 +130,8 @@ def trigger(
     """
     if not above and not below:
         raise click.UsageError("give --above, --below, or both")
-    terms = _find_market(context, market)
-    lots = count_steps(size, _size_step(terms), "SIZE")
+    terms = find_market(context, market)
+    lots = count_steps(size, get_size_step(terms), "SIZE")
     high, low = _leg(above, "--above", terms), _leg(below, "--below", terms)
 
     async def work(trader: Trader) -> dict[str, Any]:
@@ -146,7 +146,7 @@ def trigger(
         )  # fmt: skip
         return {"order_id": await trader.place_waiting(op), "waits": True}
 
-    result = _with_trader(context, key, password_file, account, sub, work)
+    result = with_trader(context, key, password_file, account, sub, work)
     show_json(result) if as_json else click.echo(f"order {result['order_id']} waits")
 
 
@@ -186,9 +186,9 @@ def trail(
     Example:
       omnibazaar trade trail sell 0.5 WETH-USDX --by 2 --percent --limit 1800
     """
-    terms = _find_market(context, market)
-    lots = count_steps(size, _size_step(terms), "SIZE")
-    step = _price_step(terms)
+    terms = find_market(context, market)
+    lots = count_steps(size, get_size_step(terms), "SIZE")
+    step = get_price_step(terms)
     distance = count_steps(by, Fraction(1, 100) if percent else step, "--by")
     ticks = count_steps(limit, step, "--limit")
     activation = count_steps(start, step, "--from") if start else 0
@@ -206,7 +206,7 @@ def trail(
         )  # fmt: skip
         return {"order_id": await trader.place_waiting(op), "waits": True}
 
-    result = _with_trader(context, key, password_file, account, sub, work)
+    result = with_trader(context, key, password_file, account, sub, work)
     show_json(result) if as_json else click.echo(f"order {result['order_id']} follows the price")
 
 
@@ -238,7 +238,7 @@ def cancel_after(
         await trader.cancel_after(time_ms)
         return {"cancel_after_ms": time_ms}
 
-    result = _with_trader(context, key, password_file, account, sub, work)
+    result = with_trader(context, key, password_file, account, sub, work)
     if as_json:
         show_json(result)
     elif seconds:
@@ -273,7 +273,7 @@ def cancel(
     """
     if (order is None) == (not all_):
         raise click.UsageError("name an order, or give --all")
-    terms = _find_market(context, market)
+    terms = find_market(context, market)
 
     async def work(trader: Trader) -> dict[str, Any]:
         if order is None:
@@ -282,7 +282,7 @@ def cancel(
             await trader.cancel(terms["id"], order)
         return {"cancelled": "all" if order is None else order}
 
-    result = _with_trader(context, key, password_file, account, sub, work)
+    result = with_trader(context, key, password_file, account, sub, work)
     show_json(result) if as_json else click.echo(f"cancelled {result['cancelled']}")
 
 
@@ -298,12 +298,12 @@ def book(context: Context, market: str, depth: int, as_json: bool) -> None:
     Example:
       omnibazaar trade book WETH-USDX --depth 5
     """
-    terms = _find_market(context, market)
+    terms = find_market(context, market)
     found = http.get(context.find_url(), f"/v1/markets/{terms['id']}/book", depth=depth)
     if as_json:
         show_json(found)
         return
-    price, size = _price_step(terms), _size_step(terms)
+    price, size = get_price_step(terms), get_size_step(terms)
     rows = [("ask", show(price * p), show(size * s), n) for p, s, n in reversed(found["asks"])]
     rows += [("bid", show(price * p), show(size * s), n) for p, s, n in found["bids"]]
     show_table(("side", "price", "size", "orders"), rows)
@@ -334,8 +334,8 @@ def orders(context: Context, key: str, account: str | None, as_json: bool) -> No
     rows = []
     for order in found["orders"]:
         terms = markets[order["market"]]
-        price = show(_price_step(terms) * order["price"])
-        left = show(_size_step(terms) * order["remaining"])
+        price = show(get_price_step(terms) * order["price"])
+        left = show(get_size_step(terms) * order["remaining"])
         rows.append((order["id"], terms["name"], order["side"], price, left, order["sub"]))
     show_table(("order", "market", "side", "price", "open", "sub"), rows)
 
@@ -373,27 +373,27 @@ def _leg(leg: tuple[str, str] | None, name: str, terms: dict[str, Any]) -> tuple
     """Return the price that reaches a leg and its limit in ticks; zeros for no leg."""
     if leg is None:
         return 0, 0
-    step = _price_step(terms)
+    step = get_price_step(terms)
     return count_steps(leg[0], step, name), count_steps(leg[1], step, name)
 
 
 def _describe(result: dict[str, Any], terms: dict[str, Any]) -> str:
     base, quote = terms["base"]["symbol"], terms["quote"]["symbol"]
-    size = show(_size_step(terms) * result["size"])
+    size = show(get_size_step(terms) * result["size"])
     if result["code"] == "resting":
-        price = show(_price_step(terms) * result["price"])
+        price = show(get_price_step(terms) * result["price"])
         return f"order {result['order_id']} rests: {size} {base} at {price} {quote}"
-    filled = show(_size_step(terms) * result["filled"])
+    filled = show(get_size_step(terms) * result["filled"])
     line = f"{result['code']}: {filled} of {size} {base}"
     if result["filled"]:
-        mean = _price_step(terms) * result["notional"] / result["filled"]
+        mean = get_price_step(terms) * result["notional"] / result["filled"]
         line += f" at {show(mean)} {quote} on average"
     return f"{line}   sealed in {result['commit_height']}, cleared in {result['height']}," + (
         f" {result['elapsed_ms']} ms"
     )
 
 
-def _with_trader(
+def with_trader(
     context: Context,
     key: str,
     password_file: Path | None,
@@ -427,7 +427,7 @@ def _with_trader(
     return trio.run(main)
 
 
-def _find_market(context: Context, reference: str) -> dict[str, Any]:
+def find_market(context: Context, reference: str) -> dict[str, Any]:
     markets: list[dict[str, Any]] = http.get(context.find_url(), "/v1/markets")["markets"]
     for market in markets:
         if reference.upper() == market["name"] or reference == str(market["id"]):
@@ -436,7 +436,7 @@ def _find_market(context: Context, reference: str) -> dict[str, Any]:
     raise click.UsageError(f"there is no market {reference!r}; there are {names}")
 
 
-def _price_step(market: dict[str, Any]) -> Any:
+def get_price_step(market: dict[str, Any]) -> Any:
     return price_step(
         tick=market["tick"],
         lot=market["lot"],
@@ -445,5 +445,5 @@ def _price_step(market: dict[str, Any]) -> Any:
     )
 
 
-def _size_step(market: dict[str, Any]) -> Any:
+def get_size_step(market: dict[str, Any]) -> Any:
     return size_step(lot=market["lot"], base_decimals=market["base"]["decimals"])

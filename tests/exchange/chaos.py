@@ -20,6 +20,8 @@ from exchange.actions import (
     Grant,
     Open,
     Place,
+    PlaceIceberg,
+    PlaceSchedule,
     PlaceTrailing,
     PlaceTrigger,
     PlaceUntil,
@@ -134,7 +136,7 @@ class Chaos:
             markets = rng.choice(((), (), (0, 2)))
             expiry = self.time_ms + rng.choice((500, 10**7))
             return Grant(
-                key, expiry, rng.choice((0x1FFE, 0x7FE, 0x06)), markets, cap, rng.random() < 0.5
+                key, expiry, rng.choice((0x7FFE, 0x7FE, 0x06)), markets, cap, rng.random() < 0.5
             )
         if kind == 1 and self.sessions[name]:
             return Revoke(rng.choice(self.sessions[name]))
@@ -185,7 +187,7 @@ class Chaos:
     def make_waiting(self, market: int) -> AnyOp:
         """An order with a trigger or an expiry, sensible or not, or a cancel-after time."""
         rng = self.random
-        kind = rng.randrange(11)
+        kind = rng.randrange(14)
         if kind == 0:
             after = rng.choice((0, self.time_ms - 1, self.time_ms + 900, self.time_ms + 10**6))
             return CancelAfter(after)
@@ -195,6 +197,16 @@ class Chaos:
             return PlaceUntil(
                 market, place.side, place.price, place.size, kind == 1, place.stp,
                 place.client_id, expiry,
+            )  # fmt: skip
+        if kind == 11:
+            return PlaceIceberg(
+                market, place.side, place.price, rng.choice((3, 9, 20)), rng.choice((1, 2, 7)),
+                place.stp, place.client_id, rng.choice((0, expiry)),
+            )  # fmt: skip
+        if kind > 11:
+            return PlaceSchedule(
+                market, place.side, place.price, rng.choice((2, 9, 30)), rng.choice((2, 5)),
+                rng.choice((100, 1_000)), rng.choice((0, 3_000, 9_000)), place.stp, place.client_id,
             )  # fmt: skip
         if kind == 8:
             return PlaceTrailing(

@@ -1,0 +1,171 @@
+"""Admit icebergs and schedules: check, hold the funds of the whole, queue the first part.
+
+Rule: a plan holds everything from the start; after admission nothing of it can fail for want of
+funds.
+Spec: docs/spec/orders.md#orders-in-parts
+Deviations: none.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+
+from exchange import limits
+from exchange.accounts import Trader
+from exchange.admission import (
+    Context,
+    check_market,
+    check_scope,
+    check_status,
+    drop_entry,
+    open_trader,
+    queue_entry,
+    spend_budget,
+)
+from exchange.batch import Entry
+from exchange.market import Market
+from exchange.matching import note_order
+from exchange.operations import BUY, GTC, IOC, POST_ONLY, PlaceIceberg, PlaceSchedule
+from exchange.order_book import Order
+from exchange.outcome import WAITING
+from exchange.plans import Plan
+from exchange.reasons import Reason
+from exchange.settlement import delist, enlist, hold_funds, release_funds, touch
+from exchange.slicing import make_part
+
+OK = int(Reason.OK)
+PENDING = int(Reason.PENDING)
+INSUFFICIENT_FUNDS = int(Reason.INSUFFICIENT_FUNDS)
+DUPLICATE_CLIENT_ID = int(Reason.DUPLICATE_CLIENT_ID)
+TOO_MANY_ORDERS = int(Reason.TOO_MANY_ORDERS)
+BAD_PLAN = int(Reason.BAD_PLAN)
+TOO_MANY_PLANS = int(Reason.TOO_MANY_PLANS)
+BAD_TIME = int(Reason.BAD_TIME)
+
+
+def admit_iceberg(context: Context, op: PlaceIceberg, index: int) -> int:
+    """Hold the funds of an iceberg and queue its first part, which only rests."""
+    parts = -(-op.size // op.visible)
+    if op.visible >= op.size or parts > limits.ICEBERG_PARTS_MAX:
+        return BAD_PLAN
+    state = context.state
+    if op.expiry_ms and op.expiry_ms <= state.time_ms:
+        return BAD_TIME
+    reason = _check(context, op, POST_ONLY)
+    if reason:
+        return reason
+    market = state.markets[op.market]
+    plan = Plan(_make_whole(context, op), context.action.id, op.visible, 0, 0, 0)
+    reason = _add_plan(context, market, plan, parts)
+    if reason:
+        return reason
+    if op.expiry_ms:
+        market.expiries.put(plan.order.id, op.expiry_ms)
+    context.receipt.orders[index] = plan.order.id
+    part = make_part(state, market, plan, op.visible, POST_ONLY)
+    queue_entry(context, market, Entry(part, (context.receipt, state.height, index)))
+    if context.undo is not None:
+        context.undo.append(partial(_undo, context, market, plan, part))
+    return PENDING
+
+
+def admit_schedule(context: Context, op: PlaceSchedule, index: int) -> int:
+    """Hold the funds of an order that trades a part at each slot of its schedule."""
+    if op.size < op.slots:
+        return BAD_PLAN
+    state = context.state
+    reason = _check(context, op, IOC)
+    if reason:
+        return reason
+    market = state.markets[op.market]
+    order = _make_whole(context, op)
+    plan = Plan(order, context.action.id, 0, op.slots, op.interval_ms, op.participation_bps)
+    plan.next_ms = state.time_ms + op.interval_ms
+    plan.seen = market.traded
+    reason = _add_plan(context, market, plan, op.slots)
+    if reason:
+        return reason
+    context.receipt.orders[index] = order.id
+    if context.undo is not None:
+        context.undo.append(partial(_undo, context, market, plan, None))
+    return OK
+
+
+def _check(context: Context, op: PlaceIceberg | PlaceSchedule, tif: int) -> int:
+    """Check market, key, phase and numbers. Returns a reason code."""
+    reason = check_market(context, op.market)
+    if reason:
+        return reason
+    market = context.state.markets[op.market]
+    if context.key is not None:
+        reason = check_scope(context.key, market, op.price, op.size)
+        if reason:
+            return reason
+    if market.status:
+        reason = check_status(market, tif)
+        if reason:
+            return reason
+    balance = context.account.get_balance(context.sub, market.base if op.side else market.quote)
+    if balance is None:
+        return INSUFFICIENT_FUNDS
+    trader = open_trader(context, market)
+    if len(trader.orders) + 1 >= context.state.genesis.orders_per_account_market:
+        return TOO_MANY_ORDERS
+    plans = market.plans
+    own = plans.counts.get((trader.number, trader.sub), 0)
+    if own >= limits.PLANS_PER_TRADER_MAX or len(plans.by_id) >= limits.PLANS_PER_MARKET_MAX:
+        return TOO_MANY_PLANS
+    return OK
+
+
+def _make_whole(context: Context, op: PlaceIceberg | PlaceSchedule) -> Order:
+    trader: Trader = open_trader(context, context.state.markets[op.market])
+    return Order(
+        context.state.next_order,
+        trader,
+        op.side,
+        op.price,
+        op.size,
+        GTC,
+        op.stp,
+        op.client_id,
+        context.grant,
+    )
+
+
+def _add_plan(context: Context, market: Market, plan: Plan, parts: int) -> int:
+    """Hold the funds of a new plan and let it wait. Returns a reason code."""
+    order = plan.order
+    trader = order.trader
+    if order.client_key and order.client_key in context.account.clients:
+        return DUPLICATE_CLIENT_ID
+    if not hold_funds(market, order):
+        return INSUFFICIENT_FUNDS
+    if order.side == BUY:
+        if trader.quote.free < parts:
+            release_funds(market, order)
+            return INSUFFICIENT_FUNDS
+        trader.quote.free -= parts
+        trader.quote.held += parts
+        touch(market, trader.quote)
+        plan.cushion = parts
+    context.state.next_order += 1
+    spend_budget(context, order.price * order.size * market.tick, 1)
+    enlist(market, order)
+    market.plans.add(plan)
+    note_order(market, order, WAITING, OK)
+    return OK
+
+
+def _undo(context: Context, market: Market, plan: Plan, part: Order | None) -> None:
+    if part is not None:
+        del market.log.orders[-2:]  # what waits was told again, and the part
+        drop_entry(context, market)
+        market.plans.unlink(plan)
+        release_funds(market, part)
+        delist(market, part)
+        part.size = 0
+    market.log.orders.pop()
+    release_funds(market, plan.order)
+    delist(market, plan.order)
+    plan.order.size = 0

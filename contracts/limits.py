@@ -100,6 +100,10 @@ WITHDRAW_GAS = 1_500_000
 """A plain token takes a tenth; the rest is for private ones, which compute on ciphertexts."""
 DEPOSIT_ORDER_GAS = 600_000
 """With a permit and the transfer of the fee."""
+REGISTRY_GAS = 600_000
+"""Of any call of a validator's owner."""
+REPORT_GAS = 800_000
+"""Of a report of two conflicting votes: two signatures, the penalty and two transfers."""
 SETTLE_FEES_GAS = 500_000
 ESCAPE_GAS = 1_600_000
 """Of an escape or a refund, without the list of fees."""

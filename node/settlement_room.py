@@ -25,6 +25,7 @@ from node.checkpointer import Checkpointer
 from node.config_schema import Config
 from node.decisions import DecisionDesk, Place
 from node.escape_archive import ArchiveKeeper
+from node.evidence_reporter import make_reporter
 from node.heartbeats import Heart
 from node.network_file import Chain
 from node.relay import ChainRelay, Relay
@@ -152,3 +153,5 @@ class SettlementRoom:
             ],
         )
         self.tasks.append(checkpointer.run)
+        if chain is node.file.chains[0]:
+            self.tasks.append(make_reporter(node, chain, rpc, transactor, sending).run)

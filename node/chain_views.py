@@ -10,12 +10,13 @@ from collections.abc import Sequence
 
 from consensus.certificate import Certificate
 from node.api import views
+from node.epoch_book import EpochBook
 from node.records import decode_stored_block, decode_stored_certificate
 from primitives.cid import RAW, Cid
 from storage.records import BlockSummary, StoredBlock, StoredBundle
 
 
-def make_summary(row: BlockSummary) -> views.BlockSummary:
+def make_summary(row: BlockSummary, book: EpochBook) -> views.BlockSummary:
     """Show one line of the block list."""
     return views.BlockSummary(
         height=row.height,
@@ -25,6 +26,7 @@ def make_summary(row: BlockSummary) -> views.BlockSummary:
         cid=str(Cid.decode(row.cid)),
         time_ms=row.time_ms,
         proposer=row.proposer,
+        proposer_address=book.address(row.epoch, row.proposer),
         bundles=row.bundles,
         actions=row.actions,
         trades=row.fills or 0,
@@ -36,6 +38,7 @@ def make_summary(row: BlockSummary) -> views.BlockSummary:
 
 def make_detail(
     row: StoredBlock,
+    book: EpochBook,
     parent_cid: bytes,
     bundles: Sequence[StoredBundle],
     certificate: Certificate | None,
@@ -43,7 +46,7 @@ def make_detail(
     """Show a block; `certificate` is its own or that of the descendant that proves it."""
     header = decode_stored_block(row.encoded).header
     return views.BlockDetail(
-        summary=make_summary(row.summary),
+        summary=make_summary(row.summary, book),
         parent_hash=header.parent_hash,
         parent_view=header.parent_view,
         parent_cid=str(Cid.decode(parent_cid)) if parent_cid else "",

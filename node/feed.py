@@ -64,7 +64,7 @@ class Feed:
         publish_events(self._hub, self._genesis, execution.tape, outcome)
         self._publish_accounts(outcome, first_trade)
         if self._hub.is_wanted("blocks"):
-            self._hub.publish("blocks", (make_block_event(record, len(outcome.fills)),))
+            self._hub.publish("blocks", (make_block_event(record, len(outcome.fills), self._book),))
         log.info(
             "height %d",
             outcome.height,
@@ -165,7 +165,7 @@ def _with_receipts(
     )
 
 
-def make_block_event(record: FinalRecord, fills: int) -> views.BlockSummary:
+def make_block_event(record: FinalRecord, fills: int, book: EpochBook) -> views.BlockSummary:
     """Show a block that has just been executed."""
     return views.BlockSummary(
         height=record.height,
@@ -175,6 +175,7 @@ def make_block_event(record: FinalRecord, fills: int) -> views.BlockSummary:
         cid=str(Cid.decode(record.cid)),
         time_ms=record.time_ms,
         proposer=record.proposer,
+        proposer_address=book.address(record.epoch, record.proposer),
         bundles=len(record.bundles),
         actions=record.actions,
         trades=fills,

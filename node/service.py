@@ -310,7 +310,8 @@ class Service:
         def read(reader: ChainReader) -> list[Any]:
             return list(reader.blocks(before=before, limit=limit))
 
-        return tuple(make_summary(row) for row in await self._node.readers.run(read))
+        book = self._node.book
+        return tuple(make_summary(row, book) for row in await self._node.readers.run(read))
 
     async def block(self, reference: int | bytes) -> views.BlockDetail | None:
         """Return one final block."""
@@ -335,6 +336,7 @@ class Service:
                 certificate = own_certificate(later)
             return make_detail(
                 row,
+                self._node.book,
                 parent.summary.cid if parent is not None else b"",
                 [bundle for bundle in bundles if bundle is not None],
                 certificate,

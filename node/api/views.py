@@ -333,7 +333,8 @@ class BlockSummary(View, frozen=True, kw_only=True):
     hash: Hex
     cid: str
     time_ms: int
-    proposer: int
+    proposer: int  # seat in the committee of the block's epoch
+    proposer_address: Address | None = None  # None for an epoch this node does not know
     bundles: int
     actions: int
     trades: int

@@ -88,6 +88,7 @@ function showRoom(name) {
 function showStatus() {
   setText(find("network"), status.network);
   setText(find("vital-final"), count(status.final));
+  setText(find("vital-epoch"), count(status.epoch));
   setText(find("vital-finality"), status.finality_ms ? `${status.finality_ms} ms` : "–");
   setText(find("vital-peers"), String(status.peers));
   setText(find("vital-trades"), count(status.trades));

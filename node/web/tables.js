@@ -49,7 +49,8 @@ export class Trades {
 export class Blocks {
   constructor(body) {
     this.body = body;
-    this.names = new Map();
+    this.names = new Map(); // by address, of everybody seen in office
+    this.order = []; // names of the present committee by seat
     this.seats = 0;
     this.recent = [];
     this.dialog = find("detail");
@@ -61,7 +62,15 @@ export class Blocks {
 
   setValidators(validators) {
     this.seats = validators.length;
-    for (const seat of validators) this.names.set(seat.index, seat.name || short(seat.address));
+    for (const seat of validators) this.names.set(seat.address, seat.name || short(seat.address));
+    this.order = validators.map((seat) => this.names.get(seat.address));
+  }
+
+  /** Name a block's proposer; an index means a seat of the block's own epoch. */
+  nameOf(block) {
+    const address = block.proposer_address;
+    if (!address) return this.order[block.proposer] ?? String(block.proposer);
+    return this.names.get(address) ?? short(address);
   }
 
   /** Add blocks, oldest first. */
@@ -87,7 +96,7 @@ export class Blocks {
       "tr",
       {},
       make("td", {}, height),
-      make("td", {}, this.names.get(block.proposer) ?? String(block.proposer)),
+      make("td", {}, this.nameOf(block)),
       make("td", {}, count(block.actions)),
       make("td", { class: "wide-only" }, count(block.trades)),
       make("td", {}, block.finality_ms ? `${block.finality_ms} ms` : "–"),
@@ -122,8 +131,8 @@ export class Blocks {
     const list = make("dl");
     const add = (label, ...content) => list.append(make("dt", {}, label), make("dd", {}, ...content));
     add("Time", new Date(summary.time_ms).toISOString());
-    add("Proposer", this.names.get(summary.proposer) ?? String(summary.proposer), ` · view ${summary.view} · epoch ${summary.epoch}`);
-    add("Certificate", block.certificate_signers.map((seat) => this.names.get(seat) ?? seat).join(", "));
+    add("Proposer", this.nameOf(summary), ` · view ${summary.view} · epoch ${summary.epoch}`);
+    add("Certificate", `seats ${block.certificate_signers.join(", ")}`);
     add("Hash", summary.hash);
     add("Content", this.fullLink(summary.cid));
     add("Parent", block.parent_cid ? this.fullLink(block.parent_cid) : block.parent_hash);

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 import pytest
 from coincurve import PublicKey
 from Crypto.Cipher import AES
@@ -40,6 +43,17 @@ def test_the_format_is_aes_of_r_xor_value_then_r() -> None:
     expected = (pad ^ 1_234) << 128 | int.from_bytes(r, "big")
     assert encrypt_block(key, 1_234, r) == expected
     assert decrypt_block(key, expected) == 1_234
+
+
+def test_inputs_are_those_of_cotis_own_sdk_to_the_byte() -> None:
+    vectors = json.loads((Path(__file__).parent / "vectors" / "coti_sdk.json").read_text())
+    key, contract = bytes.fromhex(vectors["aes_key"]), bytes.fromhex(vectors["contract"])
+    for one in vectors["inputs"]:
+        ciphertext = encrypt_block(key, one["amount"], bytes.fromhex(one["r"]))
+        assert ciphertext == int(one["ciphertext"], 16)
+        assert decrypt_amount(key, ciphertext) == one["amount"]
+        signature = sign_input(ALICE, contract, bytes.fromhex(vectors["selector"]), ciphertext)
+        assert signature.hex() == one["signature"]
 
 
 def test_never_written_is_zero_and_a_wrong_key_is_found_out() -> None:

@@ -17,7 +17,7 @@ from contracts.deployment import DeployedToken
 from contracts.errors import ContractRefused, RpcRefused
 from contracts.escape import RefundClaim, encode_refund
 from contracts.rpc_values import data, quantity
-from contracts.settlement_calls import revert_reason
+from contracts.settlement_calls import encode_withdraw, revert_reason
 from contracts.settlement_types import Submission
 from contracts.transaction import created_address
 from exchange.actions import Attest, Deposit, Withdraw, encode_amount
@@ -461,6 +461,27 @@ def test_a_theft_inside_the_token_stops_deposits(world: ConfidentialWorld) -> No
     payload = world.encode("ConfidentialVault", DEPOSIT, terms, own)
     refusal = world.refusal(payload, key=TRADER, to=door, contract="ConfidentialVault")
     assert refusal.reason == "Shortfall"
+
+
+def test_a_payment_that_does_not_arrive_is_none(world: ConfidentialWorld) -> None:
+    token = world.deploy_contract("LyingPrivateToken")
+    for owner in (DEPLOYER, TRADER):
+        mint = world.encode("LyingPrivateToken", "mint", to_checksum(owner.address), 500)
+        world.send(DEPLOYER, token, mint)
+    nonce = world.evm.web3.eth.get_transaction_count(to_checksum(DEPLOYER.address))
+    door = created_address(DEPLOYER.address, nonce + 1)
+    world.confidential(DEPLOYER).allow_private(token, door, world.aes_key(DEPLOYER), 1)
+    assert open_door(world, token) == ""
+    decide(world, DecisionKind.LIST, door, 1)
+    world.confidential(TRADER).deposit_private(door, world.aes_key(TRADER), 100)
+    index = world.ledger.withdraw(door, 60, STRANGER.address)
+    proven = world.ledger.claim(index, world.checkpoint())
+    world.send(DEPLOYER, token, world.encode("LyingPrivateToken", "behave", 1))
+    assert world.send(RELAYER, world.vault, encode_withdraw(proven))["status"] == 0
+    world.send(DEPLOYER, token, world.encode("LyingPrivateToken", "behave", 0))
+    assert world.client.withdraw(proven) is Submission.DONE
+    reader = world.confidential(STRANGER)
+    assert reader.private_balance(token, world.aes_key(STRANGER)) == 60
 
 
 def test_a_private_token_itself_is_no_token_for_the_vault(world: ConfidentialWorld) -> None:

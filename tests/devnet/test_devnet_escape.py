@@ -32,6 +32,7 @@ from tests.devnet.local_devnet import MARGIN, REPOSITORY, LocalDevnet
 
 pytestmark = pytest.mark.processes
 DAY = 24 * 3_600
+SNAPSHOT_BELOW = 24  # height of the first snapshot
 
 
 def make_home(devnet: LocalDevnet, folder: Path) -> Path:
@@ -67,18 +68,23 @@ def take_archive(devnet: LocalDevnet, file: Path) -> None:
         while True:
             found = devnet.until(
                 lambda: next(
-                    (v for v in devnet.ask("v0", "/v1/settlement")["vaults"] if v["archive"]), None
+                    (
+                        vault
+                        for vault in devnet.ask("v0", "/v1/settlement")["vaults"]
+                        if vault["archive"] and vault["height"] > SNAPSHOT_BELOW
+                    ),
+                    None,
                 ),
-                MARGIN * 40,
-                "a checkpoint whose state is kept",
+                MARGIN * 60,
+                "a checkpoint whose state is kept, with a snapshot below it",
             )
             status, car = devnet.fetch("v0", f"/ipfs/{found['archive']}?format=car")
             devnet.kill("v0")
             root = load_archive(*_in_car(car)).state_root
-            if status == 200 and found["height"] > 24 and vault.status().state_root == root:
+            if status == 200 and vault.status().state_root == root:
                 file.write_bytes(car)
                 return
-            devnet.start("v0")  # a checkpoint came between, or there is no snapshot below yet
+            devnet.start("v0")  # a checkpoint came between
             devnet.wait_final(found["height"] + 8)
 
 

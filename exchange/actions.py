@@ -57,6 +57,7 @@ from exchange.operations import (
     ReplaceTrigger,
     Revoke,
     SetMarket,
+    SetProtocol,
     Transfer,
     Withdraw,
     decode_amount,
@@ -103,6 +104,7 @@ __all__ = [
     "Revoke",
     "SELL",
     "SetMarket",
+    "SetProtocol",
     "STP_BOTH",
     "STP_DECREMENT",
     "STP_NEWEST",
@@ -293,12 +295,15 @@ def _check_kind(action: Action, signer: bytes) -> Reason:
             return Reason.NEEDS_WALLET
         if isinstance(op, Grant | Revoke) and action.sub != 0:
             return Reason.MALFORMED
-        if isinstance(op, Attest | Heartbeat | SetMarket) and signer != action.account:
+        if (
+            isinstance(op, Attest | Heartbeat | SetMarket | SetProtocol)
+            and signer != action.account
+        ):
             return Reason.NOT_VALIDATOR
         return Reason.OK
     attests = 0
     for op in ops:
-        if isinstance(op, (*WALLET_OPS, Heartbeat, SetMarket)):
+        if isinstance(op, (*WALLET_OPS, Heartbeat, SetMarket, SetProtocol)):
             return Reason.MIXED_OPERATIONS
         if isinstance(op, Attest):
             attests += 1

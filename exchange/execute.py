@@ -59,11 +59,13 @@ from exchange.operations import (
     ReplaceTrigger,
     Revoke,
     SetMarket,
+    SetProtocol,
     Transfer,
     Withdraw,
 )
 from exchange.outcome import BalanceChange, LevelChange, Notes, Outcome, Receipt
 from exchange.plan_admission import admit_iceberg, admit_schedule
+from exchange.protocol import process_protocol_vote
 from exchange.reasons import REJECTED, Reason
 from exchange.roots import (
     compute_fees_root,
@@ -151,6 +153,7 @@ def execute(state: State, block: BlockInput) -> Outcome:
     log.height = state.height = block.height
     state.time_ms = block.time_ms
     state.participation = block.participation_digest
+    state.protocol.begin(block.height)
     _note_block(state, block)
     begin_block(state, block.block_hash)
     for action in block.actions:
@@ -201,8 +204,8 @@ def _process_action(state: State, block: BlockInput, action: VerifiedAction) -> 
         return _process_attestations(state, block, action)
     if isinstance(ops[0], Heartbeat):
         return _process_heartbeat(state, block, action)
-    if isinstance(ops[0], SetMarket):
-        return _process_market_vote(state, block, action, ops[0])
+    if isinstance(ops[0], SetMarket | SetProtocol):
+        return _process_vote(state, block, action, ops[0])
     account = state.by_address.get(action.account)
     if account is None:
         return _refuse(action, NO_ACCOUNT, UNKNOWN_ACCOUNT)
@@ -286,10 +289,10 @@ def _process_heartbeat(state: State, block: BlockInput, action: VerifiedAction) 
     return Receipt(action.id, number, [OK], [0])
 
 
-def _process_market_vote(
-    state: State, block: BlockInput, action: VerifiedAction, op: SetMarket
+def _process_vote(
+    state: State, block: BlockInput, action: VerifiedAction, op: SetMarket | SetProtocol
 ) -> Receipt:
-    """A committee member's word on a market; like an attestation it needs no account."""
+    """A committee member's word on a market or the rules; an attestation needs no account too."""
     known = state.by_address.get(action.account)
     number = NO_ACCOUNT if known is None else known.number
     if all(action.signer != member[0] for member in block.committee):
@@ -297,7 +300,12 @@ def _process_market_vote(
     reason = check_time(state, action) or spend_nonce(state, action)
     if reason:
         return _refuse(action, number, reason)
-    status = process_market_vote(state, block.committee, action.signer, op)
+    if isinstance(op, SetMarket):
+        status = process_market_vote(state, block.committee, action.signer, op)
+    else:
+        status = process_protocol_vote(
+            state.protocol, block.height, block.committee, action.signer, op
+        )
     return Receipt(action.id, number, [status], [0])
 
 

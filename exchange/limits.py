@@ -86,3 +86,5 @@ BOOK_TREE_DEPTH: Final = 44
 GROUPS_PER_PAGE: Final = 256
 """A snapshot chunk of orders ends where a page of so many groups does."""
 SNAPSHOT_CHUNK_BYTES: Final = 256 * 1024
+PROTOCOL_NOTICE_HEIGHTS: Final = 64
+"""Least blocks between the word for another protocol version and its first height."""

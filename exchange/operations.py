@@ -323,6 +323,17 @@ class SetMarket(Op, frozen=True, tag=50):
     """0 open, 1 post only, 2 cancel only, 3 delisted."""
 
 
+class SetProtocol(Op, frozen=True, tag=51):
+    """A validator's word on when the rules of another version begin, by its hot key."""
+
+    round: U64
+    """Decisions on the protocol so far: a word counts for one decision only."""
+    version: Annotated[int, Meta(ge=1, le=1_000_000)]
+    """The next version, or the present one to call off what was decided."""
+    height: U64
+    """The first height under it; 0 to call off."""
+
+
 AnyOp = (
     Place
     | Cancel
@@ -338,6 +349,7 @@ AnyOp = (
     | Attest
     | Heartbeat
     | SetMarket
+    | SetProtocol
     | PlaceTrigger
     | PlaceUntil
     | CancelAfter
@@ -352,6 +364,7 @@ TRADING_TAGS: Final = (1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14)
 """
 TRADING_MASK: Final = sum(1 << tag for tag in TRADING_TAGS)
 WALLET_OPS: Final = (Grant, Revoke, Withdraw, Transfer)
+VALIDATOR_OPS: Final = (Attest, Heartbeat, SetMarket, SetProtocol)
 
 
 class Action(Struct, frozen=True, array_like=True, forbid_unknown_fields=True, gc=False):

@@ -118,6 +118,8 @@ class Reason(IntEnum):
     """The market has this status; an earlier word of this validator in the round is taken back."""
     BELOW_MINIMUM = 117
     """Less than the asset's smallest transfer or withdrawal."""
+    BAD_PROTOCOL = 119
+    """Not the next version of the protocol, or a height that is too near."""
 
     BAD_TRIGGER = 128
     """No leg, a leg without a limit, overlapping legs, or post-only."""

@@ -165,6 +165,13 @@ def _load_rest(state: State, rest: RestRecord, orders: list[list[OrderRecord]]) 
             vault.open_windows[one.content] = OpenWindow(one.window, one.height, set(one.attesters))
     state.notes = rest.notes
     state.participation = rest.participation
+    protocol, stored_protocol = state.protocol, rest.protocol
+    protocol.version = stored_protocol.version
+    protocol.next_version = stored_protocol.next_version
+    protocol.next_height = stored_protocol.next_height
+    protocol.round = stored_protocol.round
+    for hot_key, version, height in stored_protocol.votes:
+        protocol.votes[hot_key] = (version, height)
     for number, key in enumerate(rest.keys):
         state.keys_by_number.append(key.key)
         state.keys[key.key] = SessionKey(

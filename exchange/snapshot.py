@@ -20,6 +20,7 @@ from exchange.book_tree import make_order_record
 from exchange.limits import GROUPS_PER_PAGE, SNAPSHOT_CHUNK_BYTES
 from exchange.market import Market
 from exchange.plans import Plan
+from exchange.protocol import Protocol
 from exchange.snapshot_records import (
     VERSION,
     AccountRecord,
@@ -33,6 +34,7 @@ from exchange.snapshot_records import (
     MarketRecord,
     OpenWindowRecord,
     PlanRecord,
+    ProtocolRecord,
     ReplaceRecord,
     RestRecord,
     TicketRecord,
@@ -116,6 +118,7 @@ def dump_rest(state: State) -> bytes:
         ),
         state.notes,
         state.participation,
+        _dump_protocol(state.protocol),
         tuple(_dump_key(state, key) for key in state.keys_by_number),
         tuple((signer, tuple(state.nonces[signer])) for signer in sorted(state.nonces)),
         tuple((a.number, a.forfeit_count, a.forfeit_ms) for a in state.accounts if a.forfeit_count),
@@ -173,6 +176,16 @@ def _pack_orders(market: Market) -> Iterator[tuple[int, list[msgspec.Raw]]]:
         size += len(data)
     if part:
         yield market.id, part
+
+
+def _dump_protocol(protocol: Protocol) -> ProtocolRecord:
+    return ProtocolRecord(
+        protocol.version,
+        protocol.next_version,
+        protocol.next_height,
+        protocol.round,
+        tuple((key, *protocol.votes[key]) for key in sorted(protocol.votes)),
+    )
 
 
 def _dump_key(state: State, address: bytes) -> KeyRecord:

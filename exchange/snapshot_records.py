@@ -16,7 +16,7 @@ from exchange.operations import Address, Hash32, Place
 from exchange.outcome import Notes
 
 Atoms = Annotated[bytes, Meta(min_length=32, max_length=32)]
-VERSION = 7
+VERSION = 8
 
 
 class Record(Struct, frozen=True, array_like=True, forbid_unknown_fields=True, gc=False):
@@ -243,6 +243,16 @@ class MarketRecord(Record, frozen=True):
     traded: int
 
 
+class ProtocolRecord(Record, frozen=True):
+    """The version of the rules, what was decided, and the words in the open round."""
+
+    version: Annotated[int, Meta(ge=1)]
+    next_version: Annotated[int, Meta(ge=0)]
+    next_height: Annotated[int, Meta(ge=0)]
+    round: Annotated[int, Meta(ge=0)]
+    votes: tuple[tuple[Address, int, int], ...]
+
+
 class RestRecord(Record, frozen=True):
     """Everything that is in no tree; the rest word is the keccak of its encoding."""
 
@@ -257,6 +267,7 @@ class RestRecord(Record, frozen=True):
     vaults: tuple[VaultRecord, ...]
     notes: Notes
     participation: Hash32
+    protocol: ProtocolRecord
     keys: tuple[KeyRecord, ...]
     nonces: tuple[tuple[Address, tuple[int, ...]], ...]
     forfeits: tuple[tuple[int, int, int], ...]

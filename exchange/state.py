@@ -14,6 +14,7 @@ from exchange.accounts import Account, SessionKey
 from exchange.genesis import AssetConfig, ExchangeGenesis
 from exchange.market import BlockLog, Market
 from exchange.outcome import Notes
+from exchange.protocol import Protocol
 from exchange.timetable import Timetable
 from exchange.vaults import Vault
 from primitives.merkle import AppendTree, DenseTree
@@ -60,6 +61,7 @@ class State:
         "nonces",
         "notes",
         "participation",
+        "protocol",
         "rest_dump",
         "rest_word",
         "switches",
@@ -102,6 +104,8 @@ class State:
             self.vaults.setdefault((asset.chain_id, asset.vault), Vault())
         self.notes: Notes = Notes()
         """What the last block told about validators, for the next one's participation."""
+        self.protocol: Final[Protocol] = Protocol()
+        """The version of the rules, and what was decided about the next one."""
         self.participation: bytes = ZERO32
         """Digest of the participation state at this height; zero where there is none."""
         self.withdrawals: AppendTree = AppendTree()

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from consensus.certificate import Certificate
+from exchange.protocol import NEWEST, Protocol
 from node.api import views
 from node.epoch_book import EpochBook
 from node.records import decode_stored_block, decode_stored_certificate
@@ -72,3 +73,14 @@ def make_detail(
 def own_certificate(row: StoredBlock) -> Certificate | None:
     """Return the certificate stored with a block."""
     return decode_stored_certificate(row.certificate)
+
+
+def show_protocol(protocol: Protocol) -> views.Protocol:
+    """Return the version of the rules and what was decided."""
+    return views.Protocol(
+        version=protocol.version,
+        newest=NEWEST,
+        round=protocol.round,
+        next_version=protocol.next_version,
+        next_height=protocol.next_height,
+    )

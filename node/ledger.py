@@ -24,6 +24,7 @@ from node.limits import ROOTS_KEPT_MAX
 from node.scorekeeper import Scorekeeper
 from node.tape import Tape
 from node.tape_snapshot import unwrap_chunks, wrap_chunks
+from node.upgrades import verify_known
 from primitives.errors import InvalidMessage
 
 Committee = tuple[tuple[bytes, int, bytes], ...]
@@ -96,9 +97,10 @@ class Ledger:
         return any(market.batches for market in self.state.markets)
 
     def execute(self, block: Block, actions: tuple[VerifiedAction, ...]) -> Outcome:
-        """Execute the final block that follows the executed ones."""
+        """Execute the final block that follows the executed ones. Raises ProgramTooOld."""
         header = block.header
         assert header.height == self.state.height + 1, "blocks are executed in order of height"
+        verify_known(self.state.protocol, header.height)
         scores = self.scorekeeper
         committee = pay = self._committee
         if scores is not None:

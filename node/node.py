@@ -57,6 +57,7 @@ from node.signing_key import KeySigner, KeyVerifier
 from node.succession import ScoredSuccession
 from node.sync_server import SyncServer
 from node.sync_start import catch_up
+from node.upgrades import note_upgrade
 from node.verifier import Verifier
 from node.wire import FrameKind
 from p2p.config import NetworkConfig
@@ -404,6 +405,7 @@ class Node:
 
     def _on_executed(self, execution: Execution, record: FinalRecord) -> None:
         self.feed.on_executed(execution, record)
+        note_upgrade(self.problems, self.ledger.state.protocol)
         self.directory.on_executed(self.ledger.state.notes)
         self.balance_proofs.on_final(execution.final.block, execution.final.certificate)
         self.driver.poke()

@@ -22,7 +22,7 @@ from node.api import views
 from node.api.proof_views import BalanceProof
 from node.api.score_views import Validator, ValidatorScore
 from node.api.service import Envelope, IpfsAnswer
-from node.chain_views import make_detail, make_summary, own_certificate
+from node.chain_views import make_detail, make_summary, own_certificate, show_protocol
 from node.committee_views import is_validator, show_committee, show_own_seat
 from node.decision_board import DecisionBoard
 from node.ledger_views import (
@@ -115,6 +115,7 @@ class Service:
             chat_messages=node.chat.messages,
             checkpoints=self._checkpoint_count(),
             evm=all(monitor.is_online for monitor in node.monitors),
+            protocol=show_protocol(node.ledger.state.protocol),
         )
 
     def _checkpoint_count(self) -> int:

@@ -50,6 +50,16 @@ class ValidatorSelf(View, frozen=True, kw_only=True):
     proposals: int
 
 
+class Protocol(View, frozen=True, kw_only=True):
+    """The version of the rules and what the committee decided about the next one."""
+
+    version: int  # in force
+    newest: int  # that this program knows
+    round: int  # decisions so far; a validator's word names it
+    next_version: int  # 0 = nothing was decided
+    next_height: int  # the first height under it
+
+
 class Status(View, frozen=True, kw_only=True):
     """One screenful: is it alive, is it ready, where is it."""
 
@@ -83,6 +93,7 @@ class Status(View, frozen=True, kw_only=True):
     chat_messages: int
     checkpoints: int  # accepted by the contract, as far as this node has seen
     evm: bool  # the EVM endpoint answers
+    protocol: Protocol
 
 
 class Peer(View, frozen=True, kw_only=True):

@@ -37,7 +37,7 @@ MEANINGS: Final[dict[int, str]] = {
     KEY: "a key file or its password is wrong",
     GUARD: "the signing guard is missing, damaged or behind",
     DOPPELGANGER: "our validator key is in use elsewhere",
-    SCHEMA: "the data was written by a newer program",
+    SCHEMA: "data, or the network's rules, are newer than this program",
     WRONG_NETWORK: "wrong network, genesis or EVM chain",
     UNSAFE_HOST: "refused at start: clock off or disk nearly full",
     INTERRUPTED: "SIGINT, clean stop",

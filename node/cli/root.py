@@ -32,6 +32,7 @@ COMMANDS: Final[dict[str, tuple[str, str, str]]] = {
     "validator": ("node.cli.validator", "validator", "Show scores, part by part."),
     "decision": ("node.cli.decision", "decision", "What the committee decides about vaults."),
     "trade": ("node.cli.trade_parts", "trade", "Buy, sell, cancel; books and orders."),
+    "protocol": ("node.cli.protocol", "protocol", "Show and decide the version of the rules."),
     "wallet": ("node.cli.wallet", "wallet", "Balances, deposits, withdrawals."),
     "chat": ("node.cli.chat", "chat", "Read and write messages."),
     "devnet": ("devnet.cli", "devnet", "Run a whole network on this machine."),

@@ -51,6 +51,7 @@ from node.api.views import (
     Peer,
     Prekey,
     Problem,
+    Protocol,
     Settlement,
     Side,
     Status,
@@ -253,6 +254,7 @@ class FakeService(FakeMarketData):
             mempool_actions=height % 7, actions=height * 31, trades=self.trade_count,
             verified_signatures=height * 31, chat_messages=len(self.messages),
             checkpoints=height // 64, evm=True,
+            protocol=Protocol(version=1, newest=1, round=0, next_version=0, next_height=0),
         )  # fmt: skip
 
     def peers(self) -> tuple[Peer, ...]:

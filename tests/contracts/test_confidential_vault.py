@@ -16,6 +16,7 @@ from contracts.decisions import DecisionKind
 from contracts.deployment import DeployedToken
 from contracts.errors import ContractRefused, RpcRefused
 from contracts.escape import RefundClaim, encode_refund
+from contracts.limits import ESCAPE_GAS
 from contracts.rpc_values import data, quantity
 from contracts.settlement_calls import encode_withdraw, revert_reason
 from contracts.settlement_types import Submission
@@ -405,6 +406,29 @@ def test_uncredited_deposits_are_given_back_to_whoever_made_them(
     assert world.private_balance(TRADER) == 10_000
     assert world.send(RELAYER, door, payload)["status"] == 0
     assert world.view("ConfidentialVault", door, "totalSupply") == 0
+
+
+def test_an_escape_pays_private_tokens(world: ConfidentialWorld) -> None:
+    door, owner = world.parts.door, STRANGER.address
+    world.deposit_private(1_000)
+    asset = list(world.fees).index(door)
+    world.ledger.accounts = {owner: [(0, asset, 600, 100)]}
+    words = world.checkpoint()
+    world.increase_time(7 * DAY + 60)
+    assert world.client.open_escape() is Submission.DONE
+    world.increase_time(2 * DAY + 60)
+    account, entry = world.ledger.balance_proof(owner, 0)
+    fees = [
+        (fee.chain_id, to_checksum(fee.vault), to_checksum(fee.token), fee.total)
+        for fee in world.fee_totals()
+    ]
+    names = ("accounts", "withdrawals", "deposits", "fills", "effects", "rest")
+    state = (words.height, *(getattr(words, name) for name in names))
+    payload = world.encode("Settlement", "escape", state, account, entry, fees, to_checksum(owner))
+    assert world.send(RELAYER, world.vault, payload, gas=ESCAPE_GAS)["status"] == 1
+    assert world.private_balance(STRANGER) == 700
+    assert world.view("ConfidentialVault", door, "totalSupply") == 300
+    assert_backed(world)
 
 
 def test_the_door_follows_the_vault_to_its_successor(world: ConfidentialWorld) -> None:

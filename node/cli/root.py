@@ -29,7 +29,7 @@ COMMANDS: Final[dict[str, tuple[str, str, str]]] = {
     "signing": ("node.cli.signing", "signing", "Show, export, import the signing history."),
     "config": ("node.cli.config", "config", "Show, change and explain settings."),
     "peers": ("node.cli.peers", "peers", "List, add and ban peers."),
-    "validator": ("node.cli.validator", "validator", "Show scores, part by part."),
+    "validator": ("node.cli.validator", "validator", "Join, leave, change keys; show scores."),
     "decision": ("node.cli.decision", "decision", "What the committee decides about vaults."),
     "trade": ("node.cli.trade_parts", "trade", "Buy, sell, cancel; books and orders."),
     "protocol": ("node.cli.protocol", "protocol", "Show and decide the version of the rules."),

@@ -1,6 +1,6 @@
-"""Show what the network has measured of a validator.
+"""Show what the network has measured of a validator; join it with one's own.
 
-Rule: reads only; scores are the node's, printed as they decide about seats and pay.
+Rule: scores are the node's, printed as they decide about seats and pay.
 Spec: docs/reference/cli.md; docs/explanation/participation.md. Deviations: none.
 """
 
@@ -11,19 +11,25 @@ from typing import Any
 import click
 
 from node.cli import http
+from node.cli.claiming import claim, status, unjail
 from node.cli.context import Context, json_option
+from node.cli.owning import exit_, join, rotate_key, set_payout, stake
 from node.cli.show import shorten, show_json, show_table
 from primitives.errors import ConfigError
 
 
 @click.group()
 def validator() -> None:
-    """Show scores, part by part.
+    """Join, leave, change keys; show scores, part by part.
 
     \b
     Example:
       omnibazaar validator score
     """
+
+
+for command in (join, stake, status, rotate_key, set_payout, unjail, exit_, claim):
+    validator.add_command(command)
 
 
 @validator.command(name="list")

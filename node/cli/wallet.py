@@ -30,6 +30,7 @@ from node.cli.wallet_options import (
 )
 
 if TYPE_CHECKING:
+    from contracts.settlement_types import Submission
     from primitives.secp256k1 import PrivateKey
 
 
@@ -304,7 +305,8 @@ def claim(
                 f"withdrawal {index} paid to {proof['to']}, less the fee, by {done['relay']}"
             )
         return
-    outcome = _claim(find_rpc_url(context, rpc, proof["chain_id"]), url, proof, secret)
+    endpoint = find_rpc_url(context, rpc, proof["chain_id"])
+    outcome = claim_withdrawal(endpoint, url, proof, secret).value
     result = {"index": index, "to": proof["to"], "amount": proof["amount"], "state": outcome}
     if as_json:
         show_json(result)
@@ -329,7 +331,8 @@ def _withdraw(url: str, key: PrivateKey, asset: int, atoms: int, to: bytes) -> N
     trio.run(main)
 
 
-def _claim(rpc: str, url: str, proof: dict[str, Any], key: PrivateKey) -> str:
+def claim_withdrawal(rpc: str, url: str, proof: dict[str, Any], key: PrivateKey) -> Submission:
+    """Bring a node's proof of a withdrawal to the contract."""
     from contracts.rpc import HttpRpc
     from contracts.settlement_client import SettlementClient
     from contracts.settlement_types import StateWords, WithdrawalClaim
@@ -364,7 +367,7 @@ def _claim(rpc: str, url: str, proof: dict[str, Any], key: PrivateKey) -> str:
             to=_unhex(proof["to"]),
             siblings=tuple(_unhex(word) for word in proof["proof"]),
         )
-    ).value
+    )
 
 
 def _unhex(text: str) -> bytes:

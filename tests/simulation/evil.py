@@ -33,12 +33,22 @@ class Evil:
     def __init__(self, world) -> None:
         self.world = world
 
+    def aim(self) -> bool:
+        """Look at the honest member that is furthest; False while none is up."""
+        cores = [node.replica.core for node in self.world.honest if node.is_up]
+        if cores:
+            self.core = max(cores, key=lambda core: (core.config.epoch, core.view))
+        return bool(cores)
+
+    def leads(self, index: int, view: int) -> bool:
+        """True when a member leads a view of the newest epoch."""
+        leader = self.core.committee.address(self.core.leader(view))
+        return self.world.identity_of[leader] == index
+
     def act(self) -> None:
         world = self.world
-        cores = [node.replica.core for node in world.honest if node.is_up]
-        if not cores:
+        if not self.aim():
             return
-        self.core = max(cores, key=lambda core: (core.config.epoch, core.view))
         high = self.core.view
         members = [key for key in sorted(world.scenario.byzantine) if self.seat(key) is not None]
         for index in members:
@@ -105,7 +115,18 @@ class Evil:
             return self.core.config.anchor
         return tip_of(rng.choice([found[key] for key in sorted(found)]))
 
-    def build(self, leader: int, view: int, parent: Tip) -> Block:
+    def best_parent(self, view: int) -> Tip:
+        """Return the newest notarized block below a view that the aim holds, or its tip."""
+        core = self.core
+        for below in range(view - 1, core.tip.view, -1):
+            state = core.views.get(below)
+            certified = state.certified_hash() if state is not None else None
+            block = core.tree.get(certified) if certified is not None else None
+            if block is not None:
+                return tip_of(block)
+        return core.tip
+
+    def build(self, leader: int, view: int, parent: Tip, spoil_share: float = 0.3) -> Block:
         world = self.world
         attendance = self.find_notarization(parent)
         state_root, fees_root = self.roots_of(parent)
@@ -139,7 +160,7 @@ class Evil:
             checkpoint_digest=digest,
             proposer=self.seat(leader),
         )
-        if world.rng.random() < 0.3:
+        if world.rng.random() < spoil_share:
             header = self.spoil(header)
         return make_block(header, bundles, attendance, ())
 

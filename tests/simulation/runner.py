@@ -53,6 +53,8 @@ class Totals:
     censors: int = 0
     stalls: int = 0
     lost_writes: int = 0
+    equivocations: int = 0
+    garbage: int = 0
     late_two_faced: int = 0
     failures: int = 0
     failed: list[Outcome] = field(default_factory=list)

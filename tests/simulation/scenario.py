@@ -93,13 +93,19 @@ def draw_scenario(seed: int) -> Scenario:
         has_real_keys=seed % REAL_KEYS_EVERY == 0,
         is_on_wire=seed % WIRE_EVERY == 1,
         work=rng.choice([0, 2, 8]),
-        habit=seed // 4 % 5 if mode in (0, 2) and seed // 4 % 5 < 4 else None,
+        habit=draw_habit(seed) if mode in (0, 2) else None,
         calm_delay_ms=SLOW_MS if seed % SLOW_EVERY == SLOW_EVERY - 1 else 0,
         epoch_heights=draw_epoch_heights(seed),
         spare_weights=draw_spare_weights(seed, weights),
         stall_share=0.05 if seed % STALL_EVERY == 2 else 0.0,
         loses_writes=loses_journal and random.Random(f"writes {seed}").random() < 0.5,
     )
+
+
+def draw_habit(seed: int) -> int:
+    """Return which adversary it is; the last two share the turns of a fifth."""
+    turn = seed // 4 % 5
+    return turn if turn < 4 else 4 + seed // 20 % 2
 
 
 def draw_epoch_heights(seed: int) -> int:

@@ -43,6 +43,8 @@ KEYS = [
     "censors",
     "stalls",
     "lost_writes",
+    "equivocations",
+    "garbage",
     "late_two_faced",
     "failures",
 ]
@@ -65,6 +67,8 @@ LEAST = {  # per 320 seeds, so that the simulator cannot grow mild unnoticed
     "censors": 30,
     "stalls": 150,
     "lost_writes": 4,
+    "equivocations": 90,
+    "garbage": 150,
     "late_two_faced": 4_000,
 }
 

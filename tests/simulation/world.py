@@ -59,6 +59,8 @@ class Stats:
     censors: int = 0
     stalls: int = 0
     lost_writes: int = 0
+    equivocations: int = 0
+    garbage: int = 0
     late_two_faced: int = 0  # of the two-faced votes those after the first border
 
 

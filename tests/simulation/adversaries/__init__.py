@@ -7,8 +7,10 @@ Spec: docs/spec/consensus.md (How it is proven). Deviations: none.
 from __future__ import annotations
 
 from tests.simulation.adversaries.censor import Censor
+from tests.simulation.adversaries.equivocator import Equivocator
+from tests.simulation.adversaries.garbage import Garbage
 from tests.simulation.adversaries.replayer import Replayer
 from tests.simulation.adversaries.spammer import Spammer
 from tests.simulation.adversaries.withholder import Withholder
 
-HABITS = (Censor, Replayer, Spammer, Withholder)
+HABITS = (Censor, Replayer, Spammer, Withholder, Equivocator, Garbage)

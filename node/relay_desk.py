@@ -7,6 +7,7 @@ Spec: docs/reference/api.md (Relay). Deviations: none.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
@@ -18,12 +19,14 @@ from contracts.settlement_types import StateWords, WithdrawalClaim
 from node.api.relay_views import Recipient, RelayChain, RelayFee, RelayJob, RelayTerms
 from node.api.views import WithdrawalProof
 from node.relay import Job
-from primitives.errors import InvalidMessage, NodeError
+from primitives.errors import InvalidMessage, NodeError, TransientError
 
 if TYPE_CHECKING:
     from node.node import Node
 
 ZERO = bytes(20)
+RECIPIENT_WAITING_MAX = 4  # questions to the chain that may wait
+log = logging.getLogger("omnibazaar.settlement")
 
 
 class RelayDesk:
@@ -79,18 +82,23 @@ class RelayDesk:
         monitor = next((m for m in self._node.monitors if m.chain.chain_id == chain_id), None)
         if monitor is None:
             raise InvalidMessage(f"this network does not settle on chain {chain_id}")
-        contract: bool | None
+        contract: bool | None = None
         try:
+            # The monitor's own look at the chain must not wait behind everybody's questions.
+            if monitor.limiter.statistics().tasks_waiting >= RECIPIENT_WAITING_MAX:
+                raise TransientError("too many ask at once")
             contract = await trio.to_thread.run_sync(
                 monitor.client.has_code, address, limiter=monitor.limiter, abandon_on_cancel=True
             )
-        except NodeError:
-            contract = None
+        except NodeError as error:
+            log.debug("0x%s on chain %d: %s", address.hex(), chain_id, error)
         warning = ""
         if address == ZERO:
             warning = "the zero address: nobody can ever use what is paid there"
         elif contract:
             warning = "a contract: if it does not know what to do with the token, it is lost there"
+        elif contract is None:
+            warning = "unknown: the chain cannot be asked now whether it is a contract"
         return Recipient(chain_id=chain_id, address=address, contract=contract, warning=warning)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ from contracts.errors import ContractRefused
 from contracts.settlement_types import StateWords, Submission, WithdrawalClaim
 from node.cli import http, relaying
 from node.relay import DONE, REFUSED, ChainRelay, Relay
+from node.relay_desk import RelayDesk
 from primitives.errors import (
     ConfigError,
     InvalidMessage,
@@ -184,6 +186,38 @@ async def test_a_relay_takes_no_more_than_it_can_hold() -> None:
     with pytest.raises(TransientError, match="another"):
         relay.add_claim(CHAIN.chain_id, CLAIM, FEE, sign_claim())
     assert len(relay.jobs) == 64
+
+
+async def test_a_recipient_is_unknown_rather_than_safe_when_the_chain_cannot_say() -> None:
+    asked: list[bytes] = []
+
+    def has_code(address: bytes) -> bool:
+        asked.append(address)
+        if address == b"\x09" * 20:
+            raise TransientError("the line is down")
+        return address == TOKEN
+
+    limiter = trio.CapacityLimiter(1)
+    monitor = SimpleNamespace(
+        chain=CHAIN, client=SimpleNamespace(has_code=has_code), limiter=limiter
+    )
+    node: Any = SimpleNamespace(monitors=[monitor])
+    desk = RelayDesk(node, None)  # type: ignore[arg-type]
+
+    async def look(address: bytes) -> tuple[bool | None, bool]:
+        found = await desk.recipient(CHAIN.chain_id, address)
+        return found.contract, bool(found.warning)
+
+    assert await look(ALICE.address) == (False, False)
+    assert await look(TOKEN) == (True, True)
+    assert await look(bytes(20)) == (False, True)
+    assert await look(b"\x09" * 20) == (None, True)
+    with pytest.raises(InvalidMessage):
+        await desk.recipient(99, TOKEN)
+    asked.clear()
+    monitor.limiter = SimpleNamespace(statistics=lambda: SimpleNamespace(tasks_waiting=4))
+    assert await look(TOKEN) == (None, True)
+    assert not asked
 
 
 def test_relays_are_asked_in_turn_until_one_has_done_it(monkeypatch: pytest.MonkeyPatch) -> None:

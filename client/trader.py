@@ -37,6 +37,7 @@ from exchange.actions import (
     CancelAll,
     CancelClient,
     Place,
+    PlaceBracket,
     PlaceIceberg,
     PlaceSchedule,
     PlaceTrailing,
@@ -50,7 +51,7 @@ from exchange.actions import (
 )
 from primitives.address import to_checksum
 
-Waiting: TypeAlias = PlaceTrigger | PlaceTrailing | PlaceIceberg | PlaceSchedule
+Waiting: TypeAlias = PlaceTrigger | PlaceTrailing | PlaceIceberg | PlaceSchedule | PlaceBracket
 
 
 class Trader:

@@ -8,7 +8,17 @@ Spec: docs/spec/orders.md (Triggers). Deviations: none.
 from __future__ import annotations
 
 from client.errors import ClientError
-from exchange.actions import BUY, GTC, IOC, SELL, PlaceTrailing, PlaceTrigger
+from exchange.actions import (
+    BUY,
+    GTC,
+    IOC,
+    POST_ONLY,
+    SELL,
+    STP_NEWEST,
+    PlaceBracket,
+    PlaceTrailing,
+    PlaceTrigger,
+)
 
 NO_LEG = 0
 
@@ -93,6 +103,29 @@ def make_trailing_stop(
     return PlaceTrailing(
         market, side, size, limit, distance, in_bps, activation, tif,
         client_id=client_id, expiry_ms=expiry_ms,
+    )  # fmt: skip
+
+
+def make_bracket(
+    market: int,
+    side: int,
+    price: int,
+    size: int,
+    *,
+    above: tuple[int, int] = (NO_LEG, NO_LEG),
+    below: tuple[int, int] = (NO_LEG, NO_LEG),
+    rests: bool = False,
+    client_id: int = 0,
+) -> PlaceBracket:
+    """Return a maker order whose fills arm an exit with legs of (price that reaches it, limit).
+
+    Raises ClientError for no leg, or legs that are not apart.
+    """
+    if above[0] == below[0] == NO_LEG or (above[0] and below[0] >= above[0]):
+        raise ClientError("a bracket has a leg; the leg below lies below the leg above")
+    return PlaceBracket(
+        market, side, price, size, POST_ONLY, STP_NEWEST, client_id, *above, *below,
+        GTC if rests else IOC,
     )  # fmt: skip
 
 

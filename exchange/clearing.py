@@ -21,6 +21,7 @@ from exchange.batch import (
     Replacement,
     Ticket,
 )
+from exchange.brackets import arm_exits
 from exchange.commits import note_forfeit
 from exchange.market import Market
 from exchange.matching import end_order, process_order, replace_order
@@ -53,7 +54,10 @@ def clear_market(state: State, market: Market) -> None:
     for batch in batches:
         if not batch.is_ready(state.time_ms, window):
             break
+        fills = len(market.log.fills)
         clear_batch(state, market, batch)
+        if market.plans.brackets or market.plans.closing:
+            arm_exits(state, market, fills)
         if market.plans.ended or market.plans.orphans:
             advance_plans(state, market)
         done += 1

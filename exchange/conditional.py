@@ -45,6 +45,7 @@ from exchange.triggers import Trail, Trigger, Triggered
 
 OK = int(Reason.OK)
 EXPIRED = int(Reason.EXPIRED)
+EXIT_REACHED = int(Reason.EXIT_REACHED)
 SWITCHED_OFF = int(Reason.SWITCHED_OFF)
 INSUFFICIENT_FUNDS = int(Reason.INSUFFICIENT_FUNDS)
 DUPLICATE_CLIENT_ID = int(Reason.DUPLICATE_CLIENT_ID)
@@ -204,7 +205,8 @@ def collect_reached(market: Market) -> None:
         order = trigger.order
         order.price = limit
         shrink_hold(market, order)
-        market.triggered.append(Triggered(order, trigger.action_id))
+        entry = market.plans.exits.pop(order.id, 0)
+        market.triggered.append(Triggered(order, trigger.action_id, entry))
         note_order(market, order, REACHED, OK)
 
 
@@ -322,7 +324,14 @@ def _activate(state: State, market: Market, block_hash: bytes) -> None:
     alive = [item for item in market.triggered if item.order.size]
     if alive:
         batch = _open_batch(state, market, block_hash)
-        batch.triggered += alive[: limits.ACTIVATIONS_PER_BLOCK_MAX]
+        joining = alive[: limits.ACTIVATIONS_PER_BLOCK_MAX]
+        batch.triggered += joining
+        for item in joining:
+            if item.entry in market.book.orders:
+                request = CancelRequest(
+                    item.order.trader, item.entry, 0, ALL_ORDERS, EXIT_REACHED, None
+                )
+                batch.cancels.append(request)
     market.triggered[:] = alive[limits.ACTIVATIONS_PER_BLOCK_MAX :]
 
 

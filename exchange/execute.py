@@ -26,6 +26,7 @@ from exchange.admission import (
 )
 from exchange.attestation import close_windows, process_attestation
 from exchange.authority import check_key, check_time, count_action, prune_nonces, spend_nonce
+from exchange.brackets import admit_bracket
 from exchange.clearing import clear_market
 from exchange.conditional import (
     admit_cancel_after,
@@ -50,6 +51,7 @@ from exchange.operations import (
     Heartbeat,
     Open,
     Place,
+    PlaceBracket,
     PlaceIceberg,
     PlaceSchedule,
     PlaceTrailing,
@@ -343,6 +345,7 @@ _HANDLERS: Final[dict[type, Callable[[Context, Any, int], int]]] = {
     ReplaceTrigger: admit_replace_trigger,
     PlaceIceberg: admit_iceberg,
     PlaceSchedule: admit_schedule,
+    PlaceBracket: admit_bracket,
 }
 _TAGS: Final[dict[type, int]] = {
     Place: 1,
@@ -359,6 +362,7 @@ _TAGS: Final[dict[type, int]] = {
     ReplaceTrigger: 12,
     PlaceIceberg: 13,
     PlaceSchedule: 14,
+    PlaceBracket: 15,
 }
 """Bits of a session key's allowed operations; wallet operations never come with a session key."""
 

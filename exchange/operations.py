@@ -267,6 +267,24 @@ class PlaceSchedule(Op, frozen=True, tag=36):
     client_id: U64 = 0
 
 
+class PlaceBracket(Op, frozen=True, tag=37):
+    """An order whose fills arm a stop and a take-profit, one of which cancels the other."""
+
+    market: MarketId
+    side: Annotated[int, Meta(ge=0, le=1)]
+    price: Price
+    size: Size
+    tif: Annotated[int, Meta(ge=0, le=3)]
+    stp: Annotated[int, Meta(ge=0, le=3)]
+    client_id: U64
+    above: PriceOrNone
+    """The exit, on the other side, is reached by a trade at this price or higher; 0 for none."""
+    above_price: PriceOrNone
+    below: PriceOrNone
+    below_price: PriceOrNone
+    exit_tif: Annotated[int, Meta(ge=0, le=3)] = IOC
+
+
 class Deposit(Struct, frozen=True, array_like=True, forbid_unknown_fields=True, gc=False):
     """One deposit as the vault's event says it."""
 
@@ -357,10 +375,12 @@ AnyOp = (
     | ReplaceTrigger
     | PlaceIceberg
     | PlaceSchedule
+    | PlaceBracket
 )
-TRADING_TAGS: Final = (1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14)
+TRADING_TAGS: Final = (1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15)
 """Bits of a session key: the tags of operations 1 to 7, then 8 PlaceTrigger, 9 PlaceUntil,
-10 CancelAfter, 11 PlaceTrailing, 12 ReplaceTrigger, 13 PlaceIceberg, 14 PlaceSchedule.
+10 CancelAfter, 11 PlaceTrailing, 12 ReplaceTrigger, 13 PlaceIceberg, 14 PlaceSchedule,
+15 PlaceBracket.
 """
 TRADING_MASK: Final = sum(1 << tag for tag in TRADING_TAGS)
 WALLET_OPS: Final = (Grant, Revoke, Withdraw, Transfer)

@@ -113,7 +113,7 @@ def _check(context: Context, op: PlaceIceberg | PlaceSchedule, tif: int) -> int:
         return TOO_MANY_ORDERS
     plans = market.plans
     own = plans.counts.get((trader.number, trader.sub), 0)
-    if own >= limits.PLANS_PER_TRADER_MAX or len(plans.by_id) >= limits.PLANS_PER_MARKET_MAX:
+    if own >= limits.PLANS_PER_TRADER_MAX or plans.live >= limits.PLANS_PER_MARKET_MAX:
         return TOO_MANY_PLANS
     return OK
 

@@ -55,10 +55,57 @@ class Plan:
         """Lots that the part which ended has not traded."""
 
 
-class PlanIndex:
-    """All plans of a market."""
+class Bracket:
+    """An entry order and the legs of the exit that its fills arm; 0 for no such leg."""
 
-    __slots__ = ("by_id", "counts", "due", "ended", "orphans", "parts")
+    __slots__ = (
+        "above",
+        "above_price",
+        "action_id",
+        "below",
+        "below_price",
+        "entry",
+        "exit_id",
+        "tif",
+    )
+
+    def __init__(
+        self,
+        entry: Order,
+        action_id: bytes,
+        above: int,
+        above_price: int,
+        below: int,
+        below_price: int,
+        tif: int,
+    ) -> None:
+        self.entry: Order = entry
+        self.action_id: bytes = action_id
+        self.above: int = above
+        self.above_price: int = above_price
+        self.below: int = below
+        self.below_price: int = below_price
+        self.tif: int = tif
+        """Of the exit."""
+        self.exit_id: int = 0
+        """Order id of the exit armed last, 0 for none."""
+
+
+class PlanIndex:
+    """All plans and brackets of a market."""
+
+    __slots__ = (
+        "brackets",
+        "by_id",
+        "closing",
+        "counts",
+        "due",
+        "ended",
+        "exits",
+        "live",
+        "orphans",
+        "parts",
+    )
 
     def __init__(self) -> None:
         self.by_id: Final[dict[int, Plan]] = {}
@@ -66,7 +113,15 @@ class PlanIndex:
         self.parts: Final[dict[int, Plan]] = {}
         """By the order id of the live part."""
         self.counts: Final[dict[tuple[int, int], int]] = {}
-        """Plans by (account number, sub-account)."""
+        """Plans and brackets by (account number, sub-account)."""
+        self.live: int = 0
+        """Plans and brackets in all."""
+        self.brackets: Final[dict[int, Bracket]] = {}
+        """By the order id of the entry, while that lives."""
+        self.closing: Final[dict[int, Bracket]] = {}
+        """Those whose entry ended in the batch that clears now."""
+        self.exits: Final[dict[int, int]] = {}
+        """Live entries by the order id of their exit."""
         self.due: Final[Timetable] = Timetable()
         """Next slots of schedules by order id."""
         self.ended: Final[list[Plan]] = []
@@ -78,8 +133,7 @@ class PlanIndex:
         """Let a plan wait."""
         order = plan.order
         self.by_id[order.id] = plan
-        owner = (order.account, order.trader.sub)
-        self.counts[owner] = self.counts.get(owner, 0) + 1
+        self._count(order)
         if plan.slots:
             self.due.put(order.id, plan.next_ms)
 
@@ -106,6 +160,10 @@ class PlanIndex:
             plan.returned = order.size
             plan.seen += order.total - order.size
             self.ended.append(plan)
+        bracket = self.drop_bracket(order.id)
+        if bracket is not None:
+            self.closing[order.id] = bracket
+        if plan is not None:
             return 0
         plan = self.by_id.pop(order.id, None)
         if plan is None:
@@ -114,12 +172,40 @@ class PlanIndex:
             self.orphans.append(plan.part)
             self.unlink(plan)
         self.due.forget(order.id)
+        self._discount(order)
+        cushion = plan.cushion
+        plan.cushion = 0
+        return cushion
+
+    def add_bracket(self, bracket: Bracket) -> None:
+        """Remember an entry's exits."""
+        self.brackets[bracket.entry.id] = bracket
+        self._count(bracket.entry)
+
+    def drop_bracket(self, entry_id: int) -> Bracket | None:
+        """Forget a bracket if there is one; an exit that waits goes on by itself."""
+        bracket = self.brackets.pop(entry_id, None)
+        if bracket is not None:
+            self.exits.pop(bracket.exit_id, None)
+            self._discount(bracket.entry)
+        return bracket
+
+    def link_exit(self, bracket: Bracket, exit_id: int) -> None:
+        """Make an order the exit of a live entry."""
+        self.exits.pop(bracket.exit_id, None)
+        bracket.exit_id = exit_id
+        self.exits[exit_id] = bracket.entry.id
+
+    def _count(self, order: Order) -> None:
+        owner = (order.account, order.trader.sub)
+        self.counts[owner] = self.counts.get(owner, 0) + 1
+        self.live += 1
+
+    def _discount(self, order: Order) -> None:
         owner = (order.account, order.trader.sub)
         left = self.counts[owner] - 1
+        self.live -= 1
         if left:
             self.counts[owner] = left
         else:
             del self.counts[owner]
-        cushion = plan.cushion
-        plan.cushion = 0
-        return cushion

@@ -41,6 +41,8 @@ class Reason(IntEnum):
 
     LAST_PART = 10
     """In order events: the last part of the order was made; it goes on as an order of its own."""
+    EXIT_REACHED = 11
+    """In order events: the rest of an entry ended because an exit of its bracket was reached."""
 
     MALFORMED = 16
     WRONG_DOMAIN = 17

@@ -30,7 +30,7 @@ from exchange.genesis import ExchangeGenesis
 from exchange.market import Market
 from exchange.order_book import Order
 from exchange.outcome import Receipt
-from exchange.plans import Plan
+from exchange.plans import Bracket, Plan
 from exchange.roots import compute_account_leaf, compute_entry_leaf
 from exchange.settlement import compute_hold, enlist
 from exchange.snapshot import ACCOUNTS, HEAD, ORDERS, REST, WITHDRAWALS
@@ -38,6 +38,7 @@ from exchange.snapshot_records import (
     VERSION,
     AccountRecord,
     BatchRecord,
+    BracketRecord,
     CommitRecord,
     HeadRecord,
     MarketRecord,
@@ -244,11 +245,29 @@ def _load_market(state: State, market: Market, record: MarketRecord) -> None:
         market.triggered.append(_load_triggered(state, market, item))
     for saved in record.plans:
         _load_plan(state, market, saved)
+    for pair in record.brackets:
+        _load_bracket(market, pair)
     market.traded = record.traded
     for order_id, time_ms in record.expiries:
         if order_id not in market.book.orders or time_ms < 1:
             raise InvalidMessage("an expiry of an unknown order")
         market.expiries.put(order_id, time_ms)
+
+
+def _load_bracket(market: Market, record: BracketRecord) -> None:
+    bracket = Bracket(
+        market.book.orders[record.entry],
+        record.action_id,
+        record.above,
+        record.above_price,
+        record.below,
+        record.below_price,
+        record.tif,
+    )
+    market.plans.add_bracket(bracket)
+    if record.exit in market.triggers.by_id:
+        market.plans.link_exit(bracket, record.exit)
+    bracket.exit_id = record.exit
 
 
 def _load_plan(state: State, market: Market, record: PlanRecord) -> None:
@@ -269,7 +288,7 @@ def _load_trail(side: int, record: TrailRecord) -> Trail:
 
 
 def _load_triggered(state: State, market: Market, record: TriggeredRecord) -> Triggered:
-    return Triggered(_load_order(state, market, record.order), record.action_id)
+    return Triggered(_load_order(state, market, record.order), record.action_id, record.entry)
 
 
 def _open_trader(state: State, market: Market, account_number: int, sub: int) -> Trader:

@@ -156,7 +156,7 @@ def delist(market: Market, order: Order) -> None:
         market.triggers.forget(order.id)
     if market.expiries.queue:
         market.expiries.forget(order.id)
-    if market.plans.by_id:
+    if market.plans.live:
         cushion = market.plans.note_end(order)
         if cushion:
             release(market, trader.quote, cushion)

@@ -19,12 +19,13 @@ from exchange.batch import Batch, CancelRequest, Commitment, Entry, Replacement,
 from exchange.book_tree import make_order_record
 from exchange.limits import GROUPS_PER_PAGE, SNAPSHOT_CHUNK_BYTES
 from exchange.market import Market
-from exchange.plans import Plan
+from exchange.plans import Bracket, Plan
 from exchange.protocol import Protocol
 from exchange.snapshot_records import (
     VERSION,
     AccountRecord,
     BatchRecord,
+    BracketRecord,
     CancelRecord,
     CommitRecord,
     EntryRecord,
@@ -219,6 +220,7 @@ def _dump_market(market: Market) -> MarketRecord:
         _dump_triggered(market.triggered),
         market.expiries.list_all(),
         tuple(_dump_plan(plan) for _, plan in sorted(market.plans.by_id.items())),
+        tuple(_dump_bracket(one) for _, one in sorted(market.plans.brackets.items())),
         market.traded,
     )
 
@@ -239,6 +241,19 @@ def _dump_batch(batch: Batch) -> BatchRecord:
         ),
         tuple(_dump_commit(commit) for commit in batch.commits),
         _dump_triggered(batch.triggered),
+    )
+
+
+def _dump_bracket(bracket: Bracket) -> BracketRecord:
+    return BracketRecord(
+        bracket.action_id,
+        bracket.entry.id,
+        bracket.above,
+        bracket.above_price,
+        bracket.below,
+        bracket.below_price,
+        bracket.tif,
+        bracket.exit_id,
     )
 
 
@@ -277,7 +292,7 @@ def _dump_trail(trail: Trail) -> TrailRecord:
 def _dump_triggered(orders: list[Triggered]) -> tuple[TriggeredRecord, ...]:
     """Encode reached orders but those that were cancelled since."""
     return tuple(
-        TriggeredRecord(item.action_id, make_order_record(item.order))
+        TriggeredRecord(item.action_id, make_order_record(item.order), item.entry)
         for item in orders
         if item.order.size
     )

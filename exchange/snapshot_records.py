@@ -163,10 +163,24 @@ class CommitRecord(Record, frozen=True):
 
 
 class TriggeredRecord(Record, frozen=True):
-    """An order whose price was reached."""
+    """An order whose price was reached; `entry` is that of its bracket, 0 for none."""
 
     action_id: Hash32
     order: OrderRecord
+    entry: int
+
+
+class BracketRecord(Record, frozen=True):
+    """The exits of a live entry; `exit` is the order id of the one armed last, 0 for none."""
+
+    action_id: Hash32
+    entry: int
+    above: Annotated[int, Meta(ge=0)]
+    above_price: Annotated[int, Meta(ge=0)]
+    below: Annotated[int, Meta(ge=0)]
+    below_price: Annotated[int, Meta(ge=0)]
+    tif: Annotated[int, Meta(ge=0, le=3)]
+    exit: int
 
 
 class TrailRecord(Record, frozen=True):
@@ -240,6 +254,8 @@ class MarketRecord(Record, frozen=True):
     """(order id, time) by id."""
     plans: tuple[PlanRecord, ...]
     """By order id."""
+    brackets: tuple[BracketRecord, ...]
+    """By the order id of the entry."""
     traded: int
 
 

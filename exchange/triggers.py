@@ -87,11 +87,13 @@ class Trigger:
 class Triggered:
     """An order whose price was reached: it takes part in the next batch."""
 
-    __slots__ = ("action_id", "order")
+    __slots__ = ("action_id", "entry", "order")
 
-    def __init__(self, order: Order, action_id: bytes) -> None:
+    def __init__(self, order: Order, action_id: bytes, entry: int = 0) -> None:
         self.order: Order = order
         self.action_id: bytes = action_id
+        self.entry: int = entry
+        """Order id of the live entry whose exit it is, 0 for none: its rest is cancelled."""
 
 
 class TriggerIndex:

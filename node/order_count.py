@@ -15,6 +15,7 @@ from exchange.actions import (
     CancelClient,
     Open,
     Place,
+    PlaceBracket,
     PlaceIceberg,
     PlaceSchedule,
     PlaceTrailing,
@@ -32,6 +33,7 @@ PENDING = int(Reason.PENDING)
 _SINGLE = frozenset(
     (
         Place,
+        PlaceBracket,
         PlaceIceberg,
         PlaceSchedule,
         PlaceTrailing,

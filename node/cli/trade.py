@@ -132,7 +132,7 @@ def trigger(
         raise click.UsageError("give --above, --below, or both")
     terms = find_market(context, market)
     lots = count_steps(size, get_size_step(terms), "SIZE")
-    high, low = _leg(above, "--above", terms), _leg(below, "--below", terms)
+    high, low = get_leg(above, "--above", terms), get_leg(below, "--below", terms)
 
     async def work(trader: Trader) -> dict[str, Any]:
         import time
@@ -369,7 +369,7 @@ async def _take(
     }
 
 
-def _leg(leg: tuple[str, str] | None, name: str, terms: dict[str, Any]) -> tuple[int, int]:
+def get_leg(leg: tuple[str, str] | None, name: str, terms: dict[str, Any]) -> tuple[int, int]:
     """Return the price that reaches a leg and its limit in ticks; zeros for no leg."""
     if leg is None:
         return 0, 0

@@ -16,6 +16,7 @@ from node.cli.context import Context, json_option
 from node.cli.show import show_json
 from node.cli.trade import (
     find_market,
+    get_leg,
     get_price_step,
     get_size_step,
     key_options,
@@ -91,6 +92,52 @@ def iceberg(
         return {"order_id": await trader.place_waiting(op)}
 
     _finish(context, signer, work, as_json, "trades in parts")
+
+
+@click.command()
+@order_arguments
+@click.option("--limit", required=True, help="Price of the entry, which rests.")
+@click.option("--above", nargs=2, help="PRICE LIMIT of an exit reached at PRICE or higher.")
+@click.option("--below", nargs=2, help="PRICE LIMIT of an exit reached at PRICE or lower.")
+@click.option("--rest", is_flag=True, help="What the exit leaves rests at its limit.")
+@key_options
+@json_option
+@click.pass_obj
+def bracket(
+    context: Context,
+    /,
+    side: str,
+    size: str,
+    market: str,
+    limit: str,
+    above: tuple[str, str] | None,
+    below: tuple[str, str] | None,
+    rest: bool,
+    as_json: bool,
+    **signer: Any,
+) -> None:
+    """Rest in the book; what is filled gets a stop and a take-profit that cancel each other.
+
+    \b
+    Example:
+      omnibazaar trade bracket buy 1 WETH-USDX --limit 2000 --below 1900 1880 --above 2200 2190
+    """
+    if not above and not below:
+        raise click.UsageError("give --above, --below, or both")
+    terms = find_market(context, market)
+    lots = count_steps(size, get_size_step(terms), "SIZE")
+    ticks = count_steps(limit, get_price_step(terms), "--limit")
+    high, low = get_leg(above, "--above", terms), get_leg(below, "--below", terms)
+
+    async def work(trader: Trader) -> dict[str, Any]:
+        from client.waiting import make_bracket
+
+        op = make_bracket(
+            terms["id"], int(side == "sell"), ticks, lots, above=high, below=low, rests=rest
+        )
+        return {"order_id": await trader.place_waiting(op)}
+
+    _finish(context, signer, work, as_json, "rests with its exits")
 
 
 @click.command()
@@ -191,5 +238,5 @@ def _finish(
     show_json(result) if as_json else click.echo(f"order {result['order_id']} {end}")
 
 
-for _command in (iceberg, schedule, ladder):
+for _command in (bracket, iceberg, schedule, ladder):
     trade.add_command(_command)

@@ -20,6 +20,7 @@ from exchange.actions import (
     Grant,
     Open,
     Place,
+    PlaceBracket,
     PlaceIceberg,
     PlaceSchedule,
     PlaceTrailing,
@@ -136,7 +137,7 @@ class Chaos:
             markets = rng.choice(((), (), (0, 2)))
             expiry = self.time_ms + rng.choice((500, 10**7))
             return Grant(
-                key, expiry, rng.choice((0x7FFE, 0x7FE, 0x06)), markets, cap, rng.random() < 0.5
+                key, expiry, rng.choice((0xFFFE, 0x7FE, 0x06)), markets, cap, rng.random() < 0.5
             )
         if kind == 1 and self.sessions[name]:
             return Revoke(rng.choice(self.sessions[name]))
@@ -187,7 +188,7 @@ class Chaos:
     def make_waiting(self, market: int) -> AnyOp:
         """An order with a trigger or an expiry, sensible or not, or a cancel-after time."""
         rng = self.random
-        kind = rng.randrange(14)
+        kind = rng.randrange(16)
         if kind == 0:
             after = rng.choice((0, self.time_ms - 1, self.time_ms + 900, self.time_ms + 10**6))
             return CancelAfter(after)
@@ -203,10 +204,18 @@ class Chaos:
                 market, place.side, place.price, rng.choice((3, 9, 20)), rng.choice((1, 2, 7)),
                 place.stp, place.client_id, rng.choice((0, expiry)),
             )  # fmt: skip
-        if kind > 11:
+        if kind in (12, 13):
             return PlaceSchedule(
                 market, place.side, place.price, rng.choice((2, 9, 30)), rng.choice((2, 5)),
                 rng.choice((100, 1_000)), rng.choice((0, 3_000, 9_000)), place.stp, place.client_id,
+            )  # fmt: skip
+        if kind > 13:
+            low = 1_000 - rng.randrange(-1, 5)
+            high = rng.choice((0, low + rng.randrange(1, 6)))
+            return PlaceBracket(
+                market, place.side, place.price, place.size, place.tif, place.stp, place.client_id,
+                high, high and high + rng.randrange(-3, 4), low, low + rng.randrange(-3, 4),
+                rng.choice((0, 1, 2)),
             )  # fmt: skip
         if kind == 8:
             return PlaceTrailing(

@@ -65,7 +65,10 @@ def make_range(rows: list[StoredBlock]) -> Range | None:
         size += len(row.encoded) + len(row.seals)
         if size > RANGE_BYTES_MAX:
             break
-        blocks.append(codec.decode(row.encoded, BlockBody))
+        body = codec.decode(row.encoded, BlockBody)
+        if blocks and height_of(body) != height_of(blocks[-1]) + 1:
+            break  # a state was fetched in between
+        blocks.append(body)
         certificate = decode_stored_certificate(row.certificate)
         if certificate is not None and certificate.epoch != epoch_of(blocks[0]):
             break
@@ -73,6 +76,11 @@ def make_range(rows: list[StoredBlock]) -> Range | None:
         if certificate is not None and len(proven) <= RANGE_BLOCKS_MAX:
             best = Range(proven, certificate)
     return best
+
+
+def height_of(body: BlockBody) -> int:
+    """Return the height of a block."""
+    return decode_header(body.header).height
 
 
 def epoch_of(body: BlockBody) -> int:

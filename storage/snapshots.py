@@ -115,7 +115,7 @@ class Snapshots:
 
     def __init__(self, store: BlockStore) -> None:
         self._store = store
-        self._held: dict[int, float] = {}  # height → until when, on the monotonic clock
+        self._held: dict[int, float] = {}  # height → until when; replaced, never changed
         for name in store.pins(PARTIAL):  # left by a crash
             store.unpin(name)
 
@@ -190,10 +190,10 @@ class Snapshots:
     def hold(self, height: int) -> bool:
         """Keep a snapshot that a peer has begun to fetch for a while; False = too many are held."""
         now_s = time.monotonic()
-        self._held = {one: until for one, until in self._held.items() if until > now_s}
-        if height not in self._held and len(self._held) >= limits.SNAPSHOTS_HELD_MAX:
+        held = {one: until for one, until in self._held.items() if until > now_s}
+        if height not in held and len(held) >= limits.SNAPSHOTS_HELD_MAX:
             return False
-        self._held[height] = now_s + limits.SNAPSHOT_HOLD_S
+        self._held = held | {height: now_s + limits.SNAPSHOT_HOLD_S}
         return True
 
     def held(self) -> list[int]:

@@ -187,7 +187,7 @@ def test_key_acts_for_one_account_only_and_is_never_granted_twice(world: World) 
     ("change", "reason"),
     [
         ({"actions": 0}, Reason.BAD_GRANT),
-        ({"actions": 1 << 12}, Reason.BAD_GRANT),
+        ({"actions": 1 << 20}, Reason.BAD_GRANT),
         ({"life_ms": 0}, Reason.BAD_GRANT),
         ({"life_ms": 367 * DAY_MS}, Reason.BAD_GRANT),
         ({"markets": (2,)}, Reason.BAD_GRANT),

@@ -83,3 +83,10 @@ def test_it_stays_within_one_epoch() -> None:
     found = make_range([*rows[:2], replace(rows[2], certificate=foreign)])
     assert found is not None
     assert len(found.blocks) == 2
+
+
+def test_it_ends_before_blocks_that_a_fetched_state_made_needless() -> None:
+    rows = make_rows("cc-cc")
+    found = make_range([*rows[:2], *rows[3:]])
+    assert found is not None
+    assert len(found.blocks) == 2

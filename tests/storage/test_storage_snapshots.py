@@ -157,3 +157,11 @@ def test_malformed_manifest_is_refused(changes):
 def test_any_bytes_are_a_manifest_or_a_peers_fault(data):
     with pytest.raises(PeerError):
         decode_manifest(data)
+
+
+def test_a_snapshot_that_a_peer_fetches_is_kept_but_not_many(snapshots):
+    for height in (100, 200, 300, 400):
+        snapshots.write(height, ROOT, make_chunks(height))
+    assert [snapshots.hold(height) for height in (100, 200, 300, 200)] == [True, True, False, True]
+    assert [name.height for name in snapshots.prune(keep=1)] == [300]
+    assert snapshots.held() == [200, 100]

@@ -36,6 +36,15 @@ Trace = dict[bytes, Executed]
 
 
 @contextmanager
+def unlimited_code() -> Iterator[None]:
+    """Let code of any size be deployed and stored for free: unoptimized code is twice as long."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(code_limits, "EIP170_CODE_SIZE_LIMIT", CODE_BYTES_MAX)
+        patch.setattr(eth.constants, "GAS_CODEDEPOSIT", 0)
+        yield
+
+
+@contextmanager
 def tracing() -> Iterator[Trace]:
     """Fill a trace by code while the context lasts."""
     trace: Trace = defaultdict(Executed)
@@ -53,8 +62,6 @@ def tracing() -> Iterator[Trace]:
                 jumps((offset, stream.program_counter != offset + 1))
         yield STOP
 
-    with pytest.MonkeyPatch.context() as patch:
+    with unlimited_code(), pytest.MonkeyPatch.context() as patch:
         patch.setattr(CodeStream, "__iter__", iterate)
-        patch.setattr(code_limits, "EIP170_CODE_SIZE_LIMIT", CODE_BYTES_MAX)
-        patch.setattr(eth.constants, "GAS_CODEDEPOSIT", 0)
         yield trace

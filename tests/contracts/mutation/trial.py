@@ -31,17 +31,22 @@ ROOT = Path(__file__).parents[3]
 TESTS = Path("tests") / "contracts"
 TRIAL_SECONDS_MAX = 300
 NARROW = {
-    "FeeDistributor": ("test_vault_fees",),
+    "Checkpoints": ("test_vault_checkpoints", "test_vault_fees", "test_vault_escape"),
+    "Deposits": ("test_vault_deposits", "test_vault_orders"),
+    "Escape": ("test_vault_escape",),
+    "FeeDistributor": ("test_vault_fees", "test_vault_hostile_tokens"),
     "FeeShares": ("test_vault_fees",),
     "Finality": ("test_vault_checkpoints",),
-    "OmniCoin": ("test_omni_coin", "test_contract_deployment"),
-    "ValidatorRegistry": ("test_validator_registry",),
-    "Escape": ("test_vault_escape",),
-    "Deposits": ("test_vault_deposits",),
-    "Governance": ("test_vault_governance", "test_vault_migration", "test_vault_pause"),
-    "Withdrawals": ("test_vault_withdrawals",),
+    "Governance": ("test_vault_decisions",),
     "LedgerProof": ("test_vault_withdrawals", "test_vault_escape"),
+    "Money": ("test_vault_hostile_tokens", "test_vault_orders"),
+    "OmniCoin": ("test_vault_orders", "test_contract_deployment"),
+    "Penalties": ("test_validator_registry",),
+    "Settlement": ("test_vault_orders", "test_contract_deployment"),
+    "TokenAccounts": ("test_vault_withdrawals", "test_vault_decisions"),
+    "ValidatorRegistry": ("test_validator_registry",),
     "Votes": ("test_vault_checkpoints", "test_validator_registry"),
+    "Withdrawals": ("test_vault_withdrawals",),
 }
 """Where a source is tested first; the other tests of contracts follow."""
 NO_MUTANTS_SEEN = (

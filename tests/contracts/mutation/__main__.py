@@ -114,6 +114,7 @@ def _try_all(mutants: list[Mutant], processes: int, worker: SolcWorker) -> dict[
 def _try_some(mutants: list[Mutant], worker: SolcWorker) -> dict[str, Verdict]:
     """Try one mutant after the other, saying what became of each."""
     laboratory = Laboratory(worker)
+    laboratory.verify_control()
     verdicts = {}
     for mutant in mutants:
         started = time.monotonic()

@@ -146,8 +146,11 @@ def _binary(raw: bytes, node: Node) -> Iterator[Raw]:
     for name, table in (("boundary", BOUNDARY), ("flip", NEGATION), ("swap", ARITHMETIC)):
         if operator in table:
             after = between.replace(operator.encode(), table[operator].encode(), 1)
-            yield name, _span(node)[0], _span(node)[1], (
-                _text(raw, left) + after + _text(raw, right)
+            yield (
+                name,
+                _span(node)[0],
+                _span(node)[1],
+                (_text(raw, left) + after + _text(raw, right)),
             )
     if operator in ("&&", "||"):
         yield "drop right half", *_span(node), _text(raw, left)

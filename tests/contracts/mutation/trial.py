@@ -71,6 +71,10 @@ class Verdict(StrEnum):
     STILLBORN = "stillborn"
 
 
+class TrialFailed(Exception):
+    """The tests did not run, or they fail without a mutant: no verdict is to be believed."""
+
+
 class Laboratory:
     """The compiler, the original code, and the tests."""
 
@@ -79,6 +83,13 @@ class Laboratory:
         self._worker = worker
         every = {name for name in worker.sources if not name.startswith("@")}
         self._original = worker.compile(self._document(worker.sources, every))
+
+    def verify_control(self) -> None:
+        """Raise TrialFailed unless the contracts as they are survive all the tests."""
+        with tempfile.TemporaryDirectory(prefix="omnibazaar-control-") as name:
+            write_artifacts(self._original, Path(name))
+            if run_tests(Path(name), test_files("")) is not Verdict.SURVIVED:
+                raise TrialFailed("the tests fail without any mutant")
 
     def try_mutant(self, mutant: Mutant) -> Verdict:
         """Compile a mutant and run the tests against it."""
@@ -160,11 +171,20 @@ def run_tests(artifacts: Path, files: list[str]) -> Verdict:
     while time.monotonic() < deadline:
         found, status = os.waitpid(child, os.WNOHANG)
         if found:
-            return Verdict.SURVIVED if status == 0 else Verdict.KILLED
+            return _verdict(os.waitstatus_to_exitcode(status))
         time.sleep(0.02)
     os.killpg(child, signal.SIGKILL)
     os.waitpid(child, 0)
     return Verdict.TIMEOUT
+
+
+def _verdict(code: int) -> Verdict:
+    """Only tests that ran and failed kill a mutant; raises TrialFailed on anything else."""
+    if code == pytest.ExitCode.OK:
+        return Verdict.SURVIVED
+    if code == pytest.ExitCode.TESTS_FAILED:
+        return Verdict.KILLED
+    raise TrialFailed(f"pytest ended with {code}: the tests did not run")
 
 
 def _tests_in_this_process(artifacts: Path, files: list[str]) -> int:
@@ -175,5 +195,5 @@ def _tests_in_this_process(artifacts: Path, files: list[str]) -> int:
     os.chdir(ROOT)
     artifact.ARTIFACTS = artifacts
     with unlimited_code():
-        options = ["-x", "-q", "-p", "no:cacheprovider", "-p", "no:terminal", "-k", LEFT_OUT]
+        options = ["-x", "-q", "-p", "no:cacheprovider", "-k", LEFT_OUT]
         return int(pytest.main([*options, *files]))

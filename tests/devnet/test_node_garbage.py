@@ -26,6 +26,8 @@ from consensus.journal import scan_journal
 from consensus.messages import encode_message
 from consensus.records import JournalRecord, decode_record
 from consensus.vote import Vote
+from contracts.registry_client import RegistryClient
+from contracts.rpc import HttpRpc
 from devnet.ports import is_free
 from exchange.actions import CancelAll, Place
 from exchange.limits import NONCE_PAST_MS_MAX
@@ -275,6 +277,36 @@ async def test_a_committee_member_with_two_faces(
                     network.send(dice.choice(others), Lane.VOTE, frame)
                     await trio.sleep(0)
             await trio.sleep(0.2)
+
+
+def test_the_registry_has_punished_the_liar_and_nobody_else(devnet: LocalDevnet) -> None:
+    plan = devnet.plan
+    rpc = HttpRpc(devnet.record.rpc)
+    registry = RegistryClient(
+        rpc,
+        chain_id=devnet.record.chain_id,
+        registry=plan.deployment.registry,
+        network_id=plan.network_id,
+    )
+
+    def stakes() -> list[int]:
+        found = [registry.find(seat.payout.address) for seat in plan.validators]
+        return [one.stake for one in found if one is not None]
+
+    try:
+        devnet.until(lambda: stakes()[LIAR] < stakes()[0], MARGIN * 15, "v3 is slashed")
+        first, *others = stakes()[:LIAR]
+        assert others == [first, first], "the honest ones have what they staked"
+        assert stakes()[LIAR] <= first * 95 // 100
+    finally:
+        rpc.close()
+    address = "0x" + plan.validators[LIAR].key.address.hex()
+    devnet.until(
+        lambda: int(devnet.ask("v0", f"/v1/validators/{address}/score")["stake"]) < first,
+        MARGIN * 15,
+        "the slashing is attested on the ledger",
+    )
+    assert devnet.ask("v0", f"/v1/validators/{address}/score")["is_convicted"]
 
 
 async def test_the_true_validator_is_taken_back(devnet: LocalDevnet) -> None:

@@ -153,7 +153,9 @@ def admit_until(context: Context, op: PlaceUntil, index: int) -> int:
     status = admit_place(context, place, index)
     if status < REJECTED:
         market = context.state.markets[op.market]
-        market.expiries.put(context.receipt.orders[index], op.expiry_ms)
+        order = market.book.orders[context.receipt.orders[index]]
+        order.watched = True
+        market.expiries.put(order.id, op.expiry_ms)
     return status
 
 

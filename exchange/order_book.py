@@ -44,6 +44,7 @@ class Order:
         "total",
         "trader",
         "tree_place",
+        "watched",
     )
 
     def __init__(
@@ -84,6 +85,8 @@ class Order:
         """True while it stands in the book's list of changed orders."""
         self.tree_place: int = -1
         """Its place as the book's tree knows it, -1 if it does not."""
+        self.watched: bool = False
+        """True once triggers, times or plans may know it: its end is told to them."""
         self.level: Level | None = None
         self.prev: Order | None = None
         self.next: Order | None = None

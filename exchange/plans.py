@@ -132,6 +132,7 @@ class PlanIndex:
     def add(self, plan: Plan) -> None:
         """Let a plan wait."""
         order = plan.order
+        order.watched = True
         self.by_id[order.id] = plan
         self._count(order)
         if plan.slots:
@@ -141,6 +142,7 @@ class PlanIndex:
         """Make an order the live part of a plan."""
         assert plan.part is None
         plan.part = part
+        part.watched = True
         self.parts[part.id] = plan
 
     def unlink(self, plan: Plan) -> None:
@@ -179,6 +181,7 @@ class PlanIndex:
 
     def add_bracket(self, bracket: Bracket) -> None:
         """Remember an entry's exits."""
+        bracket.entry.watched = True
         self.brackets[bracket.entry.id] = bracket
         self._count(bracket.entry)
 

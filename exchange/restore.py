@@ -251,6 +251,7 @@ def _load_market(state: State, market: Market, record: MarketRecord) -> None:
     for order_id, time_ms in record.expiries:
         if order_id not in market.book.orders or time_ms < 1:
             raise InvalidMessage("an expiry of an unknown order")
+        market.book.orders[order_id].watched = True
         market.expiries.put(order_id, time_ms)
 
 

@@ -152,11 +152,9 @@ def delist(market: Market, order: Order) -> None:
     del trader.orders[order.id]
     if order.client_key:
         del trader.account.clients[order.client_key]
-    if market.triggers.by_id:
+    if order.watched:
         market.triggers.forget(order.id)
-    if market.expiries.queue:
         market.expiries.forget(order.id)
-    if market.plans.live:
         cushion = market.plans.note_end(order)
         if cushion:
             release(market, trader.quote, cushion)

@@ -116,6 +116,7 @@ class TriggerIndex:
     def add(self, trigger: Trigger) -> None:
         """Let a trigger wait."""
         order = trigger.order
+        order.watched = True
         self.by_id[order.id] = trigger
         if trigger.above:
             insort(self.above, (-trigger.above, -order.id))

@@ -36,6 +36,7 @@ LEFT_OUT = "not anvil and not covers_a_full_committee"
 NO_CONTRACTS = (
     "test_contract_build.py",
     "test_contract_coverage.py",
+    "test_contract_mutants.py",
     "test_evm_chain.py",
     "test_http_rpc.py",
     "test_transaction_signing.py",

@@ -21,15 +21,19 @@ from node.limits import ATTEST_LIFETIME_MS, ATTEST_RESEND_MS
 from primitives.secp256k1 import PrivateKey
 
 log = logging.getLogger("omnibazaar.heartbeats")
-POLL_S = 1.0
+POLL_S = 0.1  # a part of a short period is over in less than a second
 
 
-def needs_heartbeat(state: Participation, validator: Validator, time_ms: int) -> bool:
+def needs_heartbeat(
+    state: Participation, validator: Validator, time_ms: int, *, is_new_part: bool = False
+) -> bool:
     """True when a heartbeat now would free the validator or count in this part of the period."""
     if validator.jailed_until_ms and time_ms >= validator.jailed_until_ms:
         return True
     if any(seat.owner == validator.owner for seat in state.seats):
         return False
+    if is_new_part:
+        return True  # what counts here already may be the late one of the part before
     slot = state.rules.compute_heartbeat_slot(state.height + 1)
     return not validator.heartbeat_slots >> slot & 1
 
@@ -55,7 +59,7 @@ class Heart:
         self._sent_slot = -1
 
     async def run(self) -> None:
-        """Look once a second until cancelled."""
+        """Look again and again until cancelled."""
         while True:
             self.look()
             await trio.sleep(POLL_S)
@@ -70,7 +74,9 @@ class Heart:
         slot = state.rules.compute_heartbeat_slot(state.height + 1)
         if slot == self._sent_slot and now_ms - self._sent_ms < ATTEST_RESEND_MS:
             return
-        if not needs_heartbeat(keeper.participation, own, self._ledger.state.time_ms):
+        is_new_part = slot != self._sent_slot
+        time_ms = self._ledger.state.time_ms
+        if not needs_heartbeat(state, own, time_ms, is_new_part=is_new_part):
             return
         action = Action(
             domain=self._domain,

@@ -207,7 +207,8 @@ class Chaos:
         if kind in (12, 13):
             return PlaceSchedule(
                 market, place.side, place.price, rng.choice((2, 9, 30)), rng.choice((2, 5)),
-                rng.choice((100, 1_000)), rng.choice((0, 3_000, 9_000)), place.stp, place.client_id,
+                rng.choice((1_000, 2_000)), rng.choice((0, 3_000, 9_000)), place.stp,
+                place.client_id,
             )  # fmt: skip
         if kind > 13:
             low = 1_000 - rng.randrange(-1, 5)

@@ -46,6 +46,7 @@ settings.load_profile("omnibazaar")
 _deselected_key = pytest.StashKey[int]()
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leave out what cannot run here, and tell workers what belongs together."""
     leave_out_data(config, items)

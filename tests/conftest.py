@@ -50,19 +50,29 @@ _deselected_key = pytest.StashKey[int]()
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leave out what cannot run here, and tell workers what belongs together."""
     leave_out_data(config, items)
-    if config.pluginmanager.hasplugin("xdist"):
+    if "PYTEST_XDIST_WORKER" in os.environ:
         group_tests(items)
 
 
-def group_tests(items: list[pytest.Item]) -> None:
-    """Give each file to one worker, and all that starts whole networks to one, first.
+SETTLING = ("chaos", "escape", "private_tokens", "state_sync", "stored_directories", "two_chains")
+"""Networks that mostly wait: they come last, beside what is left of the others."""
 
-    Two networks at a time would be more than a machine with two cores follows.
+
+def group_tests(items: list[pytest.Item]) -> None:
+    """Give each file to one worker; networks form two groups, one at the start, one at the end.
+
+    Three networks at a time would be more than a machine with two cores follows.
     """
-    items.sort(key=lambda item: item.path.parent.name != "devnet")
+
+    def rank(item: pytest.Item) -> int:
+        if item.path.parent.name != "devnet":
+            return 1
+        return 2 if item.path.stem.endswith(SETTLING) else 0
+
+    items.sort(key=rank)
     for item in items:
-        is_network = item.path.parent.name == "devnet"
-        item.add_marker(pytest.mark.xdist_group("devnet" if is_network else str(item.path)))
+        group = ("networks", str(item.path), "more networks")[rank(item)]
+        item.add_marker(pytest.mark.xdist_group(group))
 
 
 def leave_out_data(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -46,36 +46,7 @@ settings.load_profile("omnibazaar")
 _deselected_key = pytest.StashKey[int]()
 
 
-@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out what cannot run here, and tell workers what belongs together."""
-    leave_out_data(config, items)
-    if "PYTEST_XDIST_WORKER" in os.environ:
-        group_tests(items)
-
-
-SETTLING = ("chaos", "escape", "private_tokens", "state_sync", "stored_directories", "two_chains")
-"""Networks that mostly wait: they come last, beside what is left of the others."""
-
-
-def group_tests(items: list[pytest.Item]) -> None:
-    """Give each file to one worker; networks form two groups, one at the start, one at the end.
-
-    Three networks at a time would be more than a machine with two cores follows.
-    """
-
-    def rank(item: pytest.Item) -> int:
-        if item.path.parent.name != "devnet":
-            return 1
-        return 2 if item.path.stem.endswith(SETTLING) else 0
-
-    items.sort(key=rank)
-    for item in items:
-        group = ("networks", str(item.path), "more networks")[rank(item)]
-        item.add_marker(pytest.mark.xdist_group(group))
-
-
-def leave_out_data(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leave out the tests of recorded data when there is none; in CI that is an error."""
     wanting = [item for item in items if item.get_closest_marker("data")]
     directory = data_directory()

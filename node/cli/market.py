@@ -1,0 +1,105 @@
+"""Show markets with their phases, and give this validator's word on a phase.
+
+Rule: a word is signed by the validator's hot key and counts for the round that the node shows; more
+than two thirds of the committee's weight decide, nobody else.
+Spec: docs/spec/markets.md; docs/reference/cli.md. Deviations: none.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from node.cli import http
+from node.cli.context import Context, json_option
+from node.cli.show import show_json
+from node.cli.voting import password_option, send_vote
+from primitives.errors import ConfigError
+
+PHASES = ("open", "post-only", "cancel-only", "delisted")
+
+
+@click.group()
+def market() -> None:
+    """Show markets and decide about their phases.
+
+    \b
+    Example:
+      omnibazaar market vote WETH-USDX post-only
+    """
+
+
+@market.command(name="list")
+@json_option
+@click.pass_obj
+def list_markets(context: Context, as_json: bool) -> None:
+    """Show every market: mode, phase, fees, resting orders.
+
+    \b
+    Example:
+      omnibazaar market list
+    """
+    rows = _read_markets(context)
+    if as_json:
+        show_json(rows)
+        return
+    click.echo(f"{'market':<14}{'mode':<8}{'phase':<13}{'maker':>8}{'taker':>8}{'orders':>9}")
+    for row in rows:
+        fees = (f"{int(row[key]) / 10_000:.2f} %" for key in ("maker_fee_ppm", "taker_fee_ppm"))
+        maker, taker = fees
+        click.echo(
+            f"{row['name']:<14}{row['mode']:<8}{row['phase']:<13}{maker:>8}{taker:>8}"
+            f"{row['orders']:>9}"
+        )
+
+
+@market.command()
+@click.argument("name")
+@click.argument("phase", type=click.Choice(PHASES))
+@click.option("--sure", is_flag=True, help="Do not ask before a word for delisting.")
+@password_option
+@json_option
+@click.pass_obj
+def vote(
+    context: Context,
+    name: str,
+    phase: str,
+    sure: bool,
+    password_file: Path | None,
+    as_json: bool,
+) -> None:
+    """Give this validator's word for a phase of a market.
+
+    Delisting is for ever: all orders end and their funds are free again.
+
+    \b
+    Example:
+      omnibazaar market vote WETH-USDX post-only
+    """
+    from client.governance import make_market_vote
+
+    row = find_market(_read_markets(context), name)
+    if phase == "delisted" and not sure and not as_json:
+        click.confirm(f"say that {row['name']} shall be delisted for ever?", abort=True)
+    word = make_market_vote(row["id"], row["phase_round"], phase.upper().replace("-", "_"))
+    result = send_vote(context, word, password_file, look="see `market list`")
+    if as_json:
+        show_json(result)
+        return
+    click.echo(f"said: {row['name']} {phase}; decided once more than two thirds say so")
+
+
+def find_market(rows: list[dict[str, Any]], name: str) -> dict[str, Any]:
+    """Return a market by its name or id. Raises ConfigError."""
+    for row in rows:
+        if name.upper() == row["name"].upper() or name == str(row["id"]):
+            return row
+    names = ", ".join(row["name"] for row in rows)
+    raise ConfigError(f"there is no market {name}", fix=f"the markets are {names}")
+
+
+def _read_markets(context: Context) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = http.get(context.find_url(), "/v1/markets")["markets"]
+    return found

@@ -15,11 +15,7 @@ import click
 from node.cli import http
 from node.cli.context import Context, json_option
 from node.cli.show import show_json
-from primitives.errors import ConfigError
-
-password_option = click.option(
-    "--password-file", type=click.Path(path_type=Path), help="Password of the key."
-)
+from node.cli.voting import password_option, send_vote
 
 
 @click.group()
@@ -98,32 +94,12 @@ def _vote(
     context: Context, version: int, height: int, password_file: Path | None
 ) -> dict[str, Any]:
     """Sign and send this validator's word; return the node's answer. Raises OperatorError."""
-    from client.actions import ActionBuilder
     from client.governance import make_protocol_vote
-    from client.keys import Credentials
-    from client.node_client import now_ms
-    from primitives.eip712 import network_domain
 
-    url = context.find_url()
-    status: dict[str, Any] = http.get(url, "/v1/status")
-    prefix = context.load_config().config.validator.key
-    if not prefix:
-        raise ConfigError(
-            "no validator key is configured",
-            fix="run this with the data directory of a validator: --data-dir",
-        )
-    builder = ActionBuilder(
-        domain=network_domain(bytes.fromhex(status["network_id"][2:])),
-        credentials=Credentials.of_wallet(context.load_key(prefix, password_file)),
-        clock=now_ms,
+    found = http.get(context.find_url(), "/v1/status")["protocol"]
+    return send_vote(
+        context,
+        make_protocol_vote(found["round"], version, height),
+        password_file,
+        look="see `protocol show`",
     )
-    signed = builder.sign(make_protocol_vote(status["protocol"]["round"], version, height))
-    body = {
-        "actions": [
-            {"payload": "0x" + signed.payload.hex(), "signature": "0x" + signed.signature.hex()}
-        ]
-    }
-    results: list[dict[str, Any]] = http.post(url, "/v1/actions", body)["results"]
-    if not results[0]["accepted"]:
-        raise ConfigError(f"the node does not take it: {results}", fix="see `protocol show`")
-    return results[0]

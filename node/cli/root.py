@@ -32,6 +32,7 @@ COMMANDS: Final[dict[str, tuple[str, str, str]]] = {
     "validator": ("node.cli.validator", "validator", "Join, leave, change keys; show scores."),
     "decision": ("node.cli.decision", "decision", "What the committee decides about vaults."),
     "trade": ("node.cli.trade_parts", "trade", "Buy, sell, cancel; books and orders."),
+    "market": ("node.cli.market", "market", "Markets and their phases; this validator's word."),
     "protocol": ("node.cli.protocol", "protocol", "Show and decide the version of the rules."),
     "wallet": ("node.cli.wallet", "wallet", "Balances, deposits, withdrawals."),
     "chat": ("node.cli.chat", "chat", "Read and write messages."),

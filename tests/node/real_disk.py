@@ -102,6 +102,7 @@ class RealDisk:
         self.guard_buffer: list[bytes] = []
         self.store: list[Final] = []
         self.store_synced = 0
+        self.lost_writes = 0  # never: these disks keep what they have synced
         self.epochs: dict[int, Epoch] = {}
         self.torn_tails = 0
         self.is_journal_lost = False
@@ -151,8 +152,9 @@ class RealDisk:
             self._log.drop_before(self._log.rotate(epochs.journal_snapshot()))
             self.compactions += 1
 
-    def crash(self, rng: random.Random, *, loses_journal: bool) -> None:
+    def crash(self, rng: random.Random, *, loses_journal: bool, lies: bool) -> None:
         assert not loses_journal, "these runs keep their journals"
+        assert not lies, "and what was synced"
         self.guard_buffer.clear()
         self.close()
         self._log = self._database = None

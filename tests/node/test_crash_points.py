@@ -37,6 +37,7 @@ def calm_world(seed: int) -> World:
         crash_per_effect=0,
         crash_per_tick=0,
         journal_loss=None,
+        loses_writes=False,
         has_real_keys=False,
         is_on_wire=False,
         work=8,
@@ -65,7 +66,7 @@ def give_real_disk(world: World, folder: Path, cut_at: int | None, seed: int) ->
             start()
         except PowerCut:
             node.epochs = None
-            disk.crash(world.rng, loses_journal=False)
+            disk.crash(world.rng, loses_journal=False, lies=False)
             world.after(RESTART_MS, node.boot, ())
 
     node.perform = perform_until_cut  # type: ignore[method-assign]

@@ -22,7 +22,7 @@ def test_frames_come_apart_as_they_were_put_together(kind: FrameKind, body: byte
     assert split_frame(encode_frame(kind, body)) == (kind, body)
 
 
-@pytest.mark.parametrize("frame", [b"", b"\x00", b"\x07body", b"\xff"])
+@pytest.mark.parametrize("frame", [b"", b"\x00", b"\x08body", b"\xff"])
 def test_unknown_kinds_are_refused(frame: bytes) -> None:
     with pytest.raises(InvalidMessage):
         split_frame(frame)

@@ -46,7 +46,9 @@ Announce = Callable[[Verified], None]
 
 
 class Untimely(InvalidMessage):
-    """A message too old or from the future: refused, but no reason to blame who passed it on."""
+    """A message too old, from the future, or for a room that a market listed meanwhile may have
+    opened elsewhere: refused, but no reason to blame who passed it on.
+    """
 
 
 class ChatService:
@@ -56,24 +58,32 @@ class ChatService:
         self,
         *,
         domain: bytes,
-        rooms: Sequence[str],
+        rooms: Callable[[], Sequence[str]],
         store: ChatStore,
         directory: Directory,
         publish: Publish,
         send: Send,
         announce: Announce,
     ) -> None:
-        """Serve the lobby and `rooms` (the names of the markets)."""
+        """Serve the lobby and what `rooms` returns (the names of the markets): more with time."""
         self._domain = domain
-        self._rooms = tuple(dict.fromkeys((LOBBY, *rooms)))
-        assert not RESERVED_FEEDS & set(self._rooms), "a room has the name of an internal feed"
-        assert len(self._rooms) <= limits.ROOMS_MAX, "more rooms than limits.ROOMS_MAX"
-        self._feeds = (*self._rooms, DIRECT_FEED, PREKEY_FEED)
+        self._list_rooms = rooms
         self._store = store
         self._directory = directory
         self._publish = publish
         self._send = send
         self._announce = announce
+
+    @property
+    def _rooms(self) -> tuple[str, ...]:
+        rooms = tuple(dict.fromkeys((LOBBY, *self._list_rooms())))
+        assert not RESERVED_FEEDS & set(rooms), "a room has the name of an internal feed"
+        assert len(rooms) <= limits.ROOMS_MAX, "more rooms than limits.ROOMS_MAX"
+        return rooms
+
+    @property
+    def _feeds(self) -> tuple[str, ...]:
+        return (*self._rooms, DIRECT_FEED, PREKEY_FEED)
 
     # From authors, through the API of this node
 
@@ -121,7 +131,7 @@ class ChatService:
                 self._send(peer, sync.encode_frame(answer))
             return
         if frame.feed not in self._feeds:
-            raise InvalidMessage(f"there is no room {frame.feed!r}")
+            return  # the peer may know of a market that this node has not reached
         if isinstance(frame, sync.Hours):
             for want in sync.answer_hours(self._store, frame):
                 self._send(peer, sync.encode_frame(want))
@@ -170,7 +180,7 @@ class ChatService:
         """Apply the rules that need the clock and the list of rooms. Raises InvalidMessage."""
         payload = verified.payload
         if isinstance(payload, RoomMessage) and payload.room not in self._rooms:
-            raise InvalidMessage(f"there is no room {payload.room!r}")
+            raise Untimely(f"there is no room {payload.room!r}")
         if payload.time_ms > now_ms + limits.CLOCK_AHEAD_MS_MAX:
             raise Untimely("the message comes from the future; check your clock")
         is_bundle = isinstance(payload, PrekeyBundle)

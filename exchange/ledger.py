@@ -55,7 +55,7 @@ def process_transfer(state: State, owner: bytes, sub: int, op: Transfer) -> int:
         return UNKNOWN_ASSET
     if amount == 0 or op.to == NOBODY or (op.to == owner and op.to_sub == sub):
         return BAD_TRANSFER
-    if amount < state.genesis.assets[op.asset].transfer_minimum and op.to != owner:
+    if amount < state.assets[op.asset].terms.transfer_minimum and op.to != owner:
         return BELOW_MINIMUM
     source = state.by_address[owner].get_balance(sub, op.asset)
     if source is None or source.free < amount:
@@ -74,7 +74,7 @@ def process_withdrawal(state: State, owner: bytes, sub: int, op: Withdraw, actio
     asset = state.assets[op.asset]
     if amount == 0 or op.to in (NOBODY, asset.vault, asset.token):
         return BAD_TRANSFER  # the vault could never pay these
-    if amount < state.genesis.assets[op.asset].withdrawal_minimum:
+    if amount < asset.terms.withdrawal_minimum:
         return BELOW_MINIMUM
     account = state.by_address[owner]
     source = account.get_balance(sub, op.asset)

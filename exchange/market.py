@@ -110,6 +110,7 @@ class Market:
         "sealed",
         "status",
         "taker_bps",
+        "terms",
         "tick",
         "traded",
         "tree",
@@ -123,6 +124,7 @@ class Market:
         self, market_id: int, config: MarketConfig, window_ms: int, log: BlockLog, fees: list[int]
     ) -> None:
         self.id: Final[int] = market_id
+        self.terms: MarketConfig = config
         self.name: Final[str] = config.name
         self.base: Final[int] = config.base
         self.quote: Final[int] = config.quote

@@ -27,6 +27,7 @@ from exchange.batch import (
     Ticket,
 )
 from exchange.genesis import ExchangeGenesis
+from exchange.limits import ASSETS_MAX, MARKETS_MAX
 from exchange.market import Market
 from exchange.order_book import Order
 from exchange.outcome import Receipt
@@ -80,7 +81,7 @@ def _restore(genesis: ExchangeGenesis, chunks: Sequence[bytes]) -> State:
         raise InvalidMessage("snapshot chunks are out of order")
     head = _decode(bytes(pairs[0][1]), HeadRecord)
     accounts: list[AccountRecord] = []
-    orders: list[list[OrderRecord]] = [[] for _ in genesis.markets]
+    orders: dict[int, list[OrderRecord]] = {}
     leaves = rest = b""
     for kind, content in pairs[1:]:
         if kind == ACCOUNTS:
@@ -91,10 +92,8 @@ def _restore(genesis: ExchangeGenesis, chunks: Sequence[bytes]) -> State:
             rest += _decode(bytes(content), bytes)
         else:
             market, groups = _decode(bytes(content), tuple[int, list[list[OrderRecord]]])
-            if market < 0:
-                raise InvalidMessage("orders of an unknown market")
             for group in groups:
-                orders[market] += group
+                orders.setdefault(market, []).extend(group)
     sizes = (len(accounts), len(leaves), len(rest))
     if head.version != VERSION or sizes != (head.accounts, 32 * head.withdrawals, head.rest_bytes):
         raise InvalidMessage("the snapshot's parts contradict its head")
@@ -104,9 +103,13 @@ def _restore(genesis: ExchangeGenesis, chunks: Sequence[bytes]) -> State:
     state.fills_word = head.fills_word
     state.effects_word = head.effects_word
     state.rest_word = head.rest_word
+    record = _decode(rest, RestRecord)
+    _load_listings(state, record)
+    if any(not 0 <= market < len(state.markets) for market in orders):
+        raise InvalidMessage("orders of an unknown market")
     _load_accounts(state, accounts)
     state.withdrawals.extend([leaves[i : i + 32] for i in range(0, len(leaves), 32)])
-    _load_rest(state, _decode(rest, RestRecord), orders)
+    _load_rest(state, record, orders)
     if state.height != head.height:
         raise InvalidMessage("head and rest name different heights")
     state.log.clear()
@@ -118,6 +121,23 @@ def _decode(data: bytes, kind: type[T]) -> T:
         return msgspec.msgpack.decode(data, type=kind)
     except (msgspec.MsgspecError, ValueError, RecursionError) as error:
         raise InvalidMessage(f"snapshot: {error}") from error
+
+
+def _load_listings(state: State, rest: RestRecord) -> None:
+    """Add what was listed since genesis, and give markets the terms that they have by now."""
+    if len(rest.assets) > ASSETS_MAX or len(rest.markets) > MARKETS_MAX:
+        raise InvalidMessage("more assets or markets than there can be")
+    if rest.assets[: len(state.assets)] != tuple(asset.terms for asset in state.assets):
+        raise InvalidMessage("the snapshot is of a network with other assets")
+    if len(rest.markets) < len(state.markets):
+        raise InvalidMessage("the snapshot lacks markets of genesis")
+    for terms in rest.assets[len(state.assets) :]:
+        state.add_asset(terms)
+    for number, stored in enumerate(rest.markets):
+        if number == len(state.markets):
+            state.add_market(stored.terms)
+        elif state.markets[number].terms != stored.terms:
+            raise InvalidMessage("the snapshot is of a network with other markets")
 
 
 def _load_accounts(state: State, records: list[AccountRecord]) -> None:
@@ -141,7 +161,7 @@ def _load_accounts(state: State, records: list[AccountRecord]) -> None:
     state.accounts_tree.update(leaves)
 
 
-def _load_rest(state: State, rest: RestRecord, orders: list[list[OrderRecord]]) -> None:
+def _load_rest(state: State, rest: RestRecord, orders: dict[int, list[OrderRecord]]) -> None:
     state.height = rest.height
     state.time_ms = rest.time_ms
     state.next_order = rest.next_order
@@ -154,8 +174,8 @@ def _load_rest(state: State, rest: RestRecord, orders: list[list[OrderRecord]]) 
         if len(stored) != len(kept):
             raise InvalidMessage("the snapshot has another number of assets")
         kept[:] = [int.from_bytes(amount, "big") for amount in stored]
-    if len(rest.vaults) != len(state.vaults) or len(rest.markets) != len(state.markets):
-        raise InvalidMessage("the snapshot has other vaults or markets")
+    if len(rest.vaults) != len(state.vaults):
+        raise InvalidMessage("the snapshot has other vaults")
     for vault, cursor in zip(state.vaults.values(), rest.vaults, strict=True):
         vault.credited = cursor.credited
         vault.window = cursor.window
@@ -200,7 +220,7 @@ def _load_rest(state: State, rest: RestRecord, orders: list[list[OrderRecord]]) 
             raise InvalidMessage("a cancel-after time of an unknown account")
         state.switches.put(number, time_ms)
     for market, stored_market in zip(state.markets, rest.markets, strict=True):
-        _load_book(state, market, orders[market.id], stored_market)
+        _load_book(state, market, orders.get(market.id, []), stored_market)
         _load_market(state, market, stored_market)
 
 

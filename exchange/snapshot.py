@@ -99,6 +99,7 @@ def dump_rest(state: State) -> bytes:
         state.height,
         state.time_ms,
         state.next_order,
+        tuple(asset.terms for asset in state.assets),
         tuple(map(_encode_atoms, state.fees)),
         tuple(map(_encode_atoms, state.fees_shared)),
         tuple(map(_encode_atoms, state.deposited)),
@@ -209,6 +210,7 @@ def _dump_key(state: State, address: bytes) -> KeyRecord:
 
 def _dump_market(market: Market) -> MarketRecord:
     return MarketRecord(
+        market.terms,
         market.last_price,
         market.book.next_place,
         market.tree.update(market.book),

@@ -12,11 +12,12 @@ from typing import Annotated
 
 from msgspec import Meta, Struct
 
+from exchange.genesis import AssetConfig, MarketConfig
 from exchange.operations import Address, Hash32, Place
 from exchange.outcome import Notes
 
 Atoms = Annotated[bytes, Meta(min_length=32, max_length=32)]
-VERSION = 8
+VERSION = 9
 
 
 class Record(Struct, frozen=True, array_like=True, forbid_unknown_fields=True, gc=False):
@@ -238,6 +239,7 @@ class BatchRecord(Record, frozen=True):
 class MarketRecord(Record, frozen=True):
     """One market. Its resting orders follow in chunks of their own; their root stands here."""
 
+    terms: MarketConfig
     last_price: int
     next_place: int
     book_root: Hash32
@@ -276,6 +278,8 @@ class RestRecord(Record, frozen=True):
     height: int
     time_ms: int
     next_order: int
+    assets: tuple[AssetConfig, ...]
+    """By id."""
     fees: tuple[Atoms, ...]
     fees_shared: tuple[Atoms, ...]
     deposited: tuple[Atoms, ...]

@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import Final
 
 from exchange.accounts import Account, SessionKey
-from exchange.genesis import AssetConfig, ExchangeGenesis
+from exchange.genesis import AssetConfig, ExchangeGenesis, MarketConfig
 from exchange.market import BlockLog, Market
 from exchange.outcome import Notes
 from exchange.protocol import Protocol
@@ -28,10 +28,11 @@ ZERO32: Final = bytes(32)
 class Asset:
     """One asset's identity on its chain."""
 
-    __slots__ = ("chain_id", "id", "name", "token", "vault")
+    __slots__ = ("chain_id", "id", "name", "terms", "token", "vault")
 
     def __init__(self, asset_id: int, config: AssetConfig) -> None:
         self.id: Final[int] = asset_id
+        self.terms: Final[AssetConfig] = config
         self.name: Final[str] = config.name
         self.chain_id: Final[int] = config.chain_id
         self.vault: Final[bytes] = config.vault_bytes
@@ -76,18 +77,16 @@ class State:
         self.height: int = 0
         self.time_ms: int = 0
         self.log: Final[BlockLog] = BlockLog()
-        self.assets: Final[list[Asset]] = [Asset(i, c) for i, c in enumerate(genesis.assets)]
-        count = len(self.assets)
-        self.fees: Final[list[int]] = [0] * count
+        self.assets: Final[list[Asset]] = []
+        """By id: those of genesis, then those listed since."""
+        self.fees: Final[list[int]] = []
         """Cumulative fees charged per asset."""
-        self.fees_shared: Final[list[int]] = [0] * count
+        self.fees_shared: Final[list[int]] = []
         """Cumulative fees credited to validators per asset."""
-        self.deposited: Final[list[int]] = [0] * count
-        self.withdrawn: Final[list[int]] = [0] * count
-        self.markets: Final[list[Market]] = [
-            Market(i, config, genesis.open_window_ms, self.log, self.fees)
-            for i, config in enumerate(genesis.markets)
-        ]
+        self.deposited: Final[list[int]] = []
+        self.withdrawn: Final[list[int]] = []
+        self.markets: Final[list[Market]] = []
+        """By id: those of genesis, then those listed since."""
         self.accounts: Final[list[Account]] = []
         self.by_address: Final[dict[bytes, Account]] = {}
         self.keys: Final[dict[bytes, SessionKey]] = {}
@@ -100,8 +99,6 @@ class State:
         self.switches: Final[Timetable] = Timetable()
         """Cancel-after times by account number * 128 + sub-account."""
         self.vaults: Final[dict[tuple[int, bytes], Vault]] = {}
-        for asset in self.assets:
-            self.vaults.setdefault((asset.chain_id, asset.vault), Vault())
         self.notes: Notes = Notes()
         """What the last block told about validators, for the next one's participation."""
         self.protocol: Final[Protocol] = Protocol()
@@ -116,6 +113,26 @@ class State:
         self.rest_dump: tuple[int, bytes] = (-1, b"")
         """Height and bytes of the last dump behind the rest word, kept for the snapshot."""
         self.open_account(bytes(20))
+        for asset_terms in genesis.assets:
+            self.add_asset(asset_terms)
+        for market_terms in genesis.markets:
+            self.add_market(market_terms)
+
+    def add_asset(self, terms: AssetConfig) -> Asset:
+        """Give an asset the next id; nothing of it is owned, and its vault is known from now on."""
+        asset = Asset(len(self.assets), terms)
+        self.assets.append(asset)
+        for totals in (self.fees, self.fees_shared, self.deposited, self.withdrawn):
+            totals.append(0)
+        self.vaults.setdefault((asset.chain_id, asset.vault), Vault())
+        return asset
+
+    def add_market(self, terms: MarketConfig) -> Market:
+        """Give a market the next id; its book is empty."""
+        assert max(terms.base, terms.quote) < len(self.assets), "a market trades known assets"
+        market = Market(len(self.markets), terms, self.genesis.open_window_ms, self.log, self.fees)
+        self.markets.append(market)
+        return market
 
     def open_account(self, owner: bytes) -> Account:
         """Return the account of an address, numbered now if it is new."""

@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Literal
 
-from exchange.genesis import ExchangeGenesis
 from exchange.outcome import CLOSED
+from exchange.state import Asset
 from node.account_events import (
     AnyEvent,
     BalanceNews,
@@ -41,27 +41,27 @@ SOURCES: tuple[Literal["fees"], Literal["rewards"]] = ("fees", "rewards")
 
 
 def make_account_events(
-    genesis: ExchangeGenesis, rows: Iterable[StoredAccountEvents], after: int, limit: int
+    assets: Sequence[Asset], rows: Iterable[StoredAccountEvents], after: int, limit: int
 ) -> tuple[AccountEvent, ...]:
     """Show at most `limit` stored events numbered above `after`."""
     found: list[AccountEvent] = []
     for row in rows:
         events = decode_events(row.body)
-        found += show_events(genesis, events, row.first, row.height, row.time_ms, after)
+        found += show_events(assets, events, row.first, row.height, row.time_ms, after)
         if len(found) >= limit:
             break
     return tuple(found[:limit])
 
 
 def make_live_events(
-    genesis: ExchangeGenesis, batch: AccountBatch, height: int, time_ms: int
+    assets: Sequence[Asset], batch: AccountBatch, height: int, time_ms: int
 ) -> tuple[AccountEvent, ...]:
     """Show an account's events of the block just executed."""
-    return tuple(show_events(genesis, batch.events, batch.first, height, time_ms, 0))
+    return tuple(show_events(assets, batch.events, batch.first, height, time_ms, 0))
 
 
 def show_events(
-    genesis: ExchangeGenesis,
+    assets: Sequence[Asset],
     events: Sequence[AnyEvent],
     first: int,
     height: int,
@@ -70,14 +70,14 @@ def show_events(
 ) -> list[AccountEvent]:
     """Show one block's events of an account, those above `after`."""
     return [
-        _show(genesis, event, seq, height, time_ms)
+        _show(assets, event, seq, height, time_ms)
         for seq, event in enumerate(events, first)
         if seq > after
     ]
 
 
 def _show(
-    genesis: ExchangeGenesis, event: AnyEvent, seq: int, height: int, time_ms: int
+    assets: Sequence[Asset], event: AnyEvent, seq: int, height: int, time_ms: int
 ) -> AccountEvent:
     if isinstance(event, OrderNews):
         order = _order(event, height, time_ms)
@@ -89,7 +89,7 @@ def _show(
         balance = views.Balance(
             sub=event.sub,
             asset=event.asset,
-            symbol=name_asset(genesis, event.asset),
+            symbol=name_asset(assets, event.asset),
             free=amount(event.free),
             held=amount(event.held),
         )
@@ -135,9 +135,9 @@ def _show(
     )
 
 
-def name_asset(genesis: ExchangeGenesis, asset: int) -> str:
-    """Return an asset's symbol, empty for one the genesis does not know."""
-    return genesis.assets[asset].name if asset < len(genesis.assets) else ""
+def name_asset(assets: Sequence[Asset], asset: int) -> str:
+    """Return an asset's symbol, empty for one that the ledger does not know."""
+    return assets[asset].name if 0 <= asset < len(assets) else ""
 
 
 def _order(event: OrderNews, height: int, time_ms: int) -> views.Order:

@@ -62,7 +62,6 @@ class ChatRoom:
         *,
         store: ChatStore,
         domain: bytes,
-        rooms: tuple[str, ...],
         ledger: Ledger,
         network: Network,
         wire: PeerWire,
@@ -79,7 +78,7 @@ class ChatRoom:
         self._wake = trio.Event()
         self._service = ChatService(
             domain=domain,
-            rooms=rooms,
+            rooms=lambda: tuple(market.name for market in ledger.state.markets),
             store=store,
             directory=LedgerDirectory(ledger),
             publish=self._publish,

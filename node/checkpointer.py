@@ -143,10 +143,10 @@ class Checkpointer:
         poll_ms: int,
         load_proof: Callable[[int], Awaitable[bytes | None]],
         on_submitted: Callable[[Candidate, Submission], None],
-        tokens: Sequence[bytes] = (),
+        tokens: Callable[[], Sequence[bytes]] = tuple,
     ) -> None:
-        """`load_proof` returns what proves the boundary block of an epoch; `tokens` are those of
-        the vault's assets.
+        """`load_proof` returns what proves the boundary block of an epoch; `tokens` returns
+        those of the vault's assets, which become more with time.
         """
         self._proofs = proofs
         self._client = client
@@ -158,7 +158,7 @@ class Checkpointer:
         self._problems = problems
         self._poll_s = poll_ms / 1_000
         self._on_submitted = on_submitted
-        self._tokens = tuple(tokens)
+        self._tokens = tokens
         self._done_height = 0
         self._verified_ms = 0
         self._last_sent_ms = 0
@@ -212,7 +212,7 @@ class Checkpointer:
 
     async def _settle_deferred(self) -> None:
         """Pay treasury shares that a checkpoint could not pay, if they can be paid now."""
-        for token in self._tokens:
+        for token in self._tokens():
             try:
                 if await self._call(self._client.has_deferred_fees, token):
                     await self._call(self._client.settle_fees, token)

@@ -95,9 +95,9 @@ def make_payments(
     state = ledger.state
     words = _words(state)
     payments = [
-        *_balances(network, state, words, chain, owner),
-        *(_withdrawal(network, state, words, one) for one in withdrawals),
-        *_refunds(network, state, words, chain, owner, deposits),
+        *_balances(state, words, chain, owner),
+        *(_withdrawal(state, words, one) for one in withdrawals),
+        *_refunds(state, words, chain, owner, deposits),
     ]
     return PaymentFile(
         network_id="0x" + network.network_id.hex(),
@@ -123,9 +123,7 @@ def _words(state: State) -> StateWords:
     )
 
 
-def _balances(
-    network: NetworkFile, state: State, words: StateWords, chain: Chain, owner: bytes
-) -> Iterable[Payment]:
+def _balances(state: State, words: StateWords, chain: Chain, owner: bytes) -> Iterable[Payment]:
     fees = tuple(
         FeeTotal(chain_id=a.chain_id, vault=a.vault, token=a.token, total=state.fees[a.id])
         for a in state.assets
@@ -155,7 +153,7 @@ def _balances(
         yield Payment(
             kind="balance",
             number=claim.account << 16 | claim.entry,
-            symbol=network.exchange.assets[balance.asset].name,
+            symbol=asset.name,
             sub=balance.sub,
             amount=str(balance.free + balance.held),
             to=to_checksum(owner),
@@ -163,9 +161,7 @@ def _balances(
         )
 
 
-def _withdrawal(
-    network: NetworkFile, state: State, words: StateWords, one: tuple[int, int, int, bytes]
-) -> Payment:
+def _withdrawal(state: State, words: StateWords, one: tuple[int, int, int, bytes]) -> Payment:
     index, asset_id, amount, to = one
     if index >= state.withdrawals.size or asset_id >= len(state.assets):
         raise InvalidMessage(f"the accepted root knows no withdrawal {index}")
@@ -182,7 +178,7 @@ def _withdrawal(
     return Payment(
         kind="withdrawal",
         number=index,
-        symbol=network.exchange.assets[asset_id].name,
+        symbol=state.assets[asset_id].name,
         amount=str(amount),
         to=to_checksum(to),
         calldata=_hex(encode_withdraw(claim)),
@@ -190,7 +186,6 @@ def _withdrawal(
 
 
 def _refunds(
-    network: NetworkFile,
     state: State,
     words: StateWords,
     chain: Chain,
@@ -202,9 +197,9 @@ def _refunds(
         for (chain_id, vault), cursor in state.vaults.items()
     )
     names = {
-        asset.token_bytes: asset.name
-        for asset in network.exchange.assets
-        if (asset.chain_id, asset.vault_bytes) == (chain.chain_id, chain.vault_bytes)
+        asset.token: asset.name
+        for asset in state.assets
+        if (asset.chain_id, asset.vault) == (chain.chain_id, chain.vault_bytes)
     }
     credited = state.vaults[(chain.chain_id, chain.vault_bytes)].credited
     for deposit in deposits:

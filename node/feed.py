@@ -9,7 +9,6 @@ from __future__ import annotations
 import logging
 
 from consensus.certificate import Certificate
-from exchange.genesis import ExchangeGenesis
 from exchange.outcome import Outcome, Receipt
 from node.api import views
 from node.api.hub import Hub
@@ -35,7 +34,6 @@ class Feed:
         self,
         hub: Hub,
         ledger: Ledger,
-        genesis: ExchangeGenesis,
         metrics: Metrics,
         book: EpochBook,
         *,
@@ -43,7 +41,6 @@ class Feed:
     ) -> None:
         self._hub = hub
         self._ledger = ledger
-        self._genesis = genesis
         self._metrics = metrics
         self._receipts = PendingReceipts()
         self._orders = OrderCount()
@@ -61,7 +58,7 @@ class Feed:
         self._count(execution, record)
         self._publish_markets(outcome, first_trade)
         publish_market_data(self._hub, self._ledger, outcome)
-        publish_events(self._hub, self._genesis, execution.tape, outcome)
+        publish_events(self._hub, self._ledger, outcome)
         self._publish_accounts(outcome, first_trade)
         if self._hub.is_wanted("blocks"):
             self._hub.publish("blocks", (make_block_event(record, len(outcome.fills), self._book),))
@@ -127,7 +124,7 @@ class Feed:
             owner = state.accounts[receipt.account].owner if receipt.account >= 0 else b""
             if owner in wanted:
                 receipts.setdefault(owner, []).append(_show(receipt, outcome))
-        updates = make_account_updates(state, self._genesis, outcome, first_trade, wanted)
+        updates = make_account_updates(state, outcome, first_trade, wanted)
         for owner in updates.keys() | receipts.keys():
             update = updates.get(owner) or _empty(owner, outcome)
             own = tuple(receipts.get(owner, ()))

@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal
 
-from exchange.genesis import ExchangeGenesis
 from exchange.limits import NONCES_KEPT
 from exchange.order_book import Level
 from exchange.outcome import CHANGED, CLOSED, REACHED, RESTING, WAITING, Fill, OrderEvent, Outcome
@@ -41,9 +40,10 @@ def reason_name(code: int) -> str:
         return f"code_{code}"
 
 
-def make_asset(state: State, genesis: ExchangeGenesis, asset: int) -> views.Asset:
+def make_asset(state: State, asset: int) -> views.Asset:
     """Show one asset."""
-    config, live = genesis.assets[asset], state.assets[asset]
+    live = state.assets[asset]
+    config = live.terms
     return views.Asset(
         id=asset,
         symbol=config.name,
@@ -56,9 +56,7 @@ def make_asset(state: State, genesis: ExchangeGenesis, asset: int) -> views.Asse
     )
 
 
-def make_market(
-    state: State, genesis: ExchangeGenesis, market: int, stats: MarketStats
-) -> views.Market:
+def make_market(state: State, market: int, stats: MarketStats) -> views.Market:
     """Show one market with its figures as of the newest block."""
     live = state.markets[market]
     bid, ask = get_best(state, market)
@@ -66,11 +64,11 @@ def make_market(
     return views.Market(
         id=market,
         name=live.name,
-        base=make_asset(state, genesis, live.base),
-        quote=make_asset(state, genesis, live.quote),
+        base=make_asset(state, live.base),
+        quote=make_asset(state, live.quote),
         tick=live.tick,
         lot=live.lot,
-        mode=genesis.markets[market].mode,
+        mode=live.terms.mode,
         phase=PHASES[live.status],
         phase_round=live.round,
         maker_fee_ppm=live.maker_bps * PPM_PER_BP,
@@ -144,7 +142,7 @@ def make_orders(state: State, owner: bytes) -> tuple[views.Order, ...]:
     return tuple(make_order(order) for order in get_open_orders(state, owner))
 
 
-def make_account(state: State, genesis: ExchangeGenesis, owner: bytes) -> views.Account | None:
+def make_account(state: State, owner: bytes) -> views.Account | None:
     """Show an account, None when the ledger does not know it."""
     account = state.by_address.get(owner)
     if account is None:
@@ -154,7 +152,7 @@ def make_account(state: State, genesis: ExchangeGenesis, owner: bytes) -> views.
         address=owner,
         number=account.number,
         height=state.height,
-        balances=make_balances(state, genesis, owner),
+        balances=make_balances(state, owner),
         grants=tuple(
             views.GrantView(
                 key=key.key,
@@ -176,15 +174,13 @@ def make_account(state: State, genesis: ExchangeGenesis, owner: bytes) -> views.
     )
 
 
-def make_balances(
-    state: State, genesis: ExchangeGenesis, owner: bytes
-) -> tuple[views.Balance, ...]:
+def make_balances(state: State, owner: bytes) -> tuple[views.Balance, ...]:
     """Show all balances of an account, none for an address without one."""
     return tuple(
         views.Balance(
             sub=b.sub,
             asset=b.asset,
-            symbol=genesis.assets[b.asset].name,
+            symbol=state.assets[b.asset].name,
             free=b.free,
             held=b.held,
         )
@@ -199,7 +195,7 @@ def _nonces(state: State, key: bytes) -> views.NonceWindow:
 
 
 def make_account_updates(
-    state: State, genesis: ExchangeGenesis, outcome: Outcome, first_trade: int, wanted: set[bytes]
+    state: State, outcome: Outcome, first_trade: int, wanted: set[bytes]
 ) -> dict[bytes, views.AccountUpdate]:
     """Show what a block changed for the accounts somebody listens to."""
     numbers = {
@@ -224,7 +220,7 @@ def make_account_updates(
                 views.Balance(
                     sub=change.sub,
                     asset=change.asset,
-                    symbol=genesis.assets[change.asset].name,
+                    symbol=state.assets[change.asset].name,
                     free=change.free,
                     held=change.held,
                 )

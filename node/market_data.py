@@ -12,7 +12,6 @@ from typing import Any, Protocol, TypeVar
 
 import trio
 
-from exchange.genesis import ExchangeGenesis
 from exchange.queries import get_open_orders
 from exchange.state import State
 from node.account_views import make_account_events, make_fill_side
@@ -55,13 +54,11 @@ class MarketData:
     def __init__(
         self,
         ledger: Books,
-        genesis: ExchangeGenesis,
         *,
         read: Callable[..., Awaitable[Any]],
         wait_written: Callable[[int], Awaitable[None]],
     ) -> None:
         self._ledger = ledger
-        self._genesis = genesis
         self._read = read
         self._wait_written = wait_written
 
@@ -102,7 +99,7 @@ class MarketData:
             seq=0 if account is None else tape.get_events(account.number),
             height=state.height,
             time_ms=state.time_ms,
-            balances=make_balances(state, self._genesis, address),
+            balances=make_balances(state, address),
             orders=tuple(make_order(order) for order in get_open_orders(state, address)),
         )
 
@@ -178,7 +175,7 @@ class MarketData:
         rows, oldest = await self._read(read)
         if after < newest and not rows:
             raise make_pruned("events", oldest)
-        events = make_account_events(self._genesis, rows, after, limit)
+        events = make_account_events(self._ledger.state.assets, rows, after, limit)
         return AccountEvents(address=address, events=events, newest=newest, oldest_height=oldest)
 
     async def missed_events(self, address: bytes, after: int) -> AccountEvents:

@@ -7,13 +7,11 @@ Spec: docs/spec/market-data.md; docs/reference/api.md (Market data). Deviations:
 
 from __future__ import annotations
 
-from exchange.genesis import ExchangeGenesis
 from exchange.outcome import Outcome
 from node.account_views import make_live_events
 from node.api.hub import Hub
 from node.book_views import make_l2_update, make_l3_update
 from node.market_data import Books, make_live_candle, make_ticker
-from node.tape import BlockTape
 
 
 def publish_market_data(hub: Hub, ledger: Books, outcome: Outcome) -> None:
@@ -33,12 +31,12 @@ def publish_market_data(hub: Hub, ledger: Books, outcome: Outcome) -> None:
                 hub.publish("candles", shown, market)
 
 
-def publish_events(hub: Hub, genesis: ExchangeGenesis, tape: BlockTape, outcome: Outcome) -> None:
+def publish_events(hub: Hub, ledger: Books, outcome: Outcome) -> None:
     """Publish the events of accounts somebody follows."""
     wanted = set(hub.wanted_keys("events"))
     if not wanted:
         return
-    for batch in tape.accounts:
+    for batch in ledger.tape.block.accounts:
         if batch.owner in wanted:
-            events = make_live_events(genesis, batch, outcome.height, outcome.time_ms)
+            events = make_live_events(ledger.state.assets, batch, outcome.height, outcome.time_ms)
             hub.publish("events", events, batch.owner, seq=batch.last)

@@ -217,7 +217,6 @@ class Node:
         self.feed = Feed(
             self.hub,
             self.ledger,
-            self.file.exchange,
             self.metrics,
             self.book,
             actions=self.store.read.total_actions(),
@@ -241,7 +240,6 @@ class Node:
         self.chat = ChatRoom(
             store=self.chat_store,
             domain=self.domain,
-            rooms=tuple(market.name for market in self.file.exchange.markets),
             ledger=self.ledger,
             network=self.network,
             wire=self.wire,

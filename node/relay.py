@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -20,6 +20,7 @@ from contracts.deposit_orders import DepositOrder, Permit, compute_deposit_diges
 from contracts.errors import ContractRefused
 from contracts.settlement_client import SettlementClient
 from contracts.settlement_types import Submission, WithdrawalClaim
+from exchange.state import Asset
 from node.limits import (
     RELAY_ATTEMPTS_MAX,
     RELAY_DEADLINE_S_MIN,
@@ -30,7 +31,6 @@ from node.limits import (
 )
 from node.network_file import Chain, NetworkFile
 from primitives.errors import (
-    ConfigError,
     InvalidMessage,
     InvalidSignature,
     NodeError,
@@ -126,13 +126,28 @@ class ChainRelay:
 class Relay:
     """What this node brings, for what, and what became of it."""
 
-    def __init__(self, file: NetworkFile, fees: tuple[str, ...], now_s: Callable[[], int]) -> None:
-        """`fees` are ASSET:ATOMS. Raises ConfigError for an asset that the network has not."""
+    def __init__(
+        self,
+        file: NetworkFile,
+        fees: tuple[str, ...],
+        now_s: Callable[[], int],
+        assets: Callable[[], Sequence[Asset]],
+    ) -> None:
+        """`fees` are ASSET:ATOMS; an asset that is not listed yet is taken once it is."""
         self._file = file
         self._now_s = now_s
         self.chains: dict[int, ChainRelay] = {}
         self.jobs: OrderedDict[bytes, Job] = OrderedDict()
-        self.fees = {_find_asset(file, one): int(one.partition(":")[2]) for one in fees}
+        self.wanted = {name: int(atoms) for name, _, atoms in (one.partition(":") for one in fees)}
+        self._assets = assets
+        unknown = self.wanted.keys() - {asset.name for asset in assets()}
+        if unknown:
+            log.warning("evm.relay_fees names what is not listed: %s", ", ".join(sorted(unknown)))
+
+    @property
+    def fees(self) -> dict[int, int]:
+        """The least fee per asset that is listed, in atoms."""
+        return {a.id: self.wanted[a.name] for a in self._assets() if a.name in self.wanted}
 
     def add_claim(self, chain_id: int, claim: WithdrawalClaim, fee: ClaimFee, sig: bytes) -> Job:
         """Take a withdrawal. Raises InvalidSignature, InvalidMessage, TransientError."""
@@ -178,14 +193,14 @@ class Relay:
 
     def _room(self, chain_id: int) -> ChainRelay:
         room = self.chains.get(chain_id)
-        if room is None or not self.fees:
+        if room is None or not self.wanted:
             raise InvalidMessage(f"this node relays nothing on chain {chain_id}; see /v1/relay")
         return room
 
     def _verify_pay(self, chain_id: int, token: bytes, atoms: int) -> None:
         for asset, least in self.fees.items():
-            terms = self._file.exchange.assets[asset]
-            if (terms.chain_id, terms.token_bytes) == (chain_id, token):
+            terms = self._assets()[asset]
+            if (terms.chain_id, terms.token) == (chain_id, token):
                 if atoms < least:
                     raise InvalidMessage(f"this relay wants {least} atoms of {terms.name}")
                 return
@@ -208,14 +223,3 @@ class Relay:
 def _verify_signer(digest: bytes, signature: bytes, signer: bytes) -> None:
     if recover_address(digest, signature) != signer:
         raise InvalidSignature("the fee is not signed by whom it is taken from")
-
-
-def _find_asset(file: NetworkFile, text: str) -> int:
-    name = text.partition(":")[0]
-    for number, asset in enumerate(file.exchange.assets):
-        if asset.name == name:
-            return number
-    raise ConfigError(
-        f"evm.relay_fees names {name}, which the network {file.name} has not",
-        fix="give ASSET:ATOMS with assets of the network",
-    )

@@ -40,7 +40,7 @@ class RelayDesk:
 
     def terms(self) -> RelayTerms:
         """Return what this node brings, and for what."""
-        relay, genesis = self._node.relay, self._node.file.exchange
+        relay, assets = self._node.relay, self._node.ledger.state.assets
         return RelayTerms(
             chains=tuple(
                 RelayChain(
@@ -53,7 +53,7 @@ class RelayDesk:
                 for room in relay.chains.values()
             ),
             fees=tuple(
-                RelayFee(asset=asset, symbol=genesis.assets[asset].name, atoms=atoms)
+                RelayFee(asset=asset, symbol=assets[asset].name, atoms=atoms)
                 for asset, atoms in relay.fees.items()
             ),
         )

@@ -62,7 +62,6 @@ class Service:
         self._relay = RelayDesk(node, self.withdrawal_proof)
         self._market_data = MarketData(
             node.ledger,
-            node.file.exchange,
             read=node.readers.run,
             wait_written=node.wait_written,
         )
@@ -159,9 +158,9 @@ class Service:
     def markets(self) -> tuple[views.Market, ...]:
         """Return all markets with their figures."""
         node = self._node
-        state, genesis = node.ledger.state, node.file.exchange
+        state = node.ledger.state
         return tuple(
-            make_market(state, genesis, market, node.ledger.tape.get_stats(market))
+            make_market(state, market, node.ledger.tape.get_stats(market))
             for market in range(len(state.markets))
         )
 
@@ -178,7 +177,7 @@ class Service:
 
     def account(self, address: bytes) -> views.Account | None:
         """Return an account."""
-        return make_account(self._node.ledger.state, self._node.file.exchange, address)
+        return make_account(self._node.ledger.state, address)
 
     def orders(self, address: bytes) -> tuple[views.Order, ...]:
         """Return an account's live orders."""
@@ -355,7 +354,7 @@ class Service:
     async def settlement(self) -> views.Settlement:
         """Return what the EVM side has accepted."""
         node = self._node
-        genesis, state = node.file.exchange, node.ledger.state
+        state = node.ledger.state
         newest = max(
             (m.status for m in node.monitors if m.status is not None),
             key=lambda status: status.executed_height,
@@ -368,13 +367,12 @@ class Service:
         }
         fees, ledger_fees = [], []
         for asset in state.assets:
-            symbol = genesis.assets[asset.id].name
             total = state.fees[asset.id]
             validators, company, development = compute_shares(total)
             ledger_fees.append(
                 views.FeeSplit(
                     asset=asset.id,
-                    symbol=symbol,
+                    symbol=asset.name,
                     total=total,
                     validators=validators,
                     company=company,
@@ -385,7 +383,7 @@ class Service:
             fees.append(
                 views.FeeSplit(
                     asset=asset.id,
-                    symbol=symbol,
+                    symbol=asset.name,
                     total=on_chain.total if on_chain else 0,
                     validators=on_chain.validators if on_chain else 0,
                     company=on_chain.company if on_chain else 0,

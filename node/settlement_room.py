@@ -69,7 +69,12 @@ class SettlementRoom:
         node.wire.on(FrameKind.DECISION, self.decisions.on_frame)
         self.tasks: list[Callable[[], Awaitable[None]]] = [heart.run, self.decisions.run]
         fees = node.config.evm.relay_fees
-        self.relay = Relay(node.file, fees, lambda: node.clock.now_ms() // 1_000)
+        self.relay = Relay(
+            node.file,
+            fees,
+            lambda: node.clock.now_ms() // 1_000,
+            lambda: node.ledger.state.assets,
+        )
         for chain in node.file.chains if node.config.evm.rpc_urls else ():
             self._add_chain(chain)
 
@@ -130,7 +135,7 @@ class SettlementRoom:
         transactor = Transactor(rpc, gas_key, chain_id=chain.chain_id, outbox=outbox)
         sender = client(rpc, transactor=transactor)
         sending = trio.CapacityLimiter(1)
-        if self.relay.fees:
+        if self.relay.wanted:
             room = ChainRelay(chain, sender, sending, gas_key.address)
             self.relay.chains[chain.chain_id] = room
             self.tasks.append(room.run)
@@ -146,10 +151,10 @@ class SettlementRoom:
             poll_ms=node.config.evm.poll_ms,
             load_proof=partial(node.readers.run, ChainReader.boundary),
             on_submitted=node.on_submitted,
-            tokens=[
-                asset.token_bytes
-                for asset in node.file.exchange.assets
-                if (asset.chain_id, asset.vault_bytes) == (chain.chain_id, chain.vault_bytes)
+            tokens=lambda: [
+                asset.token
+                for asset in node.ledger.state.assets
+                if (asset.chain_id, asset.vault) == (chain.chain_id, chain.vault_bytes)
             ],
         )
         self.tasks.append(checkpointer.run)

@@ -69,7 +69,7 @@ class Peer:
         self.store = store or ChatStore(":memory:")
         self.service = ChatService(
             domain=DOMAIN,
-            rooms=("WETH-USDX", "XOM-USDX"),
+            rooms=lambda: ("WETH-USDX", "XOM-USDX"),
             store=self.store,
             directory=directory or OpenDirectory(),
             publish=lambda _topic, data: self.published.append(data),

@@ -60,9 +60,7 @@ class ExchangeNode(FakeService):
         self.store = ChainStore(":memory:", NETWORK_ID)
         self.followers: list[ExchangeNode] = []  # nodes that execute the same blocks
         self.lagging: list[tuple[tuple[SignedAction, ...], int]] | None = None
-        self._market_data = MarketData(
-            self, self.world.genesis, read=self._read, wait_written=self._wait_written
-        )
+        self._market_data = MarketData(self, read=self._read, wait_written=self._wait_written)
         self._all_trades: list[views.Trade] = []
         self._orders = OrderCount()
         self.verified = 0
@@ -101,7 +99,7 @@ class ExchangeNode(FakeService):
         self.tape.apply(outcome, state.accounts)
         self.store.write_executed(make_executed_record(outcome, state, self.tape.block))
         publish_market_data(self._hub, self, outcome)
-        publish_events(self._hub, self.world.genesis, self.tape.block, outcome)
+        publish_events(self._hub, self, outcome)
         for follower in self.followers:
             if follower.lagging is None:
                 follower._execute(*actions, gap_ms=gap_ms)
@@ -130,7 +128,7 @@ class ExchangeNode(FakeService):
         await trio.lowlevel.checkpoint()
 
     def _publish(self, outcome: Outcome) -> None:
-        state, genesis = self.world.state, self.world.genesis
+        state = self.world.state
         first = len(self._all_trades) + 1
         trades = make_trades(outcome.fills, first, outcome)
         self._all_trades += trades
@@ -146,7 +144,7 @@ class ExchangeNode(FakeService):
             self.receipts[receipt.action_id] = shown
             changed.append((receipt.account, shown))
         wanted = {key for key in self._hub.wanted_keys("account") if isinstance(key, bytes)}
-        updates = make_account_updates(state, genesis, outcome, first, wanted)
+        updates = make_account_updates(state, outcome, first, wanted)
         for owner in wanted:
             account = state.by_address.get(owner)
             number = -1 if account is None else account.number
@@ -190,9 +188,9 @@ class ExchangeNode(FakeService):
         return views.Status(**fields)
 
     def markets(self) -> tuple[views.Market, ...]:
-        state, genesis = self.world.state, self.world.genesis
+        state = self.world.state
         return tuple(
-            make_market(state, genesis, number, self.tape.get_stats(number))
+            make_market(state, number, self.tape.get_stats(number))
             for number in range(len(state.markets))
         )
 
@@ -200,7 +198,7 @@ class ExchangeNode(FakeService):
         return make_book(self.world.state, market, depth)
 
     def account(self, address: bytes) -> views.Account | None:
-        return make_account(self.world.state, self.world.genesis, address)
+        return make_account(self.world.state, address)
 
     def orders(self, address: bytes) -> tuple[views.Order, ...]:
         return make_orders(self.world.state, address)

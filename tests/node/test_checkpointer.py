@@ -59,7 +59,7 @@ def make(vault: Vault, clock: SimpleNamespace) -> Checkpointer:
         poll_ms=1,
         load_proof=lambda epoch: None,  # type: ignore[arg-type,return-value]
         on_submitted=lambda candidate, answer: None,
-        tokens=TOKENS,
+        tokens=lambda: TOKENS,
     )
 
 

@@ -6,6 +6,7 @@ from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
+import msgspec
 import pytest
 import trio
 import trio.testing
@@ -14,11 +15,11 @@ from contracts.claim_fees import ClaimFee, compute_claim_fee_digest
 from contracts.deposit_orders import NO_PERMIT, DepositOrder, compute_deposit_digest
 from contracts.errors import ContractRefused
 from contracts.settlement_types import StateWords, Submission, WithdrawalClaim
+from exchange.state import State
 from node.cli import http, relaying
 from node.relay import DONE, REFUSED, ChainRelay, Relay
 from node.relay_desk import RelayDesk
 from primitives.errors import (
-    ConfigError,
     InvalidMessage,
     InvalidSignature,
     OperatorError,
@@ -31,6 +32,7 @@ from tests.node.test_network_file import make
 ALICE = PrivateKey(keccak256(b"alice"))
 MALLORY = PrivateKey(keccak256(b"mallory"))
 NETWORK = make()
+STATE = State(NETWORK.exchange)
 CHAIN = NETWORK.chains[0]
 TOKEN = NETWORK.exchange.assets[0].token_bytes
 NOW_S = 1_000_000
@@ -83,7 +85,7 @@ class Vault:
 
 
 def open_relay(vault: Vault, fees: tuple[str, ...] = ("USDX:50",)) -> Relay:
-    relay = Relay(NETWORK, fees, lambda: NOW_S)
+    relay = Relay(NETWORK, fees, lambda: NOW_S, lambda: STATE.assets)
     limiter = trio.CapacityLimiter(1)
     room = ChainRelay(CHAIN, vault, limiter, MALLORY.address)  # type: ignore[arg-type]
     relay.chains[CHAIN.chain_id] = room
@@ -151,8 +153,15 @@ async def test_what_does_not_pay_is_not_taken() -> None:
         relay.add_claim(99, CLAIM, FEE, sign_claim())
     with pytest.raises(InvalidMessage, match="relays nothing"):
         open_relay(Vault(), ()).add_claim(CHAIN.chain_id, CLAIM, FEE, sign_claim())
-    with pytest.raises(ConfigError, match="DOGE"):
-        Relay(NETWORK, ("DOGE:1",), lambda: NOW_S)
+
+
+async def test_a_fee_in_an_asset_that_is_not_listed_yet_is_taken_once_it_is() -> None:
+    state = State(NETWORK.exchange)
+    relay = Relay(NETWORK, ("DOGE:7",), lambda: NOW_S, lambda: state.assets)
+    assert relay.fees == {}
+    terms = msgspec.structs.replace(state.assets[0].terms, name="DOGE", token="0x" + "d0" * 20)
+    asset = state.add_asset(terms)
+    assert relay.fees == {asset.id: 7}
 
 
 async def test_the_same_job_is_taken_once_and_again_only_after_a_refusal() -> None:

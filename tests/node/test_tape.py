@@ -114,7 +114,7 @@ def make_market_data(flow, ledger, store):
     async def wait_written(height):
         assert store.executed_height >= height
 
-    return MarketData(ledger, flow.world.genesis, read=read, wait_written=wait_written)
+    return MarketData(ledger, read=read, wait_written=wait_written)
 
 
 async def ask_everything(data, ledger, late):

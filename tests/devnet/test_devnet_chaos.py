@@ -38,7 +38,7 @@ from tests.devnet.local_devnet import MARGIN, LocalDevnet
 
 pytestmark = pytest.mark.processes
 SOAK = int(os.environ.get("OMNIBAZAAR_SOAK", "1"))
-CHAOS_S = min(600, 60 * SOAK)
+CHAOS_S = min(600, 90 * SOAK)
 USERS = 3
 CONFIRMATIONS = 4
 DEEPEST = CONFIRMATIONS - 1  # blocks that a re-organisation takes back
@@ -205,7 +205,7 @@ async def test_every_deposit_is_credited_once_and_every_withdrawal_paid_once(
 ) -> None:
     devnet = new_devnet()
     devnet.up(
-        "--validators", "2", "--traders", "2", "--epoch", "0",
+        "--validators", "2", "--traders", "2", "--epoch", "120",
         "--confirmations", str(CONFIRMATIONS),
     )  # fmt: skip
     users = [User(PrivateKey.generate(), devnet, tmp_path) for _ in range(USERS)]

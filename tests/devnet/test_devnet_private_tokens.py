@@ -33,7 +33,7 @@ DAY_S = 86_400
 @pytest.fixture(scope="module")
 def devnet(new_devnet: Callable[[], LocalDevnet]) -> LocalDevnet:
     devnet = new_devnet()
-    devnet.up("--evm", "coti", "--validators", "2", "--traders", "0", "--epoch", "0")
+    devnet.up("--evm", "coti", "--validators", "2", "--traders", "0")
     return devnet
 
 

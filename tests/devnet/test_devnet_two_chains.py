@@ -46,7 +46,7 @@ BUY, SELL = 0, 1
 @pytest.fixture(scope="module")
 def devnet(new_devnet: Callable[[], LocalDevnet]) -> LocalDevnet:
     devnet = new_devnet()
-    devnet.up("--chains", "2", "--validators", "2", "--traders", "0", "--epoch", "0")
+    devnet.up("--chains", "2", "--validators", "2", "--traders", "0", "--epoch", "120")
     return devnet
 
 

@@ -26,10 +26,10 @@ import httpx
 import trio
 from trio_websocket import WebSocketConnection, open_websocket_url
 
-from bench.__main__ import run_json
 from bench.cometbft_network import NODES, CannotBuild, build, run_network
 from bench.devnets import run_devnet
 from bench.load import summarize
+from bench.rows import run_json
 from devnet.plan import TIMERS
 from primitives.keccak import keccak256
 from primitives.secp256k1 import PrivateKey

@@ -75,6 +75,8 @@ class Market(View, frozen=True, kw_only=True):
     best_ask: int | None
     last_price: int | None
     phase_round: int = 0
+    band_low: int | None = None  # lowest limit of a new sell; None = no band now
+    band_high: int | None = None  # highest limit of a new buy
 
 
 class Level(View, frozen=True, kw_only=True, array_like=True):

@@ -22,6 +22,7 @@ from exchange.market import CANCEL_ONLY, DELISTED, Market
 from exchange.operations import Cancel, CancelAll, CancelClient, Place, Replace
 from exchange.order_book import Order
 from exchange.outcome import Receipt
+from exchange.price_band import is_outside
 from exchange.reasons import Reason
 from exchange.settlement import (
     compute_hold,
@@ -54,6 +55,7 @@ MARKET_POST_ONLY = int(Reason.MARKET_POST_ONLY)
 MARKET_CANCEL_ONLY = int(Reason.MARKET_CANCEL_ONLY)
 MARKET_DELISTED = int(Reason.MARKET_DELISTED)
 OVER_KEY_NOTIONAL = int(Reason.OVER_KEY_NOTIONAL)
+OUTSIDE_BAND = int(Reason.OUTSIDE_BAND)
 
 
 class Context:
@@ -150,6 +152,8 @@ def admit_place(context: Context, op: Place, index: int) -> int:
         if tif in (IOC, FOK):
             return NEEDS_COMMIT
         tif = POST_ONLY
+    if market.band_bps and is_outside(market, op.side, op.price, state.time_ms):
+        return OUTSIDE_BAND
     account = context.account
     trader = account.get_trader(context.sub, op.market)
     if trader is None:
@@ -238,6 +242,12 @@ def admit_replace(context: Context, op: Replace, index: int) -> int:
         reason = check_scope(context.key, market, op.price, op.size)
         if reason:
             return reason
+    if (
+        market.band_bps
+        and op.price != order.price
+        and is_outside(market, order.side, op.price, context.state.time_ms)
+    ):
+        return OUTSIDE_BAND
     extra = compute_hold(market, order.side, op.price, op.size) - order.held
     trader = order.trader
     balance = trader.base if order.side else trader.quote

@@ -27,6 +27,7 @@ from exchange.market import Market
 from exchange.matching import end_order, process_order, replace_order
 from exchange.order_book import Order
 from exchange.outcome import CLEARED, FORFEITED, BatchCleared, CommitEvent, Resolution
+from exchange.price_band import clip_to_band, note_prices
 from exchange.reasons import Reason
 from exchange.settlement import (
     enlist,
@@ -56,6 +57,8 @@ def clear_market(state: State, market: Market) -> None:
             break
         fills = len(market.log.fills)
         clear_batch(state, market, batch)
+        if market.band_bps and len(market.log.fills) > fills:
+            note_prices(market, state.time_ms, market.log.fills[fills:])
         if market.plans.brackets or market.plans.closing:
             arm_exits(state, market, fills)
         if market.plans.ended or market.plans.orphans:
@@ -162,6 +165,9 @@ def _clear_sealed(
         rank = keccak256(reached.action_id + rank_hash)
         sealed.append(SealedOrder(reached.order, rank, reached.action_id, None))
     sealed.sort(key=_get_sealed_rank)
+    if market.band_bps:
+        for item in sealed:
+            clip_to_band(market, item.order, state.time_ms)
     before = len(market.log.fills)
     price = 0
     if market.uniform and market.sealed:

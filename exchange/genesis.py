@@ -70,6 +70,12 @@ class MarketConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     """Fee of a commit that is always kept, in millionths of its tier (10 = 0.1 basis point)."""
     sigma_ppm: Annotated[int, Meta(ge=0, le=limits.PPM)] = 110
     """Standard deviation of the price over one second, in millionths (110 = 62 % a year)."""
+    band_bps: Annotated[int, Meta(ge=0, le=limits.BPS)] = 0
+    """Furthest that a new order's limit may be beyond the reference price; 0 for no band."""
+    price_window_ms: Annotated[
+        int, Meta(ge=limits.PRICE_WINDOW_MS_MIN, le=limits.PRICE_WINDOW_MS_MAX)
+    ] = 300_000
+    """Block time over which the reference price is the mean."""
 
 
 class ExchangeGenesis(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

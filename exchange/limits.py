@@ -46,6 +46,10 @@ BASE_TIERS: Final = 32
 COMMITS_PER_ACCOUNT_MAX: Final = 64
 """Live commits of one account over all markets."""
 COMMITS_PER_BATCH_MAX: Final = 4_096
+PRICE_SLOTS: Final = 32
+"""Slots of block time into which a market's window of recent prices is cut."""
+PRICE_WINDOW_MS_MIN: Final = 3_200
+PRICE_WINDOW_MS_MAX: Final = 86_400_000
 PPM: Final = 1_000_000
 BPS: Final = 10_000
 BOND_DOUBLINGS_MAX: Final = 12

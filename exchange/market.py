@@ -30,6 +30,7 @@ from exchange.outcome import (
     Withdrawal,
 )
 from exchange.plans import PlanIndex
+from exchange.price_window import PriceWindow
 from exchange.timetable import Timetable
 from exchange.triggers import Triggered, TriggerIndex
 
@@ -90,6 +91,7 @@ class Market:
     """A spot market. Price in ticks, size in lots; price * size * tick is exact quote atoms."""
 
     __slots__ = (
+        "band_bps",
         "base",
         "batches",
         "bond_ppm",
@@ -118,6 +120,8 @@ class Market:
         "triggers",
         "uniform",
         "votes",
+        "window",
+        "window_ms",
     )
 
     def __init__(
@@ -136,6 +140,8 @@ class Market:
         self.uniform: Final[bool] = config.matching == "uniform"
         self.bond_ppm: Final[int] = compute_bond_ppm(config.bond_ppm, config.sigma_ppm, window_ms)
         self.commit_fee_ppm: Final[int] = config.commit_fee_ppm
+        self.band_bps: Final[int] = config.band_bps
+        self.window_ms: Final[int] = config.price_window_ms
         self.log: Final[BlockLog] = log
         self.fees: Final[list[int]] = fees
         """Cumulative fees per asset, shared by all markets."""
@@ -143,6 +149,8 @@ class Market:
         self.tree: Final[BookTree] = BookTree()
         """Commitment to the resting orders, brought up to date when the rest word is."""
         self.last_price: int = config.reference_price
+        self.window: Final[PriceWindow] = PriceWindow(self.window_ms, config.reference_price)
+        """Recent prices; kept where a band needs them."""
         self.batches: list[Batch] = []
         """Batches that wait to clear, oldest first; the last one may be the current block's."""
         self.commits: dict[tuple[int, bytes], Commitment] = {}

@@ -29,6 +29,7 @@ from exchange.operations import BUY, GTC, IOC, POST_ONLY, PlaceIceberg, PlaceSch
 from exchange.order_book import Order
 from exchange.outcome import WAITING
 from exchange.plans import Plan
+from exchange.price_band import is_outside
 from exchange.reasons import Reason
 from exchange.settlement import delist, enlist, hold_funds, release_funds, touch
 from exchange.slicing import make_part
@@ -41,6 +42,7 @@ TOO_MANY_ORDERS = int(Reason.TOO_MANY_ORDERS)
 BAD_PLAN = int(Reason.BAD_PLAN)
 TOO_MANY_PLANS = int(Reason.TOO_MANY_PLANS)
 BAD_TIME = int(Reason.BAD_TIME)
+OUTSIDE_BAND = int(Reason.OUTSIDE_BAND)
 
 
 def admit_iceberg(context: Context, op: PlaceIceberg, index: int) -> int:
@@ -55,6 +57,8 @@ def admit_iceberg(context: Context, op: PlaceIceberg, index: int) -> int:
     if reason:
         return reason
     market = state.markets[op.market]
+    if market.band_bps and is_outside(market, op.side, op.price, state.time_ms):
+        return OUTSIDE_BAND
     plan = Plan(_make_whole(context, op), context.action.id, op.visible, 0, 0, 0)
     reason = _add_plan(context, market, plan, parts)
     if reason:

@@ -85,6 +85,8 @@ class Reason(IntEnum):
     DUPLICATE_CLIENT_ID = 57
     TOO_MANY_ORDERS = 58
     OVER_MARKET_LIMIT = 59
+    OUTSIDE_BAND = 60
+    """A buy above, or a sell below, the price band of the market."""
 
     NOT_SEALED = 64
     BAD_TIER = 65

@@ -27,11 +27,12 @@ from exchange.batch import (
     Ticket,
 )
 from exchange.genesis import ExchangeGenesis
-from exchange.limits import ASSETS_MAX, MARKETS_MAX
+from exchange.limits import ASSETS_MAX, MARKETS_MAX, PRICE_SLOTS
 from exchange.market import Market
 from exchange.order_book import Order
 from exchange.outcome import Receipt
 from exchange.plans import Bracket, Plan
+from exchange.price_window import PriceSlot, PriceWindow
 from exchange.roots import compute_account_leaf, compute_entry_leaf
 from exchange.settlement import compute_hold, enlist
 from exchange.snapshot import ACCOUNTS, HEAD, ORDERS, REST, WITHDRAWALS
@@ -50,6 +51,7 @@ from exchange.snapshot_records import (
     TicketRecord,
     TrailRecord,
     TriggeredRecord,
+    WindowRecord,
 )
 from exchange.state import State
 from exchange.triggers import Trail, Trigger, Triggered
@@ -268,11 +270,23 @@ def _load_market(state: State, market: Market, record: MarketRecord) -> None:
     for pair in record.brackets:
         _load_bracket(market, pair)
     market.traded = record.traded
+    _load_window(market.window, record.window)
     for order_id, time_ms in record.expiries:
         if order_id not in market.book.orders or time_ms < 1:
             raise InvalidMessage("an expiry of an unknown order")
         market.book.orders[order_id].watched = True
         market.expiries.put(order_id, time_ms)
+
+
+def _load_window(window: PriceWindow, record: WindowRecord) -> None:
+    window.before = record.before
+    window.last_ms = record.last_ms
+    for number, low, high, close in record.slots:
+        if len(window.slots) > PRICE_SLOTS or not 1 <= low <= close <= high:
+            raise InvalidMessage("prices of a market out of range")
+        if window.slots and number <= window.slots[-1].number:
+            raise InvalidMessage("prices of a market out of order")
+        window.slots.append(PriceSlot(number, low, high, close))
 
 
 def _load_bracket(market: Market, record: BracketRecord) -> None:

@@ -20,6 +20,7 @@ from exchange.book_tree import make_order_record
 from exchange.limits import GROUPS_PER_PAGE, SNAPSHOT_CHUNK_BYTES
 from exchange.market import Market
 from exchange.plans import Bracket, Plan
+from exchange.price_window import PriceWindow
 from exchange.protocol import Protocol
 from exchange.snapshot_records import (
     VERSION,
@@ -44,6 +45,7 @@ from exchange.snapshot_records import (
     TriggerRecord,
     VaultRecord,
     WaitingRecord,
+    WindowRecord,
 )
 from exchange.state import State
 from exchange.triggers import Trail, Trigger, Triggered
@@ -224,7 +226,13 @@ def _dump_market(market: Market) -> MarketRecord:
         tuple(_dump_plan(plan) for _, plan in sorted(market.plans.by_id.items())),
         tuple(_dump_bracket(one) for _, one in sorted(market.plans.brackets.items())),
         market.traded,
+        _dump_window(market.window),
     )
+
+
+def _dump_window(window: PriceWindow) -> WindowRecord:
+    slots = tuple((s.number, s.low, s.high, s.close) for s in window.slots)
+    return WindowRecord(window.before, window.last_ms, slots)
 
 
 def _dump_batch(batch: Batch) -> BatchRecord:

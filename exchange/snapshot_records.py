@@ -17,7 +17,7 @@ from exchange.operations import Address, Hash32, Place
 from exchange.outcome import Notes
 
 Atoms = Annotated[bytes, Meta(min_length=32, max_length=32)]
-VERSION = 9
+VERSION = 10
 
 
 class Record(Struct, frozen=True, array_like=True, forbid_unknown_fields=True, gc=False):
@@ -236,6 +236,15 @@ class BatchRecord(Record, frozen=True):
     triggered: tuple[TriggeredRecord, ...]
 
 
+class WindowRecord(Record, frozen=True):
+    """Recent prices of a market."""
+
+    before: Annotated[int, Meta(ge=1)]
+    last_ms: Annotated[int, Meta(ge=0)]
+    slots: tuple[tuple[int, int, int, int], ...]
+    """(number, low, high, close), ascending."""
+
+
 class MarketRecord(Record, frozen=True):
     """One market. Its resting orders follow in chunks of their own; their root stands here."""
 
@@ -259,6 +268,7 @@ class MarketRecord(Record, frozen=True):
     brackets: tuple[BracketRecord, ...]
     """By the order id of the entry."""
     traded: int
+    window: WindowRecord
 
 
 class ProtocolRecord(Record, frozen=True):

@@ -13,6 +13,7 @@ from typing import Literal
 from exchange.limits import NONCES_KEPT
 from exchange.order_book import Level
 from exchange.outcome import CHANGED, CLOSED, REACHED, RESTING, WAITING, Fill, OrderEvent, Outcome
+from exchange.price_band import compute_band
 from exchange.queries import (
     OpenOrder,
     count_orders,
@@ -61,6 +62,7 @@ def make_market(state: State, market: int, stats: MarketStats) -> views.Market:
     live = state.markets[market]
     bid, ask = get_best(state, market)
     day = stats.day(state.time_ms)
+    band = compute_band(live, state.time_ms) if live.window.last_ms and live.band_bps else None
     return views.Market(
         id=market,
         name=live.name,
@@ -71,6 +73,8 @@ def make_market(state: State, market: int, stats: MarketStats) -> views.Market:
         mode=live.terms.mode,
         phase=PHASES[live.status],
         phase_round=live.round,
+        band_low=band[0] if band else None,
+        band_high=band[1] if band else None,
         maker_fee_ppm=live.maker_bps * PPM_PER_BP,
         taker_fee_ppm=live.taker_bps * PPM_PER_BP,
         orders=count_orders(state, market),

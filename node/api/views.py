@@ -150,6 +150,8 @@ class Market(View, frozen=True, kw_only=True):
     volume_24h: int  # lots
     sealed_pending: int  # commits not yet cleared
     phase_round: int = 0  # changes of phase so far; validators vote on one round
+    band_low: int | None = None  # lowest limit of a new sell; None = no band now
+    band_high: int | None = None  # highest limit of a new buy
 
 
 class Level(View, frozen=True, kw_only=True, array_like=True):

@@ -202,7 +202,8 @@ def replace_order(
     """
     book = market.book
     keeps_place = price == order.price and size <= order.size
-    if not keeps_place and order.tif == POST_ONLY and book.is_crossing(order.side, price):
+    only_rests = market.sealed or order.tif == POST_ONLY
+    if not keeps_place and only_rests and book.is_crossing(order.side, price):
         return POST_ONLY_CROSSES
     trader = order.trader
     balance = trader.base if order.side else trader.quote

@@ -438,3 +438,16 @@ def test_visible_orders_are_ranked_not_taken_as_listed() -> None:
         assert head is not None
         firsts.add(head.account)
     assert len(firsts) == 2
+
+
+def test_the_rest_of_an_opened_order_is_not_replaced_into_the_book(world: World) -> None:
+    """A replacement is in plain sight: in a sealed market it may rest, never take."""
+    sealed = Sealed(world, "taker", buy(992, 3, GTC), tier=4)
+    world.block(sealed.commit)
+    world.block()
+    order = world.block(sealed.open()).receipts[0].orders[0]
+    outcome = world.block(world.act("taker", Replace(0, order, 1_000, 3)))
+    assert status(outcome) == [Reason.POST_ONLY_CROSSES]
+    assert outcome.fills == ()
+    assert world.state.markets[0].book.orders[order].price == 992
+    assert status(world.block(world.act("taker", Replace(0, order, 999, 3)))) == [Reason.OK]

@@ -32,6 +32,8 @@ from exchange.operations import (
     STP_OLDEST,
     TRADING_MASK,
     TRADING_TAGS,
+    VALIDATOR_OPS,
+    VOTES,
     WALLET_OPS,
     Action,
     AnyOp,
@@ -44,6 +46,8 @@ from exchange.operations import (
     Deposit,
     Grant,
     Heartbeat,
+    ListAsset,
+    ListMarket,
     Op,
     Open,
     Place,
@@ -59,6 +63,7 @@ from exchange.operations import (
     Revoke,
     SetMarket,
     SetProtocol,
+    SetTerms,
     Transfer,
     Withdraw,
     decode_amount,
@@ -96,6 +101,8 @@ __all__ = [
     "HOLD_BOTH",
     "HOLD_QUOTE",
     "IOC",
+    "ListAsset",
+    "ListMarket",
     "Op",
     "Open",
     "POST_ONLY",
@@ -107,6 +114,7 @@ __all__ = [
     "SELL",
     "SetMarket",
     "SetProtocol",
+    "SetTerms",
     "STP_BOTH",
     "STP_DECREMENT",
     "STP_NEWEST",
@@ -297,15 +305,12 @@ def _check_kind(action: Action, signer: bytes) -> Reason:
             return Reason.NEEDS_WALLET
         if isinstance(op, Grant | Revoke) and action.sub != 0:
             return Reason.MALFORMED
-        if (
-            isinstance(op, Attest | Heartbeat | SetMarket | SetProtocol)
-            and signer != action.account
-        ):
+        if isinstance(op, VALIDATOR_OPS) and signer != action.account:
             return Reason.NOT_VALIDATOR
         return Reason.OK
     attests = 0
     for op in ops:
-        if isinstance(op, (*WALLET_OPS, Heartbeat, SetMarket, SetProtocol)):
+        if isinstance(op, (*WALLET_OPS, Heartbeat, *VOTES)):
             return Reason.MIXED_OPERATIONS
         if isinstance(op, Attest):
             attests += 1

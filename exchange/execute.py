@@ -40,7 +40,9 @@ from exchange.conditional import (
 from exchange.conservation import verify_conservation
 from exchange.governance import process_market_vote
 from exchange.ledger import process_transfer, process_withdrawal, share_fees, share_rewards
+from exchange.listing import begin_listings, process_listing_vote
 from exchange.operations import (
+    VOTES,
     Attest,
     Cancel,
     CancelAfter,
@@ -49,6 +51,8 @@ from exchange.operations import (
     Commit,
     Grant,
     Heartbeat,
+    ListAsset,
+    ListMarket,
     Open,
     Place,
     PlaceBracket,
@@ -62,6 +66,7 @@ from exchange.operations import (
     Revoke,
     SetMarket,
     SetProtocol,
+    SetTerms,
     Transfer,
     Withdraw,
 )
@@ -81,6 +86,8 @@ from exchange.session_keys import process_grant, process_revoke
 from exchange.slicing import advance_plans
 from exchange.snapshot import renew_rest_word
 from exchange.state import ZERO32, State
+from exchange.sweeping import sweep_markets
+from exchange.terms import begin_changes, finish_changes, process_terms_vote
 
 OK = int(Reason.OK)
 UNKNOWN_ACCOUNT = int(Reason.UNKNOWN_ACCOUNT)
@@ -156,6 +163,8 @@ def execute(state: State, block: BlockInput) -> Outcome:
     state.time_ms = block.time_ms
     state.participation = block.participation_digest
     state.protocol.begin(block.height)
+    begin_listings(state)
+    begin_changes(state)
     _note_block(state, block)
     begin_block(state, block.block_hash)
     for action in block.actions:
@@ -170,6 +179,8 @@ def execute(state: State, block: BlockInput) -> Outcome:
                 market.traded += sum([fill.size for fill in log.fills[fills:]])
         if market.plans.ended or market.plans.orphans:
             advance_plans(state, market)
+    sweep_markets(state)
+    finish_changes(state)
     is_checkpoint = state.is_checkpoint(block.height)
     if is_checkpoint:
         share_fees(state, block.pay)
@@ -206,7 +217,7 @@ def _process_action(state: State, block: BlockInput, action: VerifiedAction) -> 
         return _process_attestations(state, block, action)
     if isinstance(ops[0], Heartbeat):
         return _process_heartbeat(state, block, action)
-    if isinstance(ops[0], SetMarket | SetProtocol):
+    if isinstance(ops[0], VOTES):
         return _process_vote(state, block, action, ops[0])
     account = state.by_address.get(action.account)
     if account is None:
@@ -292,7 +303,10 @@ def _process_heartbeat(state: State, block: BlockInput, action: VerifiedAction) 
 
 
 def _process_vote(
-    state: State, block: BlockInput, action: VerifiedAction, op: SetMarket | SetProtocol
+    state: State,
+    block: BlockInput,
+    action: VerifiedAction,
+    op: SetMarket | SetProtocol | ListAsset | ListMarket | SetTerms,
 ) -> Receipt:
     """A committee member's word on a market or the rules; an attestation needs no account too."""
     known = state.by_address.get(action.account)
@@ -304,6 +318,10 @@ def _process_vote(
         return _refuse(action, number, reason)
     if isinstance(op, SetMarket):
         status = process_market_vote(state, block.committee, action.signer, op)
+    elif isinstance(op, SetTerms):
+        status = process_terms_vote(state, block.committee, action.signer, op)
+    elif isinstance(op, ListAsset | ListMarket):
+        status = process_listing_vote(state, block.committee, action.signer, op)
     else:
         status = process_protocol_vote(
             state.protocol, block.height, block.committee, action.signer, op
@@ -415,6 +433,7 @@ def _make_outcome(state: State, changes: tuple[BalanceChange, ...], is_checkpoin
         shares=tuple(log.shares),
         notes=state.notes,
         market_changes=tuple(log.market_changes),
+        listings=tuple(log.listings),
         withdrawal_count=state.withdrawals.size,
         fee_totals=tuple(state.fees),
         is_checkpoint=is_checkpoint,

@@ -107,11 +107,19 @@ def load_genesis(data: dict[str, Any]) -> ExchangeGenesis:
     for market in genesis.markets:
         if max(market.base, market.quote) >= len(genesis.assets):
             raise _bad(f"market {market.name} names an asset that does not exist")
-        if market.base == market.quote:
-            raise _bad(f"market {market.name} trades an asset against itself")
-        if market.maker_bps > market.taker_bps:
-            raise _bad(f"market {market.name} has a maker fee above its taker fee")
+        problem = find_contradiction(market)
+        if problem:
+            raise _bad(f"market {market.name} {problem}")
     return genesis
+
+
+def find_contradiction(terms: MarketConfig) -> str:
+    """Return what in a market's terms contradicts itself, empty for nothing."""
+    if terms.base == terms.quote:
+        return "trades an asset against itself"
+    if terms.maker_bps > terms.taker_bps:
+        return "has a maker fee above its taker fee"
+    return ""
 
 
 def dump_genesis(genesis: ExchangeGenesis) -> dict[str, Any]:

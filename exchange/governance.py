@@ -19,6 +19,7 @@ from exchange.market import CANCEL_ONLY, DELISTED, Market
 from exchange.matching import end_order
 from exchange.operations import SetMarket
 from exchange.outcome import VOIDED, CommitEvent, MarketChanged
+from exchange.proposals import TermsChange
 from exchange.reasons import Reason
 from exchange.settlement import release
 from exchange.state import State
@@ -32,6 +33,7 @@ MARKET_CANCEL_ONLY: Final = int(Reason.MARKET_CANCEL_ONLY)
 MARKET_DELISTED: Final = int(Reason.MARKET_DELISTED)
 NOT_THIS_ROUND: Final = int(Reason.NOT_THIS_ROUND)
 NO_CHANGE: Final = int(Reason.NO_CHANGE)
+MARKET_IN_CHANGE: Final = int(Reason.MARKET_IN_CHANGE)
 
 
 def process_market_vote(
@@ -55,28 +57,38 @@ def process_market_vote(
     if op.status == market.status:
         market.votes.pop(validator, None)  # whoever wants no change takes its word back
         return NO_CHANGE
+    if market.change.is_sweeping and op.status != DELISTED:
+        return MARKET_IN_CHANGE
     market.votes[validator] = op.status
-    agreeing = sum(weights.get(v, 0) for v, vote in market.votes.items() if vote == op.status)
-    if agreeing * 3 <= sum(weights.values()) * 2:
+    if not is_quorum(weights, [v for v, vote in market.votes.items() if vote == op.status]):
         return COUNTED
     set_status(market, op.status)
     return OK
 
 
+def is_quorum(weights: dict[bytes, int], validators: Sequence[bytes]) -> bool:
+    """Tell whether validators have more than two thirds of a committee's weight."""
+    agreeing = sum([weights.get(validator, 0) for validator in validators])
+    return agreeing * 3 > sum(weights.values()) * 2
+
+
 def set_status(market: Market, status: int) -> None:
-    """Give a market another status at once and end the round of votes."""
+    """Give a market another status at once and end the round of votes.
+
+    The orders of a delisted market end block by block (`sweeping.py`).
+    """
     market.status = status
     market.round += 1
     market.votes.clear()
+    market.opens_height = 0
+    market.change.words.clear()
+    if status == DELISTED:
+        market.change = TermsChange()
     if status >= CANCEL_ONLY:
         reason = MARKET_DELISTED if status == DELISTED else MARKET_CANCEL_ONLY
         for batch in market.batches:
             _void_batch(market, batch, reason)
         market.batches.clear()
-        if status == DELISTED:
-            for order_id in sorted(market.book.orders):
-                end_order(market, market.book.orders[order_id], reason)
-            market.triggered.clear()
     market.log.market_changes.append(MarketChanged(market.id, status, market.round))
 
 

@@ -90,5 +90,11 @@ BOOK_TREE_DEPTH: Final = 44
 GROUPS_PER_PAGE: Final = 256
 """A snapshot chunk of orders ends where a page of so many groups does."""
 SNAPSHOT_CHUNK_BYTES: Final = 256 * 1024
+LISTING_NOTICE_HEIGHTS: Final = 8
+"""Least blocks between the decision to list something, or to change terms, and its effect."""
+OPENING_BLOCKS_MAX: Final = 1 << 20
+"""Blocks for which a new market may take only orders that rest before it opens by itself."""
+SWEPT_PER_BLOCK_MAX: Final = 1_024
+"""Orders of delisted or changing markets that end in one block; the rest end in the next ones."""
 PROTOCOL_NOTICE_HEIGHTS: Final = 64
 """Least blocks between the word for another protocol version and its first height."""

@@ -21,6 +21,7 @@ from exchange.outcome import (
     CommitEvent,
     DepositCredited,
     Fill,
+    Listing,
     MarketChanged,
     OrderEvent,
     Receipt,
@@ -31,6 +32,7 @@ from exchange.outcome import (
 )
 from exchange.plans import PlanIndex
 from exchange.price_window import PriceWindow
+from exchange.proposals import TermsChange
 from exchange.timetable import Timetable
 from exchange.triggers import Triggered, TriggerIndex
 
@@ -53,6 +55,7 @@ class BlockLog:
         "fills",
         "heartbeats",
         "height",
+        "listings",
         "market_changes",
         "orders",
         "receipts",
@@ -83,12 +86,15 @@ class BlockLog:
         self.windows: list[WindowClosed] = []
         self.heartbeats: list[bytes] = []
         self.market_changes: list[MarketChanged] = []
+        self.listings: list[Listing] = []
         self.touched: list[Balance] = []
         """Balances that changed, each once."""
 
 
 class Market:
-    """A spot market. Price in ticks, size in lots; price * size * tick is exact quote atoms."""
+    """A spot market. Other terms than lower fees make another object of it, once it is empty.
+
+    Price in ticks, size in lots; price * size * tick is exact quote atoms."""
 
     __slots__ = (
         "band_bps",
@@ -96,21 +102,25 @@ class Market:
         "batches",
         "bond_ppm",
         "book",
+        "change",
         "commit_fee_ppm",
         "commits",
         "expiries",
         "fees",
+        "hold_bps",
         "id",
         "last_price",
         "log",
         "lot",
         "maker_bps",
         "name",
+        "opens_height",
         "plans",
         "quote",
         "round",
         "sealed",
         "status",
+        "sweep",
         "taker_bps",
         "terms",
         "tick",
@@ -134,8 +144,10 @@ class Market:
         self.quote: Final[int] = config.quote
         self.tick: Final[int] = config.tick
         self.lot: Final[int] = config.lot
-        self.maker_bps: Final[int] = config.maker_bps
-        self.taker_bps: Final[int] = config.taker_bps
+        self.maker_bps: int = config.maker_bps
+        self.taker_bps: int = config.taker_bps
+        self.hold_bps: int = config.taker_bps
+        """The fee that buys hold: the taker fee from when the book was empty, or it fell since."""
         self.sealed: Final[bool] = config.mode == "sealed"
         self.uniform: Final[bool] = config.matching == "uniform"
         self.bond_ppm: Final[int] = compute_bond_ppm(config.bond_ppm, config.sigma_ppm, window_ms)
@@ -158,6 +170,12 @@ class Market:
         self.status: int = OPEN
         self.round: int = 0
         """Changes of status so far; validators vote on one round at a time."""
+        self.opens_height: int = 0
+        """First height at which a new market opens by itself; 0 for none."""
+        self.change: TermsChange = TermsChange()
+        """What is wanted and decided about other terms."""
+        self.sweep: list[int] = []
+        """Orders that are still to end when all must, the next one last; made when needed."""
         self.votes: dict[bytes, int] = {}
         """The status each validator wants, by hot key, in this round."""
         self.triggers: Final[TriggerIndex] = TriggerIndex()

@@ -13,6 +13,7 @@ from typing import Annotated, Final
 from msgspec import Meta, Struct
 
 from exchange import limits
+from exchange.genesis import AssetConfig, MarketConfig
 from primitives.errors import LimitExceeded
 
 BUY: Final = 0
@@ -352,6 +353,39 @@ class SetProtocol(Op, frozen=True, tag=51):
     """The first height under it; 0 to call off."""
 
 
+class ListAsset(Op, frozen=True, tag=52):
+    """A validator's word on a new asset, by its hot key."""
+
+    round: U64
+    """Decisions on listings so far: a word counts for one decision only."""
+    height: U64
+    """The first height at which it exists; a later one if that is too near when it is decided."""
+    terms: AssetConfig
+
+
+class ListMarket(Op, frozen=True, tag=53):
+    """A validator's word on a new market, by its hot key. It begins as post-only."""
+
+    round: U64
+    height: U64
+    """The first height at which it takes orders; a later one as with an asset."""
+    opening_blocks: Annotated[int, Meta(ge=0, le=limits.OPENING_BLOCKS_MAX)]
+    """Blocks after which it opens; 0: it opens when the committee says so."""
+    terms: MarketConfig
+
+
+class SetTerms(Op, frozen=True, tag=54):
+    """A validator's word on other terms of a market, by its hot key."""
+
+    market: MarketId
+    round: U64
+    """Changes of the market's status and terms so far."""
+    height: U64
+    """The first height of the change; a later one as with an asset."""
+    terms: MarketConfig
+    """The present ones to call off what was decided."""
+
+
 AnyOp = (
     Place
     | Cancel
@@ -368,6 +402,9 @@ AnyOp = (
     | Heartbeat
     | SetMarket
     | SetProtocol
+    | ListAsset
+    | ListMarket
+    | SetTerms
     | PlaceTrigger
     | PlaceUntil
     | CancelAfter
@@ -384,7 +421,9 @@ TRADING_TAGS: Final = (1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15)
 """
 TRADING_MASK: Final = sum(1 << tag for tag in TRADING_TAGS)
 WALLET_OPS: Final = (Grant, Revoke, Withdraw, Transfer)
-VALIDATOR_OPS: Final = (Attest, Heartbeat, SetMarket, SetProtocol)
+VOTES: Final = (SetMarket, SetProtocol, ListAsset, ListMarket, SetTerms)
+"""Words of committee members: each stands alone in its action."""
+VALIDATOR_OPS: Final = (Attest, Heartbeat, *VOTES)
 
 
 class Action(Struct, frozen=True, array_like=True, forbid_unknown_fields=True, gc=False):

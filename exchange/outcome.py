@@ -199,6 +199,20 @@ class MarketChanged(Struct, array_like=True, gc=False, frozen=True):
     """The round that begins now."""
 
 
+ASSET_LISTED: Final = 0
+MARKET_LISTED: Final = 1
+TERMS_SET: Final = 2
+
+
+class Listing(Struct, array_like=True, gc=False, frozen=True):
+    """An asset or a market exists, or a market has other terms, from this block on."""
+
+    kind: int
+    """ASSET_LISTED, MARKET_LISTED or TERMS_SET."""
+    id: int
+    """Of the asset or the market."""
+
+
 class Notes(Struct, array_like=True, gc=False, frozen=True):
     """What the block tells about validators; participation takes it up with the next block."""
 
@@ -249,3 +263,4 @@ class Outcome(Struct, frozen=True, kw_only=True):
     """Cumulative fees per asset."""
     is_checkpoint: bool
     market_changes: tuple[MarketChanged, ...] = ()
+    listings: tuple[Listing, ...] = ()

@@ -122,8 +122,19 @@ class Reason(IntEnum):
     """The market has this status; an earlier word of this validator in the round is taken back."""
     BELOW_MINIMUM = 117
     """Less than the asset's smallest transfer or withdrawal."""
+    BAD_LISTING = 118
+    """Terms that contradict themselves or change what a market is, or a name like a number."""
     BAD_PROTOCOL = 119
     """Not the next version of the protocol, or a height that is too near."""
+
+    LISTED_ALREADY = 120
+    """The name, or the token in that vault, is taken: for ever, also by what was delisted."""
+    LISTINGS_FULL = 121
+    """As many assets or markets as there can be."""
+    MARKET_IN_CHANGE = 122
+    """The market's orders end because its terms change; it can only be delisted meanwhile."""
+    TERMS_CHANGED = 123
+    """In events: ended because the market's terms change."""
 
     BAD_TRIGGER = 128
     """No leg, a leg without a limit, overlapping legs, or post-only."""

@@ -26,7 +26,7 @@ from exchange.batch import (
     Replacement,
     Ticket,
 )
-from exchange.genesis import ExchangeGenesis
+from exchange.genesis import ExchangeGenesis, MarketConfig
 from exchange.limits import ASSETS_MAX, MARKETS_MAX, PRICE_SLOTS
 from exchange.market import Market
 from exchange.order_book import Order
@@ -43,6 +43,7 @@ from exchange.snapshot_records import (
     BracketRecord,
     CommitRecord,
     HeadRecord,
+    ListingsRecord,
     MarketRecord,
     OrderRecord,
     PlanRecord,
@@ -138,8 +139,21 @@ def _load_listings(state: State, rest: RestRecord) -> None:
     for number, stored in enumerate(rest.markets):
         if number == len(state.markets):
             state.add_market(stored.terms)
-        elif state.markets[number].terms != stored.terms:
+        elif _name_market(stored.terms) != _name_market(state.markets[number].terms):
             raise InvalidMessage("the snapshot is of a network with other markets")
+        else:
+            state.renew_market(number, stored.terms)
+
+
+def _name_market(terms: MarketConfig) -> tuple[str, int, int]:
+    return terms.name, terms.base, terms.quote
+
+
+def _load_listings_votes(state: State, record: ListingsRecord) -> None:
+    listings = state.listings
+    listings.round = record.round
+    listings.words = dict(record.words)
+    listings.decided = list(record.decided)
 
 
 def _load_accounts(state: State, records: list[AccountRecord]) -> None:
@@ -195,6 +209,7 @@ def _load_rest(state: State, rest: RestRecord, orders: dict[int, list[OrderRecor
     protocol.round = stored_protocol.round
     for hot_key, version, height in stored_protocol.votes:
         protocol.votes[hot_key] = (version, height)
+    _load_listings_votes(state, rest.listings)
     for number, key in enumerate(rest.keys):
         state.keys_by_number.append(key.key)
         state.keys[key.key] = SessionKey(
@@ -222,6 +237,9 @@ def _load_rest(state: State, rest: RestRecord, orders: dict[int, list[OrderRecor
             raise InvalidMessage("a cancel-after time of an unknown account")
         state.switches.put(number, time_ms)
     for market, stored_market in zip(state.markets, rest.markets, strict=True):
+        if stored_market.hold_bps < market.taker_bps:
+            raise InvalidMessage("buys that hold less than their fee")
+        market.hold_bps = stored_market.hold_bps
         _load_book(state, market, orders.get(market.id, []), stored_market)
         _load_market(state, market, stored_market)
 
@@ -245,6 +263,13 @@ def _load_book(
 
 def _load_market(state: State, market: Market, record: MarketRecord) -> None:
     market.last_price = record.last_price
+    market.opens_height = record.opens_height
+    change = market.change
+    change.words = dict(record.change.words)
+    change.terms = record.change.terms
+    change.height = record.change.height
+    change.is_sweeping = record.change.is_sweeping
+    change.reopen = record.change.reopen
     market.status = record.status
     market.round = record.round
     market.votes = dict(record.votes)

@@ -180,7 +180,7 @@ def _judge(market: Market, commitment: Commitment, op: Open) -> int:
     for order in op.orders:
         if order.market != op.market or order.tif == POST_ONLY:
             return OPENING_INVALID
-    needs = compute_needs(op.orders, market.tick, market.lot, market.taker_bps)
+    needs = compute_needs(op.orders, market.tick, market.lot, market.hold_bps)
     if needs[0] > commitment.quote_tier or needs[1] > commitment.base_tier:
         return OPENING_OVER_TIER
     return OK

@@ -4,9 +4,10 @@ Rule: the only file that changes balances because of orders. Quote atoms of a tr
 are in quote and round up against the payer; a hold is always exactly what the rest of the order may
 cost.
 
-A buyer holds its notional and the taker fee on it, rounded up once for the whole order. On each
-fill the hold is computed anew for the rest, and the fee can take no more than what that sets free:
-so the fees of an order add up to its total rounded up, and the hold can never run short.
+A buyer holds its notional and the taker fee (`hold_bps`) on it, rounded up once for the whole
+order. On each fill the hold is computed anew for the rest, and the fee can take no more than what
+that sets free: so the fees of an order add up to its total rounded up, and the hold can never run
+short.
 
 Spec: docs/spec/exchange.md#money
 Deviations: none.
@@ -25,7 +26,7 @@ def compute_hold(market: Market, side: int, price: int, size: int) -> int:
     if side:
         return size * market.lot
     cost = price * size * market.tick
-    return cost - -cost * market.taker_bps // BPS
+    return cost - -cost * market.hold_bps // BPS
 
 
 def hold_funds(market: Market, order: Order) -> bool:
@@ -96,7 +97,7 @@ def settle(
     cost = price * size * tick
     base_atoms = size * market.lot
     rest = buyer.price * (buyer.size - size) * tick
-    rest -= -rest * market.taker_bps // BPS
+    rest -= -rest * market.hold_bps // BPS
     freed = buyer.held - rest
     buyer_fee = -(-cost * buyer_bps // BPS)
     if buyer_fee > freed - cost:

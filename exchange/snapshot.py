@@ -21,6 +21,7 @@ from exchange.limits import GROUPS_PER_PAGE, SNAPSHOT_CHUNK_BYTES
 from exchange.market import Market
 from exchange.plans import Bracket, Plan
 from exchange.price_window import PriceWindow
+from exchange.proposals import Listings, TermsChange
 from exchange.protocol import Protocol
 from exchange.snapshot_records import (
     VERSION,
@@ -28,11 +29,13 @@ from exchange.snapshot_records import (
     BatchRecord,
     BracketRecord,
     CancelRecord,
+    ChangeRecord,
     CommitRecord,
     EntryRecord,
     GroupRecord,
     HeadRecord,
     KeyRecord,
+    ListingsRecord,
     MarketRecord,
     OpenWindowRecord,
     PlanRecord,
@@ -123,6 +126,7 @@ def dump_rest(state: State) -> bytes:
         state.notes,
         state.participation,
         _dump_protocol(state.protocol),
+        _dump_listings(state.listings),
         tuple(_dump_key(state, key) for key in state.keys_by_number),
         tuple((signer, tuple(state.nonces[signer])) for signer in sorted(state.nonces)),
         tuple((a.number, a.forfeit_count, a.forfeit_ms) for a in state.accounts if a.forfeit_count),
@@ -192,6 +196,28 @@ def _dump_protocol(protocol: Protocol) -> ProtocolRecord:
     )
 
 
+def _dump_listings(listings: Listings) -> ListingsRecord:
+    return ListingsRecord(
+        listings.round,
+        tuple(sorted(listings.words.items(), key=_get_voter)),
+        tuple(listings.decided),
+    )
+
+
+def _dump_change(change: TermsChange) -> ChangeRecord:
+    return ChangeRecord(
+        tuple(sorted(change.words.items(), key=_get_voter)),
+        change.terms,
+        change.height,
+        change.is_sweeping,
+        change.reopen,
+    )
+
+
+def _get_voter(item: tuple[bytes, object]) -> bytes:
+    return item[0]
+
+
 def _dump_key(state: State, address: bytes) -> KeyRecord:
     key = state.keys[address]
     return KeyRecord(
@@ -213,6 +239,9 @@ def _dump_key(state: State, address: bytes) -> KeyRecord:
 def _dump_market(market: Market) -> MarketRecord:
     return MarketRecord(
         market.terms,
+        market.hold_bps,
+        market.opens_height,
+        _dump_change(market.change),
         market.last_price,
         market.book.next_place,
         market.tree.update(market.book),

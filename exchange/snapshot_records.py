@@ -13,11 +13,18 @@ from typing import Annotated
 from msgspec import Meta, Struct
 
 from exchange.genesis import AssetConfig, MarketConfig
-from exchange.operations import Address, Hash32, Place
+from exchange.operations import (
+    Address,
+    Hash32,
+    ListAsset,
+    ListMarket,
+    Place,
+    SetTerms,
+)
 from exchange.outcome import Notes
 
 Atoms = Annotated[bytes, Meta(min_length=32, max_length=32)]
-VERSION = 10
+VERSION = 11
 
 
 class Record(Struct, frozen=True, array_like=True, forbid_unknown_fields=True, gc=False):
@@ -245,10 +252,32 @@ class WindowRecord(Record, frozen=True):
     """(number, low, high, close), ascending."""
 
 
+class ChangeRecord(Record, frozen=True):
+    """What is wanted and decided about other terms of a market; words by ascending hot key."""
+
+    words: tuple[tuple[Address, SetTerms], ...]
+    terms: MarketConfig | None
+    height: Annotated[int, Meta(ge=0)]
+    is_sweeping: bool
+    reopen: Annotated[int, Meta(ge=0, le=3)]
+
+
+class ListingsRecord(Record, frozen=True):
+    """What is wanted and decided about new assets and markets; words by ascending hot key."""
+
+    round: Annotated[int, Meta(ge=0)]
+    words: tuple[tuple[Address, ListAsset | ListMarket], ...]
+    decided: tuple[tuple[int, ListAsset | ListMarket], ...]
+    """(first height, what begins there), in order of decision."""
+
+
 class MarketRecord(Record, frozen=True):
     """One market. Its resting orders follow in chunks of their own; their root stands here."""
 
     terms: MarketConfig
+    hold_bps: Annotated[int, Meta(ge=0)]
+    opens_height: Annotated[int, Meta(ge=0)]
+    change: ChangeRecord
     last_price: int
     next_place: int
     book_root: Hash32
@@ -298,6 +327,7 @@ class RestRecord(Record, frozen=True):
     notes: Notes
     participation: Hash32
     protocol: ProtocolRecord
+    listings: ListingsRecord
     keys: tuple[KeyRecord, ...]
     nonces: tuple[tuple[Address, tuple[int, ...]], ...]
     forfeits: tuple[tuple[int, int, int], ...]

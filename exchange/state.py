@@ -14,6 +14,7 @@ from exchange.accounts import Account, SessionKey
 from exchange.genesis import AssetConfig, ExchangeGenesis, MarketConfig
 from exchange.market import BlockLog, Market
 from exchange.outcome import Notes
+from exchange.proposals import Listings
 from exchange.protocol import Protocol
 from exchange.timetable import Timetable
 from exchange.vaults import Vault
@@ -56,6 +57,7 @@ class State:
         "height",
         "keys",
         "keys_by_number",
+        "listings",
         "log",
         "markets",
         "next_order",
@@ -103,6 +105,8 @@ class State:
         """What the last block told about validators, for the next one's participation."""
         self.protocol: Final[Protocol] = Protocol()
         """The version of the rules, and what was decided about the next one."""
+        self.listings: Final[Listings] = Listings()
+        """What is wanted and decided about new assets and markets."""
         self.participation: bytes = ZERO32
         """Digest of the participation state at this height; zero where there is none."""
         self.withdrawals: AppendTree = AppendTree()
@@ -133,6 +137,17 @@ class State:
         market = Market(len(self.markets), terms, self.genesis.open_window_ms, self.log, self.fees)
         self.markets.append(market)
         return market
+
+    def renew_market(self, number: int, terms: MarketConfig) -> Market:
+        """Put a market with other terms and no order in the place of one without orders."""
+        old = self.markets[number]
+        assert not old.book.orders, "only an empty market is made anew"
+        fresh = Market(number, terms, self.genesis.open_window_ms, self.log, self.fees)
+        if (old.tick, old.lot) == (fresh.tick, fresh.lot):
+            fresh.last_price = old.last_price
+        fresh.round = old.round + 1
+        self.markets[number] = fresh
+        return fresh
 
     def open_account(self, owner: bytes) -> Account:
         """Return the account of an address, numbered now if it is new."""

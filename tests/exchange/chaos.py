@@ -75,6 +75,7 @@ class Chaos:
         self.nonce = self.time_ms
         self.height = 2
         self.orders_seen = 1
+        self.markets = 3
 
     def first_block(self) -> None:
         """Fund everybody."""
@@ -162,7 +163,7 @@ class Chaos:
 
     def make_op(self, name: str) -> AnyOp:
         rng = self.random
-        market = rng.randrange(3)
+        market = rng.randrange(self.markets)
         draw = rng.random()
         if draw < 0.36:
             return self.make_place(market)

@@ -15,6 +15,7 @@ from bench.orderflow_data import read_events
 from bench.recorded_flows import record_events, record_mix
 from bench.recording import Recording, load_block, read_recording, record_block, write_recording
 from tests.exchange.test_exchange_chaos import digest, run
+from tests.exchange.test_markets_listed_random import digest as listed
 from tests.exchange.test_orderflow_replay import EVENTS
 
 SEEDS = 4
@@ -22,7 +23,8 @@ CHAOS = f"""
 import json
 from node.version import describe_engine
 from tests.exchange.test_exchange_chaos import digest
-print(json.dumps([describe_engine(), [digest(seed) for seed in range({SEEDS})]]))
+from tests.exchange.test_markets_listed_random import digest as listed
+print(json.dumps([describe_engine(), [digest(n) for n in range({SEEDS})], [listed(1)]]))
 """
 
 
@@ -81,4 +83,5 @@ def test_compiled_engine_gives_the_bytes_of_everything_traders_send(compiled_eng
     done = subprocess.run(
         [sys.executable, "-c", CHAOS], env=environment, capture_output=True, text=True, check=True
     )
-    assert json.loads(done.stdout) == ["compiled", [digest(seed) for seed in range(SEEDS)]]
+    expected = [[digest(seed) for seed in range(SEEDS)], [listed(1)]]
+    assert json.loads(done.stdout) == ["compiled", *expected]

@@ -40,6 +40,7 @@ NO_CONTRACTS = (
     "test_confidential_vault.py",
     "test_contract_build.py",
     "test_contract_coverage.py",
+    "test_contract_interleavings.py",
     "test_contract_mutants.py",
     "test_evm_chain.py",
     "test_http_rpc.py",

@@ -52,6 +52,7 @@ NARROW = {
 NO_MUTANTS_SEEN = (
     "test_contract_build",
     "test_contract_coverage",
+    "test_contract_interleavings",
     "test_contract_mutants",
     "test_evm_chain",
     "test_http_rpc",

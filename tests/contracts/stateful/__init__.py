@@ -1,0 +1,1 @@
+"""Random interleavings of everything that can be done to the contracts, against a model."""

@@ -1,0 +1,190 @@
+"""What the committee decides, and the move to another vault.
+
+Rule: as in `deeds_ledger`. The committee is honest about hand-overs: it hands over what the ledger
+has moved, as the contracts cannot know that.
+
+Spec: docs/explanation/audit.md
+Deviations: none
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from contracts.artifact import selectors
+from contracts.decisions import Decision, DecisionKind, compute_decision_digest
+from primitives.abi import encode_words
+from tests.contracts.harness import CHAIN_ID, NETWORK_ID
+from tests.contracts.stateful import deeds_ledger, deeds_tokens, deeds_vault
+from tests.contracts.stateful.last_resort import Signed, decide
+from tests.contracts.stateful.proofs import sign, signers_with
+from tests.contracts.stateful.scene import THIEF, calldata
+from tests.contracts.stateful.vault import DAY, NOBODY, Vault
+from tests.contracts.stateful.world import World
+
+DECISION_FLAWS = {
+    "too few": "TooLittleWeight",
+    "another vault's": "BadSignature",
+    "left over": "MalformedCertificate",
+}
+
+
+def any_decision(world: World) -> None:
+    """A decision of any kind, with or without a flaw; or one that was brought before."""
+    vault = world.vault()
+    if world.decisions and world.chance(0.1):
+        place, data, act = world.dice.choice(world.decisions)
+        world.send(world.model.vaults[place], data, act)
+        return
+    if world.chance(0.8):
+        deeds_vault.follow(world, vault)
+    decision = _any(world, vault)
+    flaw = world.dice.choice(list(DECISION_FLAWS)) if world.chance(0.15) else ""
+    bring_decision(world, vault, decision, flaw)
+
+
+def _any(world: World, vault: Vault) -> Decision:
+    """Something to decide."""
+    kind, subject, value = world.dice.choice(
+        (
+            (DecisionKind.PAUSE, NOBODY, 0),
+            (DecisionKind.PAUSE, NOBODY, 0),
+            (DecisionKind.PAUSE, NOBODY, 1),
+            (DecisionKind.PAUSE, NOBODY, 2),
+            (DecisionKind.LIST, world.token(), 1),
+            (DecisionKind.LIST, world.token(), 1),
+            (DecisionKind.LIST, world.token(), 0),
+            (DecisionKind.LIST, NOBODY, 1),
+            (DecisionKind.ANNOUNCE, NOBODY, 0),
+            (DecisionKind.ANNOUNCE, NOBODY, 0),
+            (DecisionKind.ANNOUNCE, world.dice.choice((vault.address, THIEF)), 0),
+            (DecisionKind.ANNOUNCE, _successor(world, vault), 0),
+            (DecisionKind.ANNOUNCE, NOBODY, 1),
+            (DecisionKind.HAND_OVER, *_too_much(world, vault)),
+            (5, THIEF, 0),
+        )
+    )
+    decision = next_decision(world, vault, kind, subject, value)
+    if world.chance(0.1):
+        decision = replace(decision, nonce=decision.nonce + 1)
+    if world.chance(0.1):
+        decision = replace(decision, epoch=decision.epoch + world.dice.choice((-1, 1)))
+    if world.chance(0.1):
+        decision = replace(decision, valid_until_s=world.ground.now + world.dice.choice((-1, 0)))
+    return decision
+
+
+def _successor(world: World, vault: Vault) -> bytes:
+    """The other vault, or the liar."""
+    return world.dice.choice(sorted(vault.model.successors(vault)))
+
+
+def _too_much(world: World, vault: Vault) -> tuple[bytes, int]:
+    """A hand-over that no vault can make."""
+    token = world.token()
+    return token, vault.owes(token) + 1
+
+
+def next_decision(world: World, vault: Vault, kind: int, subject: bytes, value: int) -> Decision:
+    """The decision that a vault would carry out next."""
+    return Decision(
+        epoch=vault.epoch,
+        nonce=vault.get("decisions"),
+        valid_until_s=world.ground.now + 30 * DAY,
+        kind=kind,
+        subject=subject,
+        value=value,
+    )
+
+
+def bring_decision(world: World, vault: Vault, decision: Decision, flaw: str = "") -> bool:
+    """Sign a decision with the committee's keys and bring it."""
+    address = world.scene.liar if flaw == "another vault's" else vault.address
+    digest = compute_decision_digest(
+        decision, network_id=NETWORK_ID, chain_id=CHAIN_ID, vault=address
+    )
+    members = vault.members
+    start = world.dice.randrange(len(members))
+    bitmap = signers_with(members, start, enough=flaw != "too few")
+    signatures = sign(members, bitmap, digest) + (bytes(65) if flaw == "left over" else b"")
+    words = (
+        decision.epoch,
+        decision.nonce,
+        decision.valid_until_s,
+        decision.kind,
+        decision.subject,
+        decision.value,
+    )
+    seats = [(member.address, member.weight) for member in members]
+    data = calldata("Settlement", "decide", words, (bitmap, signatures), seats)
+    signed = Signed(decision=decision, members=members, flaw=DECISION_FLAWS.get(flaw, ""))
+    act = lambda: decide(vault, signed)  # noqa: E731
+    if not flaw:
+        world.decisions.append((world.model.vaults.index(vault), data, act))
+    tokens = (decision.subject,) if decision.kind == DecisionKind.HAND_OVER else ()
+    return world.send(vault, data, act, *tokens)
+
+
+def lie(world: World) -> None:
+    """The liar says that it has accepted the vault's last root."""
+    root = world.main.last_root
+    if root is not None:
+        world.model.lie = root.hash
+        data = selectors("HostileVault")["setRoot"] + encode_words(root.hash)
+        assert world.ground.send(THIEF, world.scene.liar, data).done
+
+
+def announce(world: World) -> None:
+    """Announce the other vault, for good."""
+    vault = world.main
+    deeds_vault.follow(world, vault)
+    other = next(one for one in world.model.vaults if one is not vault)
+    if vault.get("successor") != world.model.place_of(other.address):
+        decision = next_decision(world, vault, DecisionKind.ANNOUNCE, other.address, 0)
+        bring_decision(world, vault, decision)
+
+
+def fortnight(world: World) -> None:
+    """Fifteen days in which both vaults are kept alive."""
+    for _ in range(3):
+        world.ground.now += 5 * DAY
+        known = deeds_vault.new_checkpoint(world)
+        for vault in world.model.vaults:
+            deeds_vault.follow(world, vault)
+            deeds_vault.bring_checkpoint(world, vault, known)
+
+
+def migrate(world: World) -> None:
+    """Move the ledger's assets to the announced vault, and hand over what backs them."""
+    old = world.main
+    place = old.get("successor")
+    new = world.model.vault_at(place) if place else None
+    if new is None or new.address in world.book.vaults:
+        return
+    if world.ground.now < old.get("successor at"):
+        return
+    for vault in (old, new):
+        deeds_vault.follow(world, vault)
+        if vault.is_closed or world.ground.now > vault.last_at + 8 * DAY:
+            return
+        if vault.epoch != world.book.epoch:
+            return
+    if not all(new.is_listed(t) for t in world.book.tokens if world.book.balances(t)):
+        return
+    deeds_tokens.tame(world)
+    while world.book.credited[old.address] < old.get("deposits"):
+        deeds_ledger.credit(world)
+    world.book.move(new.address)
+    known = deeds_vault.new_checkpoint(world)
+    assert deeds_vault.bring_checkpoint(world, old, known)
+    if not deeds_vault.bring_checkpoint(world, new, known):
+        raise AssertionError("the successor does not follow")
+    tokens = [token for token in world.book.tokens if world.book.balances(token)]
+    world.dice.shuffle(tokens)
+    for token in tokens:
+        amount = world.book.balances(token)
+        decision = next_decision(world, old, DecisionKind.HAND_OVER, token, amount)
+        assert bring_decision(world, old, decision), "the hand-over failed"
+
+
+DECISIONS = (any_decision, lie, announce, fortnight, migrate)

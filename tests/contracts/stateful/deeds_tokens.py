@@ -1,0 +1,105 @@
+"""What the tokens' own people do, and what time does.
+
+Rule: as in `deeds_ledger`.
+
+Spec: docs/explanation/audit.md
+Deviations: none
+"""
+
+from __future__ import annotations
+
+from tests.contracts.stateful import deeds_claims
+from tests.contracts.stateful.coins import NATIVE, Mode
+from tests.contracts.stateful.scene import THIEF, calldata
+from tests.contracts.stateful.vault import DAY, EXPIRY, NOTICE, SILENCE, TREASURIES
+from tests.contracts.stateful.world import World
+
+
+def set_mode(world: World) -> None:
+    """Let the hostile token behave in another way."""
+    mode = world.dice.choice((0, 0, 0, 1, 1, 2, 3, 3, 3, 3, 3, 4, 5))
+    target, payload, act = world.dice.choice(deeds_claims.reentries(world, world.vault()))
+    _set_mode(world, mode, target, payload)
+    world.model.coins.reentry = act
+
+
+def _set_mode(world: World, mode: int, target: bytes = bytes(20), payload: bytes = b"") -> None:
+    """Tell the hostile token."""
+    data = calldata("HostileToken", "setMode", mode, target, payload)
+    assert world.ground.send(THIEF, world.scene.tokens["EVIL"], data).done
+    world.model.cells.put(mode, "mode")
+    world.model.cells.put(len(payload), "payload")
+
+
+def set_tax(world: World) -> None:
+    """Let a token keep a part of each transfer, or ask the sender for it."""
+    percent, on_top = world.dice.choice((0, 0, 1, 10, 100)), world.chance(0.4)
+    _set_tax(world, percent, on_top)
+
+
+def _set_tax(world: World, percent: int, on_top: bool) -> None:
+    """Tell the token."""
+    data = calldata("FeeOnTransferToken", "setFee", percent, on_top)
+    assert world.ground.send(THIEF, world.scene.tokens["FEE"], data).done
+    world.model.cells.put(percent, "tax")
+    world.model.cells.put(int(on_top), "on top")
+
+
+def bar(world: World) -> None:
+    """Pause a token, or bar an account of it; the vault itself may be one."""
+    if world.chance(0.3):
+        _pause(world, world.chance(0.5))
+        return
+    vault = world.main
+    suspects = (world.user(), world.user(), vault.address, vault.distributor, TREASURIES[0])
+    _bar(world, world.dice.choice(suspects), world.chance(0.5))
+
+
+def _pause(world: World, paused: bool) -> None:
+    """Tell the token."""
+    data = calldata("BlacklistingToken", "setPaused", paused)
+    assert world.ground.send(THIEF, world.scene.tokens["BAR"], data).done
+    world.model.cells.put(int(paused), "paused")
+
+
+def _bar(world: World, account: bytes, barred: bool) -> None:
+    """Tell the token."""
+    data = calldata("BlacklistingToken", "setBarred", account, barred)
+    assert world.ground.send(THIEF, world.scene.tokens["BAR"], data).done
+    world.model.cells.put(int(barred), "barred", account)
+
+
+def tame(world: World) -> None:
+    """Let all tokens behave from now on."""
+    _set_mode(world, Mode.BEHAVE)
+    _set_tax(world, 0, False)
+    _pause(world, False)
+    for key in list(world.model.cells.image()):
+        if key[0] == "barred":
+            _bar(world, key[1], False)
+
+
+def gift(world: World) -> None:
+    """Send tokens to a vault that they do not belong to."""
+    token, vault, user = world.token(), world.vault(), world.user()
+    if token in (NATIVE, world.scene.tokens["EVIL"], world.scene.tokens["FEE"]):
+        return
+    amount = 1 + world.dice.randrange(1000)
+    data = calldata("NonReturningToken", "transfer", vault.address, amount)
+    act = lambda: world.model.coins.transfer(token, user, vault.address, amount)  # noqa: E731
+    world.play(user, token, data, act, tokens=(token,))
+
+
+def wait(world: World) -> None:
+    """Let time pass: a little, or to just before or after something is due."""
+    vault = world.main
+    borders = [vault.last_at + SILENCE, vault.last_at + EXPIRY, vault.last_at + EXPIRY + 1]
+    if vault.get("notice"):
+        borders += [vault.get("notice") + NOTICE] * 3
+    if vault.get("successor at"):
+        borders += [vault.get("successor at")] * 2
+    if world.chance(0.6):
+        world.ground.now += world.dice.choice((60, 3600, 6 * 3600, DAY, DAY, 2 * DAY))
+        return
+    border = world.dice.choice(borders) - world.dice.choice((0, 0, 1))
+    world.ground.now = max(world.ground.now, border)

@@ -1,0 +1,173 @@
+"""The end of an interleaving: everybody who proves gets everything, and nothing else is left.
+
+Rule: while the vault is open it ends by the ledger or by an escape; once it has closed by the
+escape. What may stay is only what was nobody's, or cannot be taken by whom it belongs to.
+
+Spec: docs/explanation/audit.md
+Deviations: none
+"""
+
+from __future__ import annotations
+
+from contracts.artifact import selectors
+from primitives.abi import encode_words
+from tests.contracts.stateful import deeds_claims, deeds_ledger, deeds_tokens, deeds_vault
+from tests.contracts.stateful.book import Root
+from tests.contracts.stateful.coins import NATIVE
+from tests.contracts.stateful.last_resort import Escape, Refund
+from tests.contracts.stateful.scene import THIEF
+from tests.contracts.stateful.vault import EXPIRY, NOTICE, SILENCE, Vault
+from tests.contracts.stateful.world import World
+
+
+def finish(world: World) -> None:
+    """Pay everybody, by whatever way there is."""
+    deeds_tokens.tame(world)
+    main = world.main
+    if not _is_alive(world, main) or world.chance(0.5):
+        ends_open = False
+    else:
+        _empty_ledger(world)
+        ends_open = True
+    for vault in world.model.vaults:
+        if not (vault is main and ends_open):
+            _close(world, vault)
+        _pay_all(world, vault, escapes=vault is main and not ends_open)
+        _assert_paid(world, vault)
+    world.check_all()
+
+
+def _is_alive(world: World, vault: Vault) -> bool:
+    """Whether checkpoints still count."""
+    return not vault.is_closed and world.ground.now <= vault.last_at + EXPIRY
+
+
+def _empty_ledger(world: World) -> None:
+    """Credit and withdraw everything; the vault has to take the checkpoint of that."""
+    main = world.main
+    while world.book.credited[main.address] < main.get("deposits"):
+        deeds_ledger.credit(world)
+    for owner, entries in world.book.entries.items():
+        for entry in entries:
+            entry[2], entry[3] = entry[2] + entry[3], 0
+            if entry[2]:
+                world.book.withdraw(entry, entry[2], owner)
+    deeds_vault.follow(world, main)
+    known = deeds_vault.new_checkpoint(world)
+    assert deeds_vault.bring_checkpoint(world, main, known), "the vault is bricked"
+
+
+def _close(world: World, vault: Vault) -> None:
+    """Wait until a vault has closed; escape has to be possible."""
+    data = selectors("Settlement")["openEscape"]
+    if not vault.get("notice"):
+        world.ground.now = max(world.ground.now, vault.last_at + SILENCE)
+        assert world.send(vault, data, vault.open_escape), "no escape is possible"
+    world.ground.now = max(world.ground.now, vault.get("notice") + NOTICE)
+    assert vault.is_closed
+
+
+def _pay_all(world: World, vault: Vault, *, escapes: bool) -> None:
+    """Bring every proof that there is, in any order."""
+    root = vault.last_root
+    claims = []
+    if root is not None:
+        claims += _withdrawals(world, vault, root)
+    if root is not None and escapes:
+        claims += _escapes(world, vault, root)
+    if vault.is_closed:
+        claims += _refunds(world, vault)
+    for token in world.book.tokens:
+        if vault.get("certified", token) != vault.get("settled", token):
+            data = selectors("Settlement")["settleFees"] + encode_words(token)
+            act = lambda token=token: vault.settle(token)  # noqa: E731
+            claims.append(
+                lambda d=data, a=act, t=token: _must(world.send(vault, d, a, t), "fees stay")
+            )
+    world.dice.shuffle(claims)
+    for claim in claims:
+        claim()
+
+
+def _must(done: bool, problem: str) -> None:
+    """Whatever is proven has to be paid."""
+    assert done, problem
+
+
+def _withdrawals(world: World, vault: Vault, root: Root) -> list:
+    """Claims of all withdrawals that have not been paid."""
+    return [
+        lambda leaf=leaf: _must(
+            deeds_claims.bring_claim(world, vault, root, leaf.index), "a withdrawal is not paid"
+        )
+        for leaf in world.book.leaves[: root.count]
+        if leaf.vault == vault.address
+        and not vault.get("paid", leaf.index)
+        and _can_take(world, leaf.to, leaf.token)
+    ]
+
+
+def _can_take(world: World, receiver: bytes, token: bytes) -> bool:
+    """Contracts without a way in, and the vaults themselves, take nothing."""
+    if receiver in world.scene.vaults:
+        return False
+    return token != NATIVE or receiver not in world.model.coins.walls
+
+
+def _escapes(world: World, vault: Vault, root: Root) -> list:
+    """Claims of all balances that have not been paid."""
+    claims = []
+    for number, (owner, entries) in enumerate(root.accounts.items()):
+        for position, entry in enumerate(entries):
+            if vault.get("escaped", number, position) or not entry[2] + entry[3]:
+                continue
+            claim = Escape(
+                root=root, owner=owner, position=position, fees=root.fees, sender=THIEF, to=owner
+            )
+            claims.append(
+                lambda claim=claim: _must(
+                    deeds_claims.bring_escape(world, vault, claim), "a balance is not paid"
+                )
+            )
+    return claims
+
+
+def _refunds(world: World, vault: Vault) -> list:
+    """Claims of all deposits that the last root does not know."""
+    root = vault.last_root
+    first = root.credited(vault.address) if root is not None else 0
+    claims = []
+    for number in range(first, vault.get("deposits")):
+        record = vault.deposit_record(number)
+        if record is None or record.depositor == vault.address:
+            continue
+        claim = Refund(root=root, record=record, sender=THIEF, to=record.depositor)
+        claims.append(
+            lambda claim=claim: _must(
+                deeds_claims.bring_refund(world, vault, claim), "a deposit is not given back"
+            )
+        )
+    return claims
+
+
+def _assert_paid(world: World, vault: Vault) -> None:
+    """Nothing is left but what is nobody's."""
+    root = vault.last_root
+    count = root.count if root is not None else 0
+    first = root.credited(vault.address) if root is not None else 0
+    for token in world.book.tokens:
+        left = vault.get("gifts", token)
+        left += sum(
+            leaf.amount
+            for leaf in world.book.leaves[:count]
+            if leaf.vault == vault.address
+            and leaf.token == token
+            and not vault.get("paid", leaf.index)
+        )
+        for number in range(first, vault.get("deposits")):
+            record = vault.deposit_record(number)
+            if record is not None and record.token == token:
+                # A reward that came after the last root; it has no depositor to go back to.
+                assert not vault.is_closed or record.depositor == vault.address
+                left += record.amount
+        assert vault.owes(token) == left, "something is owed that nobody can claim"

@@ -42,7 +42,7 @@ def make_score(state: Participation, one: Validator) -> ValidatorScore:
 
 def compute_period_end(rules: Rules, height: int) -> int:
     """Return the next height at which scores close."""
-    return height + rules.epoch_blocks - (height + rules.selection_lead) % rules.epoch_blocks
+    return height + rules.period_blocks - (height + rules.selection_lead) % rules.period_blocks
 
 
 def _make_part(one: Validator, part: int) -> ScorePart:

@@ -85,13 +85,13 @@ class Participation:
         for index in facts.convicted:
             self._convict(index)
         self._note_services(facts)
+        slot = self.rules.compute_heartbeat_slot(facts.height)
         for event in facts.registry:
-            self.register.apply(event, self.rules.newcomer_score)
+            self.register.apply(event, self.rules.newcomer_score, slots_before=slot + 1)
         for hot_key in facts.heartbeats:
             validator = self._find(hot_key)
             if validator is not None:
-                slot = self.rules.compute_heartbeat_slot(facts.height)
-                process_heartbeat(validator, slot, facts.time_ms)
+                process_heartbeat(validator, slot, facts.height, facts.time_ms)
         self._pass_height(facts.block_hash)
         self.facts_word = hash_facts(self.facts_word, facts)
         if self.height % self.rules.checkpoint_interval == 0:
@@ -199,11 +199,14 @@ class Participation:
 
     def _pass_height(self, block_hash: bytes) -> None:
         """Do what the height is for: close the period and choose, or hand over."""
-        if self.rules.is_selection(self.height):
+        if self.rules.is_close(self.height):
             close_period(tuple(self.register.by_owner.values()))
-            if self.rules.is_fixed:
-                return
-            self.next_seats = select_next_committee(self.register.by_owner, self.seats, self.rules)
+        if self.rules.is_fixed:
+            return
+        if self.rules.is_selection(self.height):
+            self.next_seats = select_next_committee(
+                self.register.by_owner, self.seats, self.rules, self.height
+            )
         if self.rules.is_border(self.height) and self.next_seats is not None:
             remaining = {seat.owner for seat in self.next_seats}
             for seat in self.seats:
@@ -240,4 +243,5 @@ def _genesis_validator(registration: Registration) -> Validator:
         is_leaving=registration.is_leaving,
         score=GENESIS_SCORE,
         period_score=GENESIS_SCORE,
+        was_seated=True,
     )

@@ -25,7 +25,7 @@ from primitives import codec
 from primitives.errors import InvalidMessage
 from primitives.keccak import keccak256
 
-VERSION = 1
+VERSION = 2
 DUMP_BYTES_MAX = 8 * 1024 * 1024
 COUNT_MAX = (1 << 63) - 1
 VOTE_BYTES = VOTE_WINDOW_HEIGHTS // 8
@@ -39,6 +39,7 @@ Score = Annotated[int, msgspec.Meta(ge=0, le=SCORE_ONE)]
 Weight = Annotated[int, msgspec.Meta(ge=1, le=WEIGHT_MAX)]
 Heights = Annotated[int, msgspec.Meta(ge=0, le=VOTE_WINDOW_HEIGHTS)]
 Slots = Annotated[int, msgspec.Meta(ge=0, lt=1 << HEARTBEAT_SLOTS)]
+SlotCount = Annotated[int, msgspec.Meta(ge=0, le=HEARTBEAT_SLOTS)]
 Measured = Annotated[int, msgspec.Meta(ge=0, lt=1 << PARTS)]
 Counts = Annotated[tuple[Count, ...], msgspec.Meta(min_length=PARTS, max_length=PARTS)]
 Ratios = Annotated[tuple[Score, ...], msgspec.Meta(min_length=PARTS, max_length=PARTS)]
@@ -72,8 +73,11 @@ class ValidatorRecord(msgspec.Struct, frozen=True, array_like=True, forbid_unkno
     ratios: Ratios
     kept_periods: Counts
     measured: Measured
+    proven: Measured
     was_seated: bool
     heartbeat_slots: Slots
+    heartbeat_height: Count
+    slots_before: SlotCount
     votes: Votes
     vote_heights: Heights
     missed_in_row: Count
@@ -174,8 +178,11 @@ def _dump_validator(one: Validator) -> ValidatorRecord:
         tuple(one.ratios),
         tuple(one.kept_periods),
         one.measured,
+        one.proven,
         one.was_seated,
         one.heartbeat_slots,
+        one.heartbeat_height,
+        one.slots_before,
         one.votes.to_bytes(VOTE_BYTES, "big"),
         one.vote_heights,
         one.missed_in_row,
@@ -201,8 +208,11 @@ def _load_validator(record: ValidatorRecord) -> Validator:
         ratios=list(record.ratios),
         kept_periods=list(record.kept_periods),
         measured=record.measured,
+        proven=record.proven,
         was_seated=record.was_seated,
         heartbeat_slots=record.heartbeat_slots,
+        heartbeat_height=record.heartbeat_height,
+        slots_before=record.slots_before,
         votes=int.from_bytes(record.votes, "big"),
         vote_heights=record.vote_heights,
         missed_in_row=record.missed_in_row,

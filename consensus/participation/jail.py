@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from consensus.participation.parameters import (
     JAIL_FIRST_MS,
+    JAIL_HEIGHTS_MIN,
     JAIL_MS_MAX,
     JAIL_SLOT_VOTES_PERCENT,
     JAIL_SLOTS,
@@ -41,12 +42,15 @@ def _is_away(validator: Validator) -> bool:
     votes = validator.votes.bit_count()
     if heights == VOTE_WINDOW_HEIGHTS and votes * 100 < heights * JAIL_VOTES_PERCENT:
         return True
-    return validator.missed_in_row >= JAIL_SLOTS and votes * 100 < heights * JAIL_SLOT_VOTES_PERCENT
+    if heights < JAIL_HEIGHTS_MIN or validator.missed_in_row < JAIL_SLOTS:
+        return False
+    return votes * 100 < heights * JAIL_SLOT_VOTES_PERCENT
 
 
-def process_heartbeat(validator: Validator, slot: int, now_ms: int) -> None:
+def process_heartbeat(validator: Validator, slot: int, height: int, now_ms: int) -> None:
     """Count a heartbeat in its slot; free the validator whose term is over."""
     validator.heartbeat_slots |= 1 << slot
+    validator.heartbeat_height = height
     if validator.jailed_until_ms and now_ms >= validator.jailed_until_ms:
         validator.jailed_until_ms = 0
         validator.forget_votes()

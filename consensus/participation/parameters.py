@@ -20,7 +20,8 @@ JAILED_SCORE: Final = 400_000  # the most a jailed validator keeps
 
 CREDIT_ONE: Final = 1_000  # full credit for one opportunity
 OPPORTUNITIES_MIN: Final = 8  # fewer in one period prove nothing
-KEPT_PERIODS_MAX: Final = 3  # periods in which an unproven part keeps its last ratio
+KEPT_PERIODS_MAX: Final = 3  # periods without opportunity in which a part keeps its last ratio
+PERIOD_BLOCKS_MIN: Final = 320  # heights that a score is judged by; shorter epochs are put together
 
 PRODUCTION: Final = 0
 UPTIME: Final = 1
@@ -36,8 +37,9 @@ UP_DIVISOR: Final = 16  # a better one this part
 
 VOTE_WINDOW_HEIGHTS: Final = 1_200  # newest heights that decide about jail
 JAIL_VOTES_PERCENT: Final = 50  # fewer votes in a full window: jail
-JAIL_SLOT_VOTES_PERCENT: Final = 80  # fewer votes after missed slots in a row: jail
+JAIL_SLOT_VOTES_PERCENT: Final = 70  # fewer votes after missed slots in a row: jail
 JAIL_SLOTS: Final = 3  # missed leader slots in a row
+JAIL_HEIGHTS_MIN: Final = 240  # heights in a record of votes before it proves anything
 JAIL_FIRST_MS: Final = 600_000  # first term, doubled with every further one
 JAIL_MS_MAX: Final = 86_400_000  # longest term
 
@@ -60,15 +62,25 @@ class Rules:
     bond_cap: int = 100_000 * 10**18  # atoms beyond which a bond gives no more weight
     newcomer_score: int = NEWCOMER_SCORE  # of everybody who registers after genesis
     is_fixed: bool = False  # the committee of genesis stays in office; scores and pay go on
+    period_blocks_min: int = PERIOD_BLOCKS_MIN  # heights of the shortest scoring period
 
     def __post_init__(self) -> None:
         if not 0 < self.selection_lead < self.epoch_blocks:
             raise ValueError("scores close within the epoch, before its border")
         if self.checkpoint_interval < 1 or not 0 < self.bond_min <= self.bond_cap:
             raise ValueError("the interval and the bond are positive, the cap not below the bond")
-
         if not 0 <= self.newcomer_score <= SCORE_ONE:
             raise ValueError("a score lies between nothing and one")
+
+    @property
+    def period_epochs(self) -> int:
+        """How many epochs make a scoring period: one, unless they are short."""
+        return max(1, -(-self.period_blocks_min // self.epoch_blocks))
+
+    @property
+    def period_blocks(self) -> int:
+        """Heights of a scoring period; the first one lacks the lead."""
+        return self.period_epochs * self.epoch_blocks
 
     def is_border(self, height: int) -> bool:
         """True for the last height of an epoch."""
@@ -79,10 +91,14 @@ class Rules:
         return (height + min(SEED_LAG_HEIGHTS, self.epoch_blocks)) % self.epoch_blocks == 0
 
     def is_selection(self, height: int) -> bool:
-        """True for the height at which scores close and the next committee is chosen."""
+        """True for the height at which the next committee is chosen."""
         return (height + self.selection_lead) % self.epoch_blocks == 0
+
+    def is_close(self, height: int) -> bool:
+        """True for the selection height at which scores close."""
+        return (height + self.selection_lead) % self.period_blocks == 0
 
     def compute_heartbeat_slot(self, height: int) -> int:
         """Return which part of the scoring period a height belongs to."""
-        into = (height + self.selection_lead - 1) % self.epoch_blocks
-        return into * HEARTBEAT_SLOTS // self.epoch_blocks
+        into = (height + self.selection_lead - 1) % self.period_blocks
+        return into * HEARTBEAT_SLOTS // self.period_blocks

@@ -49,10 +49,11 @@ def compute_measured_parts(group: Sequence[Validator]) -> int:
 
 
 def _count_heartbeats(observer: Validator) -> None:
-    """Observers have no votes: their uptime is a heartbeat in each part of the period."""
+    """Observers have no votes: their uptime is a heartbeat in each part since they came."""
     observer.opportunities[PRODUCTION] = observer.credits[PRODUCTION] = 0
-    observer.opportunities[UPTIME] = HEARTBEAT_SLOTS
-    observer.credits[UPTIME] = observer.heartbeat_slots.bit_count() * CREDIT_ONE
+    observer.opportunities[UPTIME] = HEARTBEAT_SLOTS - observer.slots_before
+    beats = observer.heartbeat_slots >> observer.slots_before
+    observer.credits[UPTIME] = beats.bit_count() * CREDIT_ONE
 
 
 def _score(validator: Validator, mask: int) -> None:
@@ -60,20 +61,29 @@ def _score(validator: Validator, mask: int) -> None:
     for part in range(PARTS):
         if not mask >> part & 1:
             continue
-        ratio = 0
-        if validator.offers(part):
-            ratio, validator.kept_periods[part] = compute_ratio(
-                validator.opportunities[part],
-                validator.credits[part],
-                validator.ratios[part],
-                validator.kept_periods[part],
-            )
-        validator.ratios[part] = measured[part] = ratio
-    validator.measured = mask
+        measured[part] = _measure(validator, part)
+    validator.measured = sum(1 << part for part in range(PARTS) if measured[part] is not None)
     period = compute_period_score(measured)
     if period is not None and not validator.is_convicted:
         validator.period_score = period
         validator.score = compute_next_score(validator.score, period)
+
+
+def _measure(validator: Validator, part: int) -> int | None:
+    """Return a part's ratio; None for one that is offered and was never proven."""
+    opportunities, ratio = validator.opportunities[part], 0
+    if validator.offers(part):
+        if opportunities < OPPORTUNITIES_MIN and not validator.proven >> part & 1:
+            return None
+        ratio, validator.kept_periods[part] = compute_ratio(
+            opportunities,
+            validator.credits[part],
+            validator.ratios[part],
+            validator.kept_periods[part],
+        )
+    validator.proven |= 1 << part
+    validator.ratios[part] = ratio
+    return ratio
 
 
 def _begin(validator: Validator) -> None:
@@ -81,7 +91,9 @@ def _begin(validator: Validator) -> None:
         validator.convicted_key = NO_KEY
     if validator.was_seated and not validator.jailed_until_ms and validator.jail_count:
         validator.jail_count -= 1  # a period served without fault is forgotten time
-    validator.opportunities = [0] * PARTS
-    validator.credits = [0] * PARTS
-    validator.heartbeat_slots = 0
+    for part in range(PARTS):
+        is_duty = part not in (PRODUCTION, UPTIME) or validator.was_seated
+        if not is_duty or validator.opportunities[part] >= OPPORTUNITIES_MIN:
+            validator.opportunities[part] = validator.credits[part] = 0
+    validator.heartbeat_slots = validator.slots_before = 0
     validator.was_seated = False

@@ -47,8 +47,11 @@ class Validator:
     ratios: list[int] = field(default_factory=_zeros)  # per part, of the last closed period
     kept_periods: list[int] = field(default_factory=_zeros)
     measured: int = 0  # bit mask of the parts that the last closed period counted
+    proven: int = 0  # bit mask of the parts that ever had a ratio
     was_seated: bool = False  # held a seat in the open period
     heartbeat_slots: int = 0  # bit mask: heartbeats of the open period
+    heartbeat_height: int = 0  # of the newest heartbeat
+    slots_before: int = 0  # parts of the open period that began before it registered
     votes: int = 0  # bit per height, the newest lowest: voted or not
     vote_heights: int = 0  # heights in `votes`
     missed_in_row: int = 0  # leader slots since the last block
@@ -95,8 +98,17 @@ class Register:
         self.by_owner[validator.owner] = validator
         self._owner_of[validator.hot_key] = validator.owner
 
-    def apply(self, event: Registration, newcomer_score: int = NEWCOMER_SCORE) -> None:
-        """Take over what the contract says; newcomers begin with a score."""
+    def apply(
+        self,
+        event: Registration,
+        newcomer_score: int = NEWCOMER_SCORE,
+        *,
+        slots_before: int = 0,
+    ) -> None:
+        """Take over what the contract says; newcomers begin with a score.
+
+        `slots_before` is how many parts of the open period began before the event.
+        """
         known = self.by_owner.get(event.owner)
         if event.hot_key == NO_KEY:
             if known is not None:
@@ -107,7 +119,7 @@ class Register:
             return  # the contract gives a key to one owner only, so this is no event of it
         if known is None:
             if len(self.by_owner) < VALIDATORS_MAX:
-                self.add(_newcomer(event, newcomer_score))
+                self.add(_newcomer(event, newcomer_score, slots_before))
             return
         if known.hot_key != event.hot_key:
             self._change_key(known, event.hot_key)
@@ -127,7 +139,7 @@ class Register:
         del self._owner_of[validator.hot_key]
 
 
-def _newcomer(event: Registration, score: int) -> Validator:
+def _newcomer(event: Registration, score: int, slots_before: int) -> Validator:
     return Validator(
         owner=event.owner,
         hot_key=event.hot_key,
@@ -137,4 +149,5 @@ def _newcomer(event: Registration, score: int) -> Validator:
         stake=event.stake,
         is_leaving=event.is_leaving,
         score=score,
+        slots_before=slots_before,
     )

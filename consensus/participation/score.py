@@ -23,9 +23,14 @@ from consensus.participation.parameters import (
 def compute_ratio(
     opportunities: int, credited: int, kept: int, kept_periods: int
 ) -> tuple[int, int]:
-    """Return a part's ratio in millionths and for how many periods it has been a kept one."""
+    """Return a part's ratio in millionths and for how many periods it was kept for want of any.
+
+    A few opportunities prove nothing and are counted on, so the ratio before them stands.
+    """
     if opportunities >= OPPORTUNITIES_MIN:
         return credited * SCORE_ONE // (opportunities * CREDIT_ONE), 0
+    if opportunities:
+        return kept, kept_periods
     if kept_periods >= KEPT_PERIODS_MAX:
         return 0, kept_periods
     return kept, kept_periods + 1

@@ -42,17 +42,22 @@ def make_committee(seats: Sequence[Seat]) -> Committee:
 
 
 def select_next_committee(
-    validators: Mapping[bytes, Validator], seats: Sequence[Seat], rules: Rules
+    validators: Mapping[bytes, Validator], seats: Sequence[Seat], rules: Rules, height: int = 0
 ) -> tuple[Seat, ...]:
     """Return the seats of the next epoch, heaviest first; never empty if `seats` is not.
 
-    `validators` is by owner. Should every member be convicted at once and nobody be eligible, the
-    committee stays as it is: such a chain has lost its quorum and needs its people.
+    `validators` is by owner. Whoever has no seat gets one only with a heartbeat of the last epoch
+    before `height`: a seat for a node that is off costs everybody else time. Should every member be
+    convicted at once and nobody be eligible, the committee stays as it is: such a chain has lost
+    its quorum and needs its people.
     """
+    seated, oldest = {seat.owner for seat in seats}, max(0, height - rules.epoch_blocks)
     merit = {
         owner: weight
         for owner, one in validators.items()
-        if is_eligible(one, rules) and (weight := compute_merit(one, rules))
+        if (owner in seated or one.heartbeat_height > oldest)
+        and is_eligible(one, rules)
+        and (weight := compute_merit(one, rules))
     }
     wanted = sorted(merit, key=lambda owner: (-merit[owner], owner))[:COMMITTEE_MAX]
     base = _share_out({s.owner: s.weight for s in seats if _may_stay(validators, s.owner)})

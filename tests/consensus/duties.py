@@ -39,7 +39,12 @@ def registration(
 
 
 def rules(epoch_blocks: int = 200, lead: int = 10, interval: int = 50) -> Rules:
-    return Rules(epoch_blocks=epoch_blocks, selection_lead=lead, checkpoint_interval=interval)
+    return Rules(
+        epoch_blocks=epoch_blocks,
+        selection_lead=lead,
+        checkpoint_interval=interval,
+        period_blocks_min=1,
+    )
 
 
 def genesis(count: int, chosen: Rules | None = None) -> Participation:

@@ -7,7 +7,7 @@ the honest run. Everybody's votes arrive late now and then, the same ones in bot
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from consensus.committee import compute_quorum
 from consensus.participation.facts import ServiceFact
@@ -50,6 +50,7 @@ class Run:
     noise_percent: int
     behaviour: Behaviour
     players: int  # the first members of genesis are those whose payoff is counted
+    period_blocks_min: int = 1
     coalition: frozenset[bytes] = frozenset()  # owners whose payoff is counted
     earned: int = 0  # of the coalition, in parts of FEES_PER_BLOCK scaled by MILLION
     pool: int = 0
@@ -57,7 +58,10 @@ class Run:
 
     def play(self) -> int:
         """Return the coalition's payoff after ten epochs."""
-        chosen = rules(self.epoch_blocks, lead=self.epoch_blocks // 20, interval=10**9)
+        chosen = replace(
+            rules(self.epoch_blocks, lead=self.epoch_blocks // 20, interval=10**9),
+            period_blocks_min=self.period_blocks_min,
+        )
         self.chain = Chain(genesis(self.count, chosen))
         state = self.chain.state
         owners = [seat.owner for seat in state.seats]
@@ -66,7 +70,7 @@ class Run:
         for owner in deviants:
             for part in self.behaviour.services_off:
                 state.register.by_owner[owner].services &= ~(1 << (part - TRADING))
-        for height in range(1, EPOCHS * self.epoch_blocks + 1):
+        for height in range(1, EPOCHS * chosen.period_blocks + 1):
             self._step(height, deviants)
         return self.earned
 
@@ -131,10 +135,18 @@ class Run:
 
 
 def compute_gain(
-    behaviour: Behaviour, count: int, players: int, *, epoch_blocks: int, noise_percent: int
+    behaviour: Behaviour,
+    count: int,
+    players: int,
+    *,
+    epoch_blocks: int,
+    noise_percent: int,
+    period_blocks_min: int = 1,
 ) -> int:
     """Return deviation minus honesty for the first `players` members, in millionths of all fees."""
     behaviour.members = frozenset(range(players))
-    honest = Run(count, epoch_blocks, noise_percent, HONEST, players).play()
-    deviation = Run(count, epoch_blocks, noise_percent, behaviour, players).play()
-    return (deviation - honest) * MILLION // (EPOCHS * epoch_blocks * FEES_PER_BLOCK)
+    fixed = (players, period_blocks_min)
+    honest = Run(count, epoch_blocks, noise_percent, HONEST, *fixed).play()
+    run = Run(count, epoch_blocks, noise_percent, behaviour, *fixed)
+    gain = run.play() - honest
+    return gain * MILLION // (EPOCHS * run.chain.state.rules.period_blocks * FEES_PER_BLOCK)

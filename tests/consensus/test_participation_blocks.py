@@ -89,12 +89,12 @@ def test_a_part_without_opportunity_for_anybody_is_left_out():
 
 
 def test_an_absent_member_is_jailed_and_comes_back_by_a_heartbeat():
-    chain = Chain(genesis(7))
-    chain.run_to(190, absent=(6,))
+    chain = Chain(genesis(7, rules(epoch_blocks=400)))
+    chain.run_to(390, absent=(6,))
     away = validator(chain.state, 6)
     assert away.jailed_until_ms > 0
     assert away.score <= JAILED_SCORE
-    chain.run_to(200)
+    chain.run_to(400)
     assert len(chain.state.seats) == 6
     hot = (address("hot", 6),)
     chain.block(heartbeats=hot)
@@ -104,27 +104,27 @@ def test_an_absent_member_is_jailed_and_comes_back_by_a_heartbeat():
     assert away.jailed_until_ms == 0
     while len(chain.state.seats) == 6:
         chain.block(heartbeats=hot)
-        assert chain.state.height < 3_000
+        assert chain.state.height < 6_000
     assert away.score >= SEAT_SCORE
 
 
 def test_a_second_jail_term_is_twice_as_long():
-    chain = Chain(genesis(7))
-    chain.run_to(100, absent=(6,))
+    chain = Chain(genesis(7, rules(epoch_blocks=600)))
+    chain.run_to(260, absent=(6,))
     away = validator(chain.state, 6)
     first = away.jailed_until_ms
-    assert JAIL_FIRST_MS <= first <= JAIL_FIRST_MS + 100 * BLOCK_MS
+    assert JAIL_FIRST_MS <= first <= JAIL_FIRST_MS + 260 * BLOCK_MS
     away.jailed_until_ms = 0
     away.forget_votes()
     start = chain.state.height
-    chain.run_to(189, absent=(6,))
+    chain.run_to(560, absent=(6,))
     assert away.jailed_until_ms >= start * BLOCK_MS + 2 * JAIL_FIRST_MS
     assert away.jail_count == 2
 
 
 def test_jail_never_takes_the_committee_below_four():
-    chain = Chain(genesis(4))
-    chain.run_to(400, absent=(3,))
+    chain = Chain(genesis(4, rules(epoch_blocks=400)))
+    chain.run_to(401, absent=(3,))
     assert validator(chain.state, 3).jailed_until_ms
     assert len(chain.state.seats) == 4
 

@@ -29,15 +29,15 @@ def test_the_parts_are_a_hundred_points():
 
 def test_a_ratio_is_credits_by_opportunities():
     assert compute_ratio(8, 6_000, 0, 2) == (750_000, 0)
-    assert compute_ratio(3, 1_000 * 3 - 1_000, 0, 0) == (0, 1), "too few prove nothing"
+    assert compute_ratio(3, 1_000 * 3 - 1_000, 0, 0) == (0, 0), "too few prove nothing"
 
 
-def test_too_few_opportunities_keep_the_last_ratio_for_three_periods_then_nothing():
+def test_no_opportunity_keeps_the_last_ratio_for_three_periods_then_nothing():
     kept, periods = 900_000, 0
     for _ in range(KEPT_PERIODS_MAX):
-        kept, periods = compute_ratio(7, 7_000, kept, periods)
+        kept, periods = compute_ratio(0, 0, kept, periods)
         assert kept == 900_000
-    assert compute_ratio(7, 7_000, kept, periods) == (0, KEPT_PERIODS_MAX)
+    assert compute_ratio(0, 0, kept, periods) == (0, KEPT_PERIODS_MAX)
 
 
 def test_a_period_score_is_half_the_mean_and_half_the_weakest_part():

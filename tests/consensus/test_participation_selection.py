@@ -38,6 +38,7 @@ def validator(number: int, *, score: int = SCORE_ONE, stake: int = 100_000, **mo
         stake=plain.stake,
         is_leaving=False,
         score=score,
+        heartbeat_height=1,
         **more,  # type: ignore[arg-type]
     )
 

@@ -119,13 +119,13 @@ def test_scores_enter_every_state_root():
 def test_who_votes_less_is_paid_less():
     world = World()
     ledger = make_ledger(world)
-    while ledger.height < 30:
-        voters = (0, 1, 2) if ledger.height % 2 else (0, 1, 2, 3)
+    while ledger.height < 330:
+        voters = (0, 1, 2) if ledger.height // 4 % 2 else (0, 1, 2, 3)
         ledger.execute(block(ledger.height + 1, voters=voters), ())
     keeper = ledger.scorekeeper
     assert keeper is not None
     parts = [row[1] for row in keeper.pay]
-    assert parts[0] == parts[1] > parts[3] > 0
+    assert min(parts[:3]) > parts[3] > 0
     assert [row[2] for row in keeper.pay] == [member[2] for member in world.committee]
 
 

@@ -71,6 +71,7 @@ class DeploymentPlan:
     stake: int = STAKE_MIN_ATOMS  # atoms per validator
     gas_grants: tuple[tuple[bytes, int], ...] = ()  # (address, wei) sent by the deployer
     listed: tuple[bytes, ...] = ()  # further tokens of the vault, deployed by somebody else
+    coin: bytes = b""  # the OmniCoin that is staked, if it is there already
 
     @property
     def transactions(self) -> int:
@@ -111,7 +112,7 @@ def predict(plan: DeploymentPlan, *, chain_id: int, deployer: bytes, nonce: int 
     vault = created_address(deployer, nonce + len(tokens) + 1)
     return Deployment(
         chain_id=chain_id,
-        xom=next(token.address for token in tokens if token.symbol == XOM_SYMBOL),
+        xom=plan.coin or next(one.address for one in tokens if one.symbol == XOM_SYMBOL),
         registry=registry,
         vault=vault,
         distributor=created_address(vault, 1),

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from consensus.block import Block
 from exchange.actions import VerifiedAction, decode_bundle, verify
 from node.escape_archive import Archive, decode_archive
 from node.ledger import Ledger
@@ -31,24 +32,39 @@ def load_archive(root: Cid, blocks: Blocks) -> Archive:
 
 def rebuild(file: NetworkFile, archive: Archive, blocks: Blocks) -> Ledger:
     """Return the ledger as it was at the archive's height. Raises PeerError if it is not."""
+    ledger = open_ledger(file, archive, blocks)
+    for cid in archive.blocks:
+        execute_block(file, ledger, load_block(cid, blocks), blocks)
+    if ledger.height != archive.height or ledger.roots.state != archive.state_root:
+        raise InvalidMessage("the archive does not lead to the state root that it states")
+    return ledger
+
+
+def open_ledger(file: NetworkFile, archive: Archive, blocks: Blocks) -> Ledger:
+    """Return the ledger from which an archive's blocks go on. Raises PeerError."""
     seats = tuple((s.address_bytes, s.weight, s.payout_bytes) for s in file.committee)
     ledger = Ledger(file.exchange, seats, make_scorekeeper(file))
     if archive.snapshot is not None:
         manifest = decode_manifest(_take(archive.snapshot, blocks))
         ledger.restore([_take(chunk, blocks) for chunk in manifest.chunks])
-    domain = network_domain(file.network_id)
-    for cid in archive.blocks:
-        block = decode_stored_block(_take(cid, blocks))
-        if block.header.height != ledger.height + 1:
-            raise InvalidMessage("the archive's blocks do not follow its snapshot")
-        actions: list[VerifiedAction] = []
-        for digest in block.body.bundles:
-            bundle = _take(Cid(RAW, digest), blocks)
-            actions += [verify(one, domain) for one in decode_bundle(bundle)]
-        ledger.execute(block, tuple(actions))
-    if ledger.height != archive.height or ledger.roots.state != archive.state_root:
-        raise InvalidMessage("the archive does not lead to the state root that it states")
     return ledger
+
+
+def load_block(cid: Cid, blocks: Blocks) -> Block:
+    """Return a block of the archive. Raises PeerError."""
+    return decode_stored_block(_take(cid, blocks))
+
+
+def execute_block(file: NetworkFile, ledger: Ledger, block: Block, blocks: Blocks) -> None:
+    """Execute the next block of an archive. Raises PeerError."""
+    if block.height != ledger.height + 1:
+        raise InvalidMessage("the archive's blocks do not follow its snapshot")
+    domain = network_domain(file.network_id)
+    actions: list[VerifiedAction] = []
+    for digest in block.body.bundles:
+        bundle = _take(Cid(RAW, digest), blocks)
+        actions += [verify(one, domain) for one in decode_bundle(bundle)]
+    ledger.execute(block, tuple(actions))
 
 
 def _take(cid: Cid, blocks: Blocks) -> bytes:

@@ -8,6 +8,7 @@ Spec: docs/spec/network-file.md. Deviations: none.
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -15,6 +16,7 @@ import msgspec
 from msgspec import Meta
 
 from exchange.genesis import ExchangeGenesis, dump_genesis, load_genesis
+from primitives.abi import encode_words
 from primitives.errors import ConfigError, WrongNetwork
 from primitives.keccak import keccak256
 
@@ -122,6 +124,26 @@ class Bootstrap(Part, frozen=True, kw_only=True):
         return bytes.fromhex(self.address[2:])
 
 
+class Vault(Part, frozen=True, kw_only=True):
+    """A vault on a chain."""
+
+    chain_id: Annotated[int, Meta(ge=1, lt=1 << 62)]
+    vault: HexAddress
+
+
+class Predecessor(Part, frozen=True, kw_only=True):
+    """The network that this one takes over from, and where that one ended."""
+
+    network_id: Hex32
+    genesis_hash: Hex32
+    height: Annotated[int, Meta(ge=1, lt=1 << 62)]  # of its last final block
+    time_ms: Annotated[int, Meta(ge=0, lt=1 << 48)]  # of that block
+    block_hash: Hex32
+    state_root: Hex32  # after it
+    vaults: Annotated[tuple[Vault, ...], Meta(max_length=16)]  # which pay by escape, and no more
+    attempt: Annotated[int, Meta(ge=1, le=1_000)] = 1  # counts restarts from one last state
+
+
 DEFAULT_SCORING: Final = Scoring()
 
 
@@ -135,6 +157,7 @@ class _File(Part, frozen=True, kw_only=True):
     chains: Annotated[tuple[Chain, ...], Meta(max_length=16)]
     exchange: dict[str, Any]
     scoring: Scoring = Scoring()
+    predecessor: Predecessor | None = None
     bootstrap: Annotated[tuple[Bootstrap, ...], Meta(max_length=256)] = ()
 
 
@@ -151,6 +174,7 @@ class NetworkFile(msgspec.Struct, frozen=True, kw_only=True):
     bootstrap: tuple[Bootstrap, ...]
     genesis_hash: bytes  # 32 bytes
     scoring: Scoring = Scoring()
+    predecessor: Predecessor | None = None
 
     @property
     def checkpoint_interval(self) -> int:
@@ -191,6 +215,7 @@ def parse_network(data: bytes, name: str = "network file") -> NetworkFile:
         exchange=exchange,
         bootstrap=raw.bootstrap,
         scoring=raw.scoring,
+        predecessor=raw.predecessor,
         genesis_hash=compute_genesis_hash(data),
     )
 
@@ -209,6 +234,8 @@ def dump_network(network: NetworkFile) -> bytes:
         "scoring": msgspec.to_builtins(network.scoring),
         "bootstrap": msgspec.to_builtins(network.bootstrap),
     }
+    if network.predecessor is not None:
+        raw["predecessor"] = msgspec.to_builtins(network.predecessor)
     return json.dumps(raw, indent=2).encode() + b"\n"
 
 
@@ -223,6 +250,7 @@ def make_network(
     exchange: ExchangeGenesis,
     bootstrap: tuple[Bootstrap, ...] = (),
     scoring: Scoring = DEFAULT_SCORING,
+    predecessor: Predecessor | None = None,
 ) -> NetworkFile:
     """Build a network from its parts, with all checks of `parse_network`. Raises ConfigError."""
     draft = NetworkFile(
@@ -235,6 +263,7 @@ def make_network(
         exchange=exchange,
         bootstrap=bootstrap,
         scoring=scoring,
+        predecessor=predecessor,
         genesis_hash=b"",
     )
     return parse_network(dump_network(draft))
@@ -246,6 +275,27 @@ def compute_genesis_hash(data: bytes) -> bytes:
     raw.pop("bootstrap", None)
     text = json.dumps(raw, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
     return keccak256(text.encode())
+
+
+def compute_restarted_id(predecessor: Predecessor, committee: Sequence[Seat]) -> bytes:
+    """Return the id of the network that takes over: nothing signed for another network, or for
+    another committee's restart from the same state, counts in it.
+    """
+    seats: list[int | bytes] = []
+    for seat in committee:
+        seats += [seat.address_bytes, seat.weight]
+    return keccak256(
+        b"OmniBazaar restart"
+        + encode_words(
+            bytes.fromhex(predecessor.network_id[2:]),
+            bytes.fromhex(predecessor.genesis_hash[2:]),
+            predecessor.height,
+            bytes.fromhex(predecessor.block_hash[2:]),
+            bytes.fromhex(predecessor.state_root[2:]),
+            predecessor.attempt,
+            keccak256(encode_words(*seats)),
+        )
+    )
 
 
 def verify_same_network(expected: bytes, found: bytes, place: str) -> None:
@@ -276,9 +326,22 @@ def _verify(raw: _File, exchange: ExchangeGenesis, name: str) -> None:
         raise _bad(name, "scores close within their period: lead_blocks < period_blocks")
     if scoring.bond_min_atoms > scoring.bond_cap_atoms:
         raise _bad(name, "bond_cap is not below bond_min")
+    if raw.predecessor is not None:
+        _verify_predecessor(raw, raw.predecessor, name)
     timers = raw.timers
     if not 0 <= 2 * timers.gap_ms <= timers.leader_ms <= timers.view_ms:
         raise _bad(name, "timers must keep 2 × gap_ms ≤ leader_ms ≤ view_ms")
+
+
+def _verify_predecessor(raw: _File, before: Predecessor, name: str) -> None:
+    """A network that takes over has its own id, its own vaults and a later time."""
+    if raw.network_id != "0x" + compute_restarted_id(before, raw.committee).hex():
+        raise _bad(name, "network_id does not follow from predecessor and committee")
+    closed = {(vault.chain_id, vault.vault.lower()) for vault in before.vaults}
+    if closed & {(chain.chain_id, chain.vault.lower()) for chain in raw.chains}:
+        raise _bad(name, "a vault of the predecessor pays by its own last root and by nothing else")
+    if raw.genesis_time_ms <= before.time_ms:
+        raise _bad(name, "genesis_time_ms lies before the predecessor's last block")
 
 
 def _bad(name: str, text: str) -> ConfigError:

@@ -6,8 +6,11 @@ Spec: docs/reference/devnet.md (Output). Deviations: none.
 
 from __future__ import annotations
 
+import os
+import shutil
 import sys
 import time
+from pathlib import Path
 
 import click
 
@@ -15,7 +18,8 @@ from contracts.chain.accounts import account_key
 from devnet.folders import Folder, Record
 from devnet.limits import LIVE_LINE_S, PLAIN_LINE_S
 from devnet.plan import FIRST_PERSON, DevnetPlan, name_asset
-from devnet.status import DevnetStatus, read_status
+from devnet.status import DevnetStatus, FeeShares, read_status
+from node.cli.show import format_atoms
 from primitives.address import to_checksum
 
 WARNING = "WARNING: the keys below are public. Never send real funds to them."
@@ -49,9 +53,20 @@ def print_banner(folder: Folder, record: Record, plan: DevnetPlan, seconds: floa
             name = name_asset(token.symbol, chain)
             echo(f"  {name:10} {to_checksum(token.address)}   {token.decimals} decimals")
     echo(f"\n  page       http://127.0.0.1:{plan.validators[0].api_port}/")
-    echo("  try        omnibazaar devnet status        omnibazaar devnet logs v2 -f")
-    echo("             omnibazaar devnet kill v3       (the others keep finalizing)")
-    echo("             omnibazaar devnet down          omnibazaar devnet reset\n")
+    me = name_program()
+    echo(f"  try        {me} devnet status")
+    echo(f"             {me} devnet logs v2 -f")
+    echo(f"             {me} devnet kill v3      (the others keep finalizing)")
+    echo(f"             {me} devnet down\n")
+
+
+def name_program() -> str:
+    """Return what to type for this program: its name if the shell finds it, else its path."""
+    program = Path(sys.argv[0])
+    found = shutil.which("omnibazaar")
+    if program.name != "omnibazaar" or (found and Path(found).samefile(program)):
+        return "omnibazaar"
+    return os.path.relpath(program)
 
 
 def print_status(status: DevnetStatus) -> None:
@@ -64,23 +79,30 @@ def print_status(status: DevnetStatus) -> None:
             f"  {v.name:6}{state:10}{_cell(v.height):>9}{_cell(v.final):>9}"
             f"{_cell(v.executed):>10}{_cell(v.peers):>7}  {(v.state_root or '')[:18]}"
         )
-    echo(f"\n  {'market':12}{'orders':>8}{'trades':>9}{'bid':>11}{'ask':>11}")
+    echo(f"\n  {'market':12}{'orders':>8}{'trades':>9}{'bid':>14}{'ask':>14}")
     for m in status.markets:
-        echo(
-            f"  {m.name:12}{m.orders:>8}{m.trades:>9}{_cell(m.best_bid):>11}{_cell(m.best_ask):>11}"
-        )
+        echo(f"  {m.name:12}{m.orders:>8}{m.trades:>9}{_cell(m.bid):>14}{_cell(m.ask):>14}")
     settled = status.settlement
     echo(f"\n  settled    {settled.checkpoints} checkpoints, height {settled.height}")
     for symbol, fees in settled.fees.items():
         if fees.total != "0":
-            echo(
-                f"  fees       {symbol} {fees.total} = {fees.validators} validators + "
-                f"{fees.company} company + {fees.development} development (atoms)"
-            )
+            echo(f"  fees       {symbol} {_fees(fees)}")
     echo(f"  chat       {status.chat['messages']} messages")
 
 
-def _cell(value: int | None) -> str:
+def _fees(fees: FeeShares) -> str:
+    """Show fees in whole units; in atoms if no market tells the decimals any more."""
+    parts: tuple[str, ...] = (fees.total, fees.validators, fees.company, fees.development)
+    if fees.decimals is not None:
+        parts = tuple(format_atoms(int(atoms), fees.decimals) for atoms in parts)
+    unit = "" if fees.decimals is not None else " atoms"
+    total, validators, company, development = parts
+    return (
+        f"{total}{unit} = {validators} validators + {company} company + {development} development"
+    )
+
+
+def _cell(value: int | str | None) -> str:
     return "-" if value is None else str(value)
 
 

@@ -17,6 +17,7 @@ import msgspec
 from devnet.folders import Folder, Record
 from devnet.limits import STATUS_BYTES_MAX, STATUS_S_MAX
 from devnet.ports import PortBlock
+from node.cli.units import price_step, show
 
 Answers = dict[str, Any]
 
@@ -48,13 +49,16 @@ class MarketStatus(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     orders: int
     trades: int
-    best_bid: int | None
+    best_bid: int | None  # ticks
     best_ask: int | None
+    bid: str | None  # the same in quote units per base unit
+    ask: str | None
 
 
 class FeeShares(msgspec.Struct, frozen=True, kw_only=True):
     """Cumulative fees settled on chain, decimal strings of atoms."""
 
+    decimals: int | None  # null if no market trades it any more
     total: str
     validators: str
     company: str
@@ -97,7 +101,7 @@ def read_status(folder: Folder, record: Record) -> DevnetStatus:
         validators=validators,
         chain={"id": record.chain_id, "rpc": record.rpc},
         markets=tuple(_market(m) for m in (markets or {}).get("markets", ())),
-        settlement=_settlement(settlement or {}),
+        settlement=_settlement(settlement or {}, _decimals(markets or {})),
         chat={"messages": (answers[best] or {}).get("chat_messages", 0)},
     )
 
@@ -124,23 +128,39 @@ def _validator(folder: Folder, name: str, port: int, answer: Answers | None) -> 
 
 
 def _market(values: Answers) -> MarketStatus:
+    step = price_step(
+        tick=values["tick"],
+        lot=int(values["lot"]),
+        base_decimals=values["base"]["decimals"],
+        quote_decimals=values["quote"]["decimals"],
+    )
+    bid, ask = values["best_bid"], values["best_ask"]
     return MarketStatus(
         id=values["id"],
         name=values["name"],
         orders=values["orders"],
         trades=values["trades"],
-        best_bid=values["best_bid"],
-        best_ask=values["best_ask"],
+        best_bid=bid,
+        best_ask=ask,
+        bid=None if bid is None else show(bid * step),
+        ask=None if ask is None else show(ask * step),
     )
 
 
-def _settlement(values: Answers) -> SettlementStatus:
+def _decimals(markets: Answers) -> dict[int, int]:
+    """Return the decimals of every asset that some market trades, by its number."""
+    sides = (m[side] for m in markets.get("markets", ()) for side in ("base", "quote"))
+    return {side["id"]: side["decimals"] for side in sides}
+
+
+def _settlement(values: Answers, decimals: dict[int, int]) -> SettlementStatus:
     return SettlementStatus(
         checkpoints=values.get("checkpoints", 0),
         height=values.get("height", 0),
         state_root=values.get("state_root"),
         fees={
             fee["symbol"]: FeeShares(
+                decimals=decimals.get(fee["asset"]),
                 total=fee["total"],
                 validators=fee["validators"],
                 company=fee["company"],

@@ -144,13 +144,15 @@ def test_status_prints_the_documented_object(devnet: LocalDevnet) -> None:
     assert status["chain"] == {"id": devnet.record.chain_id, "rpc": devnet.record.rpc}
     assert [m["id"] for m in status["markets"]] == [0, 1, 2, 3]
     for market in status["markets"]:
-        assert set(market) == {"id", "name", "orders", "trades", "best_bid", "best_ask"}
+        names = {"id", "name", "orders", "trades", "best_bid", "best_ask", "bid", "ask"}
+        assert set(market) == names
     settlement = status["settlement"]
     assert set(settlement) == {"checkpoints", "height", "state_root", "fees"}
     assert set(settlement["fees"]) == {"USDX", "XOM", "WETH", "WBTC"}
     for fees in settlement["fees"].values():
-        assert set(fees) == {"total", "validators", "company", "development"}
-        assert int(fees["total"]) == sum(map(int, list(fees.values())[1:]))
+        assert set(fees) == {"decimals", "total", "validators", "company", "development"}
+        shares = [int(fees[name]) for name in ("validators", "company", "development")]
+        assert int(fees["total"]) == sum(shares)
     assert set(status["chat"]) == {"messages"}
 
 

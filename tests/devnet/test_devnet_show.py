@@ -1,0 +1,55 @@
+"""What the devnet prints for people is in whole units and can be typed as it stands.
+
+Rule: no devnet runs here.
+Spec: docs/reference/devnet.md (Output, Status). Deviations: none.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from devnet.show import name_program, print_status
+from devnet.status import DevnetStatus, FeeShares, MarketStatus, SettlementStatus
+
+SHARES = {"total": "1000001", "validators": "700001", "company": "200000", "development": "100000"}
+
+
+def make_status(decimals: int | None) -> DevnetStatus:
+    market = MarketStatus(
+        id=0, name="A-B", orders=1, trades=2, best_bid=5, best_ask=None, bid="0.5", ask=None
+    )
+    fees = {"USDX": FeeShares(decimals=decimals, **SHARES)}
+    settled = SettlementStatus(checkpoints=1, height=9, state_root=None, fees=fees)
+    return DevnetStatus(
+        validators=(), chain={}, markets=(market,), settlement=settled, chat={"messages": 0}
+    )
+
+
+def test_prices_and_fees_are_in_whole_units(capsys: pytest.CaptureFixture[str]):
+    print_status(make_status(6))
+    printed = capsys.readouterr().out
+    assert "USDX 1.000001 = 0.700001 validators + 0.2 company + 0.1 development" in printed
+    assert "A-B" in printed
+    assert " 0.5 " in printed
+
+
+def test_fees_of_a_token_without_market_are_in_atoms(capsys: pytest.CaptureFixture[str]):
+    print_status(make_status(None))
+    assert "USDX 1000001 atoms = 700001 validators" in capsys.readouterr().out
+
+
+def test_the_program_is_named_as_it_can_be_typed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    program = tmp_path / "bin" / "omnibazaar"
+    program.parent.mkdir()
+    program.touch(mode=0o755)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", [str(program), "devnet", "up"])
+    monkeypatch.setenv("PATH", "/nowhere")
+    assert name_program() == "bin/omnibazaar"
+    monkeypatch.setenv("PATH", str(program.parent))
+    assert name_program() == "omnibazaar"
+    monkeypatch.setattr(sys, "argv", ["/elsewhere/pytest"])
+    assert name_program() == "omnibazaar"

@@ -1,4 +1,4 @@
-"""Say what a validator wants of a market or of the rules.
+"""Say what a validator wants listed, of a market or of the rules.
 
 Rule: the operation counts only signed by the hot key of a committee member, alone in its action;
 `ActionBuilder` with that key as its wallet does so.
@@ -7,12 +7,18 @@ Spec: docs/spec/markets.md; docs/spec/upgrades.md. Deviations: none.
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Mapping
+from typing import Any, Final, TypeVar
+
+import msgspec
 
 from client.errors import ClientError
-from exchange.actions import SetMarket, SetProtocol
+from client.views import ListingProposal
+from exchange.actions import ListAsset, ListMarket, SetMarket, SetProtocol, SetTerms
+from exchange.genesis import AssetConfig, MarketConfig
 
 PHASES: Final = ("OPEN", "POST_ONLY", "CANCEL_ONLY", "DELISTED")
+T = TypeVar("T")
 
 
 def make_market_vote(market: int, phase_round: int, phase: str) -> SetMarket:
@@ -28,3 +34,35 @@ def make_protocol_vote(decision_round: int, version: int, height: int) -> SetPro
     The version in force with height 0 calls off what was decided.
     """
     return SetProtocol(decision_round, version, height)
+
+
+def make_listing_vote(proposal: ListingProposal) -> ListAsset | ListMarket | SetTerms:
+    """Say the same as a proposal that the node shows. Raises ClientError."""
+    round_, height, terms = proposal.round, proposal.height, proposal.terms
+    if proposal.kind == "asset":
+        return ListAsset(round_, height, read_asset(terms))
+    if proposal.kind == "market":
+        return ListMarket(round_, height, proposal.opening_blocks, read_market(terms))
+    if proposal.market is None:
+        raise ClientError("new terms are those of a market")
+    return SetTerms(proposal.market, round_, height, read_market(terms))
+
+
+def read_asset(terms: Mapping[str, Any]) -> AssetConfig:
+    """Read an asset's terms, named as in the network file. Raises ClientError."""
+    return _read(terms, AssetConfig)
+
+
+def read_market(terms: Mapping[str, Any]) -> MarketConfig:
+    """Read a market's terms, named as in the network file; base and quote are asset ids.
+
+    Raises ClientError.
+    """
+    return _read(terms, MarketConfig)
+
+
+def _read(terms: Mapping[str, Any], kind: type[T]) -> T:
+    try:
+        return msgspec.convert(terms, kind)
+    except msgspec.ValidationError as error:
+        raise ClientError(f"these are no such terms: {error}") from error

@@ -48,6 +48,10 @@ class NodeClient:
                 return market
         raise KeyError(f"there is no market {reference!r}")
 
+    async def reload_markets(self) -> None:
+        """Ask the node again what is listed: markets come, go and change while it runs."""
+        self.markets = await self.rest.markets()
+
     def terms(self, reference: int | str) -> MarketTerms:
         """Return what sealing an order needs to know of a market."""
         market = self.find_market(reference)
@@ -56,7 +60,7 @@ class NodeClient:
             id=market.id,
             tick=market.tick,
             lot=market.lot,
-            taker_bps=-(-market.taker_fee_ppm // 100),
+            taker_bps=-(-max(market.taker_fee_ppm, market.hold_fee_ppm) // 100),
         )
 
     def subscribe(self, channel: str, key: Key = None, *, after: int | None = None) -> Subscription:

@@ -28,12 +28,15 @@ from client.market_views import (
 from client.views import (
     Account,
     ActionReceipt,
+    Asset,
     BlockSummary,
     Book,
     ChatPage,
     ChatReceipt,
     DirectMessage,
+    Listings,
     Market,
+    MarketTerms,
     Order,
     Prekey,
     ProvenBalance,
@@ -55,6 +58,10 @@ MSGPACK = "application/msgpack"
 
 class _Markets(View, frozen=True, kw_only=True):
     markets: tuple[Market, ...]
+
+
+class _Assets(View, frozen=True, kw_only=True):
+    assets: tuple[Asset, ...]
 
 
 class _Orders(View, frozen=True, kw_only=True):
@@ -128,6 +135,18 @@ class RestClient:
     async def markets(self) -> tuple[Market, ...]:
         """Return all markets in id order."""
         return (await self.get("/v1/markets", _Markets)).markets
+
+    async def assets(self) -> tuple[Asset, ...]:
+        """Return all assets in id order."""
+        return (await self.get("/v1/assets", _Assets)).assets
+
+    async def terms(self, market: int | str) -> MarketTerms:
+        """Return all terms of a market."""
+        return await self.get(f"/v1/markets/{market}/terms", MarketTerms)
+
+    async def listings(self) -> Listings:
+        """Return what validators want listed or changed, and what is decided."""
+        return await self.get("/v1/listings", Listings)
 
     async def book(self, market: int | str, depth: int = 20) -> Book:
         """Return the top of a book."""

@@ -6,7 +6,7 @@ Spec: docs/reference/api.md (Answers). Deviations: fields the SDK does not use a
 
 from __future__ import annotations
 
-from typing import Any, Final, TypeVar
+from typing import Any, Final, Literal, TypeVar
 
 import msgspec
 from msgspec import Struct
@@ -75,8 +75,50 @@ class Market(View, frozen=True, kw_only=True):
     best_ask: int | None
     last_price: int | None
     phase_round: int = 0
+    hold_fee_ppm: int = 0
     band_low: int | None = None  # lowest limit of a new sell; None = no band now
     band_high: int | None = None  # highest limit of a new buy
+
+
+class MarketTerms(View, frozen=True, kw_only=True):
+    """All terms of one market, named as in the network file."""
+
+    market: int
+    round: int
+    terms: dict[str, Any]
+
+
+class ListingProposal(View, frozen=True, kw_only=True):
+    """What at least one validator wants listed or changed."""
+
+    id: bytes  # keccak of the operation
+    kind: Literal["asset", "market", "terms"]
+    market: int | None
+    round: int
+    height: int
+    opening_blocks: int
+    terms: dict[str, Any]
+    voters: tuple[bytes, ...]
+    weight: int
+
+
+class ListingDecided(View, frozen=True, kw_only=True):
+    """What begins at a height."""
+
+    kind: Literal["asset", "market", "terms"]
+    market: int | None
+    height: int
+    terms: dict[str, Any]
+
+
+class Listings(View, frozen=True, kw_only=True):
+    """What is wanted and what is decided."""
+
+    height: int
+    round: int
+    weight: int
+    proposals: tuple[ListingProposal, ...]
+    decided: tuple[ListingDecided, ...]
 
 
 class Level(View, frozen=True, kw_only=True, array_like=True):

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from typing import Literal
 
 from exchange.limits import NONCES_KEPT
+from exchange.market import DELISTED, Market
 from exchange.order_book import Level
 from exchange.outcome import CHANGED, CLOSED, REACHED, RESTING, WAITING, Fill, OrderEvent, Outcome
 from exchange.price_band import compute_band
@@ -71,12 +72,13 @@ def make_market(state: State, market: int, stats: MarketStats) -> views.Market:
         tick=live.tick,
         lot=live.lot,
         mode=live.terms.mode,
-        phase=PHASES[live.status],
+        phase=_show_phase(live),
         phase_round=live.round,
         band_low=band[0] if band else None,
         band_high=band[1] if band else None,
         maker_fee_ppm=live.maker_bps * PPM_PER_BP,
         taker_fee_ppm=live.taker_bps * PPM_PER_BP,
+        hold_fee_ppm=live.hold_bps * PPM_PER_BP,
         orders=count_orders(state, market),
         trades=stats.trades,
         best_bid=bid or None,
@@ -89,6 +91,13 @@ def make_market(state: State, market: int, stats: MarketStats) -> views.Market:
         volume_24h=day.volume if day else 0,
         sealed_pending=len(live.commits),
     )
+
+
+def _show_phase(market: Market) -> str:
+    """Name a phase; a delisted market says so once its last order has ended."""
+    if market.status == DELISTED and market.book.orders:
+        return "DELISTING"
+    return PHASES[market.status]
 
 
 def make_book(state: State, market: int, depth: int) -> views.Book:

@@ -19,6 +19,7 @@ from exchange.limits import DEADLINE_AFTER_NONCE_MS_MAX, NONCE_FUTURE_MS_MAX, NO
 from exchange.reasons import Reason
 from node.account_limits import AccountLimits
 from node.api import views
+from node.api.listing_views import Assets, Listings, MarketTerms
 from node.api.proof_views import BalanceProof
 from node.api.score_views import Validator, ValidatorScore
 from node.api.service import Envelope, IpfsAnswer
@@ -33,6 +34,7 @@ from node.ledger_views import (
     reason_name,
 )
 from node.limits import BALANCE_PROOF_S_MAX
+from node.listing_views import make_assets, make_listings, make_terms
 from node.market_data import MarketData
 from node.proof_views import make_balance_proof
 from node.receipts import make_receipt
@@ -163,6 +165,19 @@ class Service:
             make_market(state, market, node.ledger.tape.get_stats(market))
             for market in range(len(state.markets))
         )
+
+    def assets(self) -> Assets:
+        """Return all assets."""
+        return make_assets(self._node.ledger.state)
+
+    def terms(self, market: int) -> MarketTerms:
+        """Return all terms of a market."""
+        return make_terms(self._node.ledger.state, market)
+
+    def listings(self) -> Listings:
+        """Return what validators want listed or changed."""
+        members = self._node.committee.members
+        return make_listings(self._node.ledger.state, {m.address: m.weight for m in members})
 
     def book(self, market: int, depth: int) -> views.Book:
         """Return the best levels."""

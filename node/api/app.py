@@ -20,6 +20,7 @@ from node.api import (
     endpoints_chain,
     endpoints_chat,
     endpoints_decisions,
+    endpoints_listing,
     endpoints_market,
     endpoints_node,
     endpoints_relay,
@@ -37,6 +38,7 @@ from node.api.websocket import WebSocketApp
 ENDPOINTS: Final[tuple[Endpoint, ...]] = (
     *endpoints_node.ENDPOINTS,
     *endpoints_market.ENDPOINTS,
+    *endpoints_listing.ENDPOINTS,
     *endpoints_account.ENDPOINTS,
     *endpoints_chain.ENDPOINTS,
     *endpoints_chat.ENDPOINTS,

@@ -22,6 +22,7 @@ FORMS: Final[dict[str, dict[str, Any]]] = {
     "amount": {"type": "string", "pattern": "^[0-9]+$", "description": "atoms, decimal"},
     "address": {"type": "string", "pattern": "^0x[0-9a-fA-F]{40}$", "description": "EIP-55"},
     "hex": {"type": "string", "pattern": "^0x([0-9a-f]{2})*$"},
+    "terms": {"type": "object", "description": "an entry of the network file"},
 }
 PLAIN: Final[dict[type, str]] = {int: "integer", str: "string", bool: "boolean"}
 ERROR_SCHEMA: Final[dict[str, Any]] = {

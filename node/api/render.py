@@ -121,7 +121,12 @@ def _to_hex(value: bytes) -> str:
     return "0x" + value.hex()
 
 
-_FORMS: dict[str, Renderer] = {"amount": str, "address": to_checksum, "hex": _to_hex}
+_FORMS: dict[str, Renderer] = {
+    "amount": str,
+    "address": to_checksum,
+    "hex": _to_hex,
+    "terms": to_plain,
+}
 
 
 def _shrink(value: Any) -> Any:

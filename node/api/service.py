@@ -15,6 +15,7 @@ import msgspec
 from contracts.claim_fees import ClaimFee
 from contracts.deposit_orders import DepositOrder, Permit
 from node.api.decision_views import DecisionView
+from node.api.listing_views import Assets, Listings, MarketTerms
 from node.api.market_views import (
     AccountEvents,
     AccountState,
@@ -177,6 +178,12 @@ class NodeService(Protocol):
     # Markets
 
     def markets(self) -> tuple[Market, ...]: ...
+
+    def assets(self) -> Assets: ...
+
+    def terms(self, market: int) -> MarketTerms: ...
+
+    def listings(self) -> Listings: ...
 
     def book(self, market: int, depth: int) -> Book: ...
 

@@ -135,7 +135,7 @@ class Market(View, frozen=True, kw_only=True):
     tick: int  # quote atoms per base lot
     lot: int  # base atoms
     mode: str  # sealed | fair | auction
-    phase: str  # OPEN | POST_ONLY | CANCEL_ONLY | DELISTED
+    phase: str  # OPEN | POST_ONLY | CANCEL_ONLY | DELISTING | DELISTED
     maker_fee_ppm: int
     taker_fee_ppm: int
     orders: int  # resting
@@ -149,7 +149,8 @@ class Market(View, frozen=True, kw_only=True):
     low_24h: int | None
     volume_24h: int  # lots
     sealed_pending: int  # commits not yet cleared
-    phase_round: int = 0  # changes of phase so far; validators vote on one round
+    phase_round: int = 0  # changes of phase and terms so far; validators vote on one round
+    hold_fee_ppm: int = 0  # what buys hold for their fee: the taker fee, or what it was before
     band_low: int | None = None  # lowest limit of a new sell; None = no band now
     band_high: int | None = None  # highest limit of a new buy
 

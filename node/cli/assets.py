@@ -1,6 +1,6 @@
 """Find assets by what people call them, and read amounts of them.
 
-Rule: what a node's markets trade is what there is; amounts are exact or refused.
+Rule: what the ledger lists is what there is; amounts are exact or refused.
 Spec: docs/reference/cli.md. Deviations: none.
 """
 
@@ -15,12 +15,9 @@ from node.cli.units import count_steps, size_step
 
 
 def list_assets(url: str) -> list[dict[str, Any]]:
-    """Return all assets of a node's markets, in id order."""
-    found: dict[int, dict[str, Any]] = {}
-    for market in http.get(url, "/v1/markets")["markets"]:
-        for asset in (market["base"], market["quote"]):
-            found[asset["id"]] = asset
-    return [found[number] for number in sorted(found)]
+    """Return all assets, in id order."""
+    found: list[dict[str, Any]] = http.get(url, "/v1/assets")["assets"]
+    return found
 
 
 def find_asset(url: str, reference: str) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Show markets with their phases, and give this validator's word on a phase.
+"""Show markets with their phases, and give this validator's word on a phase or a listing.
 
 Rule: a word is signed by the validator's hot key and counts for the round that the node shows; more
 than two thirds of the committee's weight decide, nobody else.
@@ -14,6 +14,7 @@ import click
 
 from node.cli import http
 from node.cli.context import Context, json_option
+from node.cli.listing import propose, show_proposals, show_terms, vote_for_proposal
 from node.cli.show import show_json
 from node.cli.voting import password_option, send_vote
 from primitives.errors import ConfigError
@@ -57,7 +58,7 @@ def list_markets(context: Context, as_json: bool) -> None:
 
 @market.command()
 @click.argument("name")
-@click.argument("phase", type=click.Choice(PHASES))
+@click.argument("phase", type=click.Choice(PHASES), required=False)
 @click.option("--sure", is_flag=True, help="Do not ask before a word for delisting.")
 @password_option
 @json_option
@@ -65,19 +66,23 @@ def list_markets(context: Context, as_json: bool) -> None:
 def vote(
     context: Context,
     name: str,
-    phase: str,
+    phase: str | None,
     sure: bool,
     password_file: Path | None,
     as_json: bool,
 ) -> None:
-    """Give this validator's word for a phase of a market.
+    """Give this validator's word for a phase of a market, or for a proposal by its id.
 
     Delisting is for ever: all orders end and their funds are free again.
 
     \b
     Example:
       omnibazaar market vote WETH-USDX post-only
+      omnibazaar market vote 0x3fa1
     """
+    if phase is None:
+        vote_for_proposal(context, name, password_file, as_json)
+        return
     from client.governance import make_market_vote
 
     row = find_market(_read_markets(context), name)
@@ -89,6 +94,11 @@ def vote(
         show_json(result)
         return
     click.echo(f"said: {row['name']} {phase}; decided once more than two thirds say so")
+
+
+market.add_command(propose)
+market.add_command(show_proposals)
+market.add_command(show_terms)
 
 
 def find_market(rows: list[dict[str, Any]], name: str) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from exchange.actions import SignedAction, verify
 from exchange.outcome import Outcome
 from exchange.state import State
 from node.api import views
+from node.api.listing_views import Assets, Listings, MarketTerms
 from node.api.service import Envelope
 from node.ledger_views import (
     make_account,
@@ -27,6 +28,7 @@ from node.ledger_views import (
     make_orders,
     make_trades,
 )
+from node.listing_views import make_assets, make_listings, make_terms
 from node.market_data import MarketData
 from node.market_feed import publish_events, publish_market_data
 from node.order_count import OrderCount
@@ -193,6 +195,16 @@ class ExchangeNode(FakeService):
             make_market(state, number, self.tape.get_stats(number))
             for number in range(len(state.markets))
         )
+
+    def assets(self) -> Assets:
+        return make_assets(self.world.state)
+
+    def terms(self, market: int) -> MarketTerms:
+        return make_terms(self.world.state, market)
+
+    def listings(self) -> Listings:
+        weights = {member[0]: member[1] for member in self.world.committee}
+        return make_listings(self.world.state, weights)
 
     def book(self, market: int, depth: int) -> views.Book:
         return make_book(self.world.state, market, depth)

@@ -6,6 +6,7 @@ Spec: docs/spec/markets.md; docs/reference/cli.md. Deviations: the node's answer
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -13,7 +14,8 @@ import pytest
 from click.testing import CliRunner
 
 from exchange.actions import SignedAction, verify
-from exchange.operations import SetMarket
+from exchange.genesis import AssetConfig, MarketConfig
+from exchange.operations import AnyOp, ListAsset, ListMarket, SetMarket, SetTerms
 from node.cli import http
 from node.cli.market import find_market, market
 from primitives.eip712 import network_domain
@@ -34,13 +36,41 @@ ROW = {
 }
 
 
+TERMS = {"name": "WETH-XOM", "base": 2, "quote": 1, "tick": 5, "lot": 7}
+PROPOSAL = {
+    "id": "0x" + "3f" * 32,
+    "kind": "market",
+    "market": None,
+    "round": 4,
+    "height": 90,
+    "opening_blocks": 30,
+    "terms": {**TERMS, "name": "NEW"},
+    "voters": ["0x" + "11" * 20],
+    "weight": 1,
+}
+ASSET = {
+    "name": "LINK",
+    "decimals": 18,
+    "chain_id": 31337,
+    "vault": "0x" + "51" * 20,
+    "token": "0x" + "52" * 20,
+}
+
+
 @pytest.fixture
 def sent(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
     """What was posted to the node."""
     posted: list[dict[str, Any]] = []
 
+    answers: dict[str, dict[str, Any]] = {
+        "/v1/markets": {"markets": [ROW]},
+        "/v1/markets/WETH-XOM/terms": {"market": 3, "round": 6, "terms": TERMS},
+        "/v1/assets": {"assets": [{"id": 1, "symbol": "XOM"}, {"id": 2, "symbol": "WETH"}]},
+        "/v1/listings": {"round": 4, "weight": 4, "proposals": [PROPOSAL], "decided": []},
+    }
+
     def get(url: str, path: str) -> dict[str, Any]:
-        return {"markets": [ROW]} if path == "/v1/markets" else {"network_id": "0x" + NETWORK.hex()}
+        return answers.get(path, {"network_id": "0x" + NETWORK.hex()})
 
     def post(url: str, path: str, body: dict[str, Any]) -> dict[str, Any]:
         posted.append(body)
@@ -103,3 +133,59 @@ def test_who_has_no_key_and_what_is_no_market_is_said(sent: list[dict[str, Any]]
         run("vote", "BTC", "open")
     assert run("vote", "3", "closed")[0] == 2
     assert find_market([ROW], "3") is ROW
+
+
+def said(sent: list[dict[str, Any]]) -> AnyOp:
+    (action,) = sent[-1]["actions"]
+    signed = SignedAction(
+        payload=bytes.fromhex(action["payload"][2:]),
+        signature=bytes.fromhex(action["signature"][2:]),
+    )
+    verified = verify(signed, network_domain(NETWORK))
+    assert (verified.error, verified.signer) == (0, KEY.address)
+    return verified.ops[0]
+
+
+def propose(folder: Path, terms: object, *options: str) -> tuple[int, str]:
+    file = folder / "terms.json"
+    file.write_text(json.dumps(terms))
+    return run("propose", str(file), *options)
+
+
+def test_a_file_proposes_an_asset_a_market_or_new_terms(
+    sent: list[dict[str, Any]], tmp_path: Path
+) -> None:
+    assert propose(tmp_path, ASSET)[0] == 0
+    assert said(sent) == ListAsset(4, 0, AssetConfig(**ASSET))  # type: ignore[arg-type]
+    new = {**TERMS, "name": "NEW", "base": "WETH", "quote": "XOM"}
+    assert propose(tmp_path, new, "--height", "80", "--opening-blocks", "9")[0] == 0
+    wanted = MarketConfig(**{**TERMS, "name": "NEW"})  # type: ignore[arg-type]
+    assert said(sent) == ListMarket(4, 80, 9, wanted)
+    assert propose(tmp_path, {**TERMS, "tick": 6})[1].startswith("proposed: new terms WETH-XOM")
+    changed = MarketConfig(**{**TERMS, "tick": 6})  # type: ignore[arg-type]
+    assert said(sent) == SetTerms(3, 6, 0, changed)
+
+
+def test_terms_and_proposals_are_shown(sent: list[dict[str, Any]]) -> None:
+    assert json.loads(run("terms", "WETH-XOM")[1]) == TERMS
+    output = run("proposals")[1]
+    assert output.split()[:6] == ["0x3f3f3f3f", "list", "market", "NEW", "1", "of"]
+    assert json.loads(run("proposals", "--json")[1])["round"] == 4
+
+
+def test_a_proposal_is_agreed_to_by_its_id(sent: list[dict[str, Any]]) -> None:
+    code, output = run("vote", "0x3f3f3f")
+    assert (code, output) == (0, "said: list market NEW\n")
+    assert said(sent) == ListMarket(4, 90, 30, MarketConfig(**PROPOSAL["terms"]))  # type: ignore[arg-type]
+
+
+def test_what_is_no_proposal_and_what_are_no_terms_is_said(
+    sent: list[dict[str, Any]], tmp_path: Path
+) -> None:
+    for reference in ("0x4f4f4f", "0x3f", "NEW"):
+        with pytest.raises(ConfigError, match="no proposal"):
+            run("vote", reference)
+    for terms in ([], {**ASSET, "decimals": 99}, {**TERMS, "base": "BTC"}, {**TERMS, "x": 1}):
+        with pytest.raises(ConfigError):
+            propose(tmp_path, terms)
+    assert sent == []

@@ -209,6 +209,37 @@ class AccountEvents(View, frozen=True, kw_only=True):
     oldest_height: int
 
 
+class MarketFee(View, frozen=True, kw_only=True):
+    """What an account pays in one market; 10,000 are one basis point of the notional."""
+
+    market: int
+    maker_fee_e8: int
+    taker_fee_e8: int
+
+
+class FeeTier(View, frozen=True, kw_only=True):
+    """A step of the network's fee schedule; shares are ten-thousandths of a market's fee."""
+
+    volume: Atoms
+    maker_share_bps: int
+    taker_share_bps: int
+
+
+class AccountFees(View, frozen=True, kw_only=True):
+    """An account's fee tier on one day of block time (UTC), and the volume behind it."""
+
+    address: bytes
+    height: int
+    day: int
+    volume: Atoms
+    volume_today: Atoms
+    tier: int
+    maker_share_bps: int
+    taker_share_bps: int
+    tiers: tuple[FeeTier, ...]
+    markets: tuple[MarketFee, ...]
+
+
 class AccountState(View, frozen=True, kw_only=True):
     """Balances and live orders after event `seq`."""
 

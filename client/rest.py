@@ -18,6 +18,7 @@ from client.errors import ConnectionLost, RequestRefused
 from client.limits import ANSWER_BYTES_MAX, CONNECT_TIMEOUT_S, REQUEST_TIMEOUT_S
 from client.market_views import (
     AccountEvents,
+    AccountFees,
     AccountState,
     Candles,
     FillPage,
@@ -187,6 +188,10 @@ class RestClient:
     async def account_state(self, address: bytes) -> AccountState:
         """Return balances and live orders with the number of the event behind them."""
         return await self.get(f"/v1/accounts/{to_checksum(address)}/state", AccountState)
+
+    async def account_fees(self, address: bytes) -> AccountFees:
+        """Return what a wallet pays and why. Raises RequestRefused `not_found`."""
+        return await self.get(f"/v1/accounts/{to_checksum(address)}/fees", AccountFees)
 
     async def account_events(
         self, address: bytes, after: int = 0, limit: int = 500

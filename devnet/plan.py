@@ -19,7 +19,14 @@ from contracts.deployment import (
     predict,
 )
 from devnet.ports import PortBlock
-from exchange.genesis import AssetConfig, ExchangeGenesis, MarketConfig
+from exchange.genesis import (
+    AssetConfig,
+    ExchangeGenesis,
+    FeeTier,
+    MarketConfig,
+    VolumeRate,
+    VolumeTerms,
+)
 from node.network_file import (
     Bootstrap,
     Chain,
@@ -271,7 +278,23 @@ def _make_exchange(
         markets=markets,
         checkpoint_interval=CHECKPOINT_INTERVAL,
         open_window_ms=OPEN_WINDOW_MS,
+        volume=VOLUME,
     )
+
+
+# A counting unit is a millionth of a dollar; an XOM counts as a tenth of a dollar. Tiers begin at
+# 100,000, 1 million and 10 million dollars in thirty days.
+VOLUME = VolumeTerms(
+    rates=(
+        VolumeRate(asset=USDX, numerator=1, denominator=1),
+        VolumeRate(asset=XOM, numerator=1, denominator=10**13),
+    ),
+    tiers=(
+        FeeTier(volume=10**11, maker_share_bps=9_000, taker_share_bps=9_500),
+        FeeTier(volume=10**12, maker_share_bps=7_500, taker_share_bps=8_500),
+        FeeTier(volume=10**13, maker_share_bps=5_000, taker_share_bps=7_500),
+    ),
+)
 
 
 MARKETS = (

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from exchange import limits
 from exchange.reasons import Reason
+from exchange.volume import Volume
 
 if TYPE_CHECKING:
     from exchange.order_book import Order
@@ -88,6 +89,7 @@ class Account:
         "owner",
         "rows",
         "traders",
+        "volume",
     )
 
     def __init__(self, number: int, owner: bytes) -> None:
@@ -109,6 +111,8 @@ class Account:
         self.forfeit_ms: int = 0
         self.action_height: int = 0
         self.action_count: int = 0
+        self.volume: Volume | None = None
+        """What it has traded lately; None for nothing."""
 
     def get_balance(self, sub: int, asset: int) -> Balance | None:
         """Return the entry of an asset in a sub-account, or None if it was never credited."""

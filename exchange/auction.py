@@ -270,9 +270,9 @@ def _settle_pair(market: Market, buy: Part, sell: Part, price: int, size: int, h
     buyer = buy.order
     seller = sell.order
     assert buyer.account != seller.account
-    buyer_bps = market.maker_bps if buy.sealed is None else market.taker_bps
-    seller_bps = market.maker_bps if sell.sealed is None else market.taker_bps
-    fees = settle(market, buyer, seller, price, size, buyer_bps, seller_bps)
+    fees = settle(
+        market, buyer, seller, price, size, buy.sealed is not None, sell.sealed is not None
+    )
     _take_off(market, buy, size)
     _take_off(market, sell, size)
     taker = sell if buy.sealed is None else buy

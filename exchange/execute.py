@@ -88,6 +88,7 @@ from exchange.snapshot import renew_rest_word
 from exchange.state import ZERO32, State
 from exchange.sweeping import sweep_markets
 from exchange.terms import begin_changes, finish_changes, process_terms_vote
+from exchange.volume import DAY_MS, prune_volumes
 
 OK = int(Reason.OK)
 UNKNOWN_ACCOUNT = int(Reason.UNKNOWN_ACCOUNT)
@@ -161,6 +162,7 @@ def execute(state: State, block: BlockInput) -> Outcome:
     log.clear()
     log.height = state.height = block.height
     state.time_ms = block.time_ms
+    log.day = block.time_ms // DAY_MS
     state.participation = block.participation_digest
     state.protocol.begin(block.height)
     begin_listings(state)
@@ -186,6 +188,7 @@ def execute(state: State, block: BlockInput) -> Outcome:
         share_fees(state, block.pay)
         share_rewards(state, block.pay)
         prune_nonces(state)
+        prune_volumes(state.accounts, log.day)
         verify_conservation(state)
     close_windows(state)
     state.notes = Notes(tuple(log.registry), tuple(log.windows), tuple(log.heartbeats))

@@ -7,6 +7,7 @@ Deviations: none.
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -78,6 +79,35 @@ class MarketConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     """Block time over which the reference price is the mean."""
 
 
+class VolumeRate(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What a quote atom counts: `numerator / denominator` counting units."""
+
+    asset: Annotated[int, Meta(ge=0, lt=limits.ASSETS_MAX)]
+    numerator: Annotated[int, Meta(ge=1, lt=1 << 62)]
+    denominator: Annotated[int, Meta(ge=1, lt=1 << 62)]
+
+
+class FeeTier(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What an account pays that has traded so much in thirty days."""
+
+    volume: Annotated[int, Meta(ge=1, lt=1 << 62)]
+    """Counting units from which the tier holds."""
+    maker_share_bps: Annotated[int, Meta(ge=0, le=limits.BPS)]
+    """Part of each market's maker fee, in ten-thousandths."""
+    taker_share_bps: Annotated[int, Meta(ge=0, le=limits.BPS)]
+
+
+class VolumeTerms(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """How volume is counted and what it earns; by default nothing is."""
+
+    rates: Annotated[tuple[VolumeRate, ...], Meta(max_length=limits.ASSETS_MAX)] = ()
+    """A quote asset that is not here counts for nothing."""
+    full_fees_bps: Annotated[int, Meta(ge=1, le=2_000)] = 30
+    """Maker and taker fee together from which a market's volume counts in full."""
+    tiers: Annotated[tuple[FeeTier, ...], Meta(max_length=limits.FEE_TIERS_MAX)] = ()
+    """By rising volume; no fee rises with it."""
+
+
 class ExchangeGenesis(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """The exchange's part of the network file."""
 
@@ -90,6 +120,7 @@ class ExchangeGenesis(Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     actions_per_account_block: Annotated[int, Meta(ge=1, le=1 << 20)] = 1_024
     orders_per_account_market: Annotated[int, Meta(ge=1, le=1 << 20)] = 10_000
     """Live orders (resting and pending) of one sub-account in one market."""
+    volume: VolumeTerms = VolumeTerms()
 
 
 def load_genesis(data: dict[str, Any]) -> ExchangeGenesis:
@@ -110,6 +141,7 @@ def load_genesis(data: dict[str, Any]) -> ExchangeGenesis:
         problem = find_contradiction(market)
         if problem:
             raise _bad(f"market {market.name} {problem}")
+    _check_volume(genesis)
     return genesis
 
 
@@ -126,6 +158,17 @@ def dump_genesis(genesis: ExchangeGenesis) -> dict[str, Any]:
     """Return the plain JSON data from which `load_genesis` makes an equal genesis."""
     plain: dict[str, Any] = msgspec.to_builtins(genesis)
     return plain
+
+
+def _check_volume(genesis: ExchangeGenesis) -> None:
+    assets = [rate.asset for rate in genesis.volume.rates]
+    if len(set(assets)) != len(assets) or any(a >= len(genesis.assets) for a in assets):
+        raise _bad("a volume rate names an asset twice, or one that does not exist")
+    for low, high in pairwise(genesis.volume.tiers):
+        if high.volume <= low.volume:
+            raise _bad("fee tiers must be listed by rising volume")
+        if high.maker_share_bps > low.maker_share_bps or high.taker_share_bps > low.taker_share_bps:
+            raise _bad("a fee rises with volume")
 
 
 def _check_names(genesis: ExchangeGenesis) -> None:

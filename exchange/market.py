@@ -13,7 +13,7 @@ from exchange import limits
 from exchange.accounts import Balance
 from exchange.batch import Batch, Commitment
 from exchange.book_tree import BookTree
-from exchange.genesis import MarketConfig
+from exchange.genesis import FeeTier, MarketConfig, VolumeTerms
 from exchange.operations import RegistryEvent
 from exchange.order_book import Book
 from exchange.outcome import (
@@ -35,6 +35,7 @@ from exchange.price_window import PriceWindow
 from exchange.proposals import TermsChange
 from exchange.timetable import Timetable
 from exchange.triggers import Triggered, TriggerIndex
+from exchange.volume import compute_weight
 
 OPEN: Final = 0
 POST_ONLY: Final = 1
@@ -51,6 +52,7 @@ class BlockLog:
     __slots__ = (
         "batches",
         "commits",
+        "day",
         "deposits",
         "fills",
         "heartbeats",
@@ -69,6 +71,8 @@ class BlockLog:
 
     def __init__(self) -> None:
         self.height: int = 0
+        self.day: int = 0
+        """Days since the Unix epoch, by block time."""
         self.clear()
 
     def clear(self) -> None:
@@ -124,18 +128,27 @@ class Market:
         "taker_bps",
         "terms",
         "tick",
+        "tiers",
         "traded",
         "tree",
         "triggered",
         "triggers",
         "uniform",
+        "volume_denominator",
+        "volume_numerator",
         "votes",
         "window",
         "window_ms",
     )
 
     def __init__(
-        self, market_id: int, config: MarketConfig, window_ms: int, log: BlockLog, fees: list[int]
+        self,
+        market_id: int,
+        config: MarketConfig,
+        window_ms: int,
+        log: BlockLog,
+        fees: list[int],
+        volume: VolumeTerms,
     ) -> None:
         self.id: Final[int] = market_id
         self.terms: MarketConfig = config
@@ -148,6 +161,11 @@ class Market:
         self.taker_bps: int = config.taker_bps
         self.hold_bps: int = config.taker_bps
         """The fee that buys hold: the taker fee from when the book was empty, or it fell since."""
+        self.tiers: Final[tuple[FeeTier, ...]] = volume.tiers
+        weight = compute_weight(volume, config)
+        self.volume_numerator: int = weight[0]
+        """Counting units per quote atom, above the denominator; 0 if nothing counts here."""
+        self.volume_denominator: int = weight[1]
         self.sealed: Final[bool] = config.mode == "sealed"
         self.uniform: Final[bool] = config.matching == "uniform"
         self.bond_ppm: Final[int] = compute_bond_ppm(config.bond_ppm, config.sigma_ppm, window_ms)

@@ -100,11 +100,11 @@ def match(market: Market, taker: Order, action_id: bytes, batch: int) -> bool:
         size = maker.size if maker.size < taker.size else taker.size
         price = maker.price
         if side:
-            fees = settle(market, maker, taker, price, size, market.maker_bps, market.taker_bps)
+            fees = settle(market, maker, taker, price, size, False, True)
             maker_fee = fees[0]
             taker_fee = fees[1]
         else:
-            fees = settle(market, taker, maker, price, size, market.taker_bps, market.maker_bps)
+            fees = settle(market, taker, maker, price, size, True, False)
             taker_fee = fees[0]
             maker_fee = fees[1]
         book.reduce(maker, size)

@@ -12,10 +12,11 @@ from typing import NamedTuple
 
 from exchange.accounts import Account, Trader
 from exchange.batch import Commitment
-from exchange.limits import SUB_ACCOUNT_MAX
-from exchange.market import OPEN, Market
+from exchange.limits import BPS, SUB_ACCOUNT_MAX
+from exchange.market import DELISTED, OPEN, Market
 from exchange.order_book import SELL, Order, Side
 from exchange.state import State
+from exchange.volume import DAY_MS, compute_past, find_tier
 
 
 class OpenOrder(NamedTuple):
@@ -88,6 +89,30 @@ class CommitView(NamedTuple):
     batch: int
     commit_hash: bytes
     state: int
+
+
+class MarketFees(NamedTuple):
+    """What an account pays in a market, in hundred-millionths of the notional."""
+
+    market: int
+    maker: int
+    taker: int
+
+
+class FeesView(NamedTuple):
+    """The fee tier of an account on one day of block time (UTC), and what it follows from."""
+
+    day: int
+    """Days since the Unix epoch."""
+    past: int
+    """Counting units traded in the thirty days before."""
+    today: int
+    """Counting units traded on the day so far; they count from the next day on."""
+    tier: int
+    """From 1; 0 for none."""
+    maker_share_bps: int
+    taker_share_bps: int
+    markets: tuple[MarketFees, ...]
 
 
 def get_depth(state: State, market: int, limit: int) -> tuple[list[tuple[int, int]], ...]:
@@ -222,6 +247,27 @@ def _view_key(state: State, address: bytes) -> KeyView:
         key.orders_cap,
         key.orders_used,
     )
+
+
+def get_fees(state: State, owner: bytes) -> FeesView | None:
+    """Return what an account pays in each market on the day of the last block; None if unknown."""
+    account = state.by_address.get(owner)
+    if account is None:
+        return None
+    day = state.time_ms // DAY_MS
+    volume = account.volume
+    past = compute_past(volume, day)
+    tiers = state.genesis.volume.tiers
+    tier = find_tier(past, tiers)
+    maker = BPS if tier == 0 else tiers[tier - 1].maker_share_bps
+    taker = BPS if tier == 0 else tiers[tier - 1].taker_share_bps
+    today = volume.today if volume is not None and volume.day == day else 0
+    rates = [
+        MarketFees(m.id, m.maker_bps * maker, m.taker_bps * taker)
+        for m in state.markets
+        if m.status != DELISTED
+    ]
+    return FeesView(day, past, today, tier, maker, taker, tuple(rates))
 
 
 def has_waiting_batches(state: State) -> bool:

@@ -52,11 +52,13 @@ from exchange.snapshot_records import (
     TicketRecord,
     TrailRecord,
     TriggeredRecord,
+    VolumeRecord,
     WindowRecord,
 )
 from exchange.state import State
 from exchange.triggers import Trail, Trigger, Triggered
 from exchange.vaults import OpenWindow
+from exchange.volume import DAY_MS, DAYS, Volume, apply_tier
 from primitives.errors import InvalidMessage
 from primitives.keccak import keccak256
 
@@ -232,6 +234,8 @@ def _load_rest(state: State, rest: RestRecord, orders: dict[int, list[OrderRecor
     for account_number, count, time_ms in rest.forfeits:
         state.accounts[account_number].forfeit_count = count
         state.accounts[account_number].forfeit_ms = time_ms
+    for saved in rest.volumes:
+        _load_volume(state, saved)
     for number, time_ms in rest.switches:
         if not 0 <= number < len(state.accounts) * 128 or time_ms < 1:
             raise InvalidMessage("a cancel-after time of an unknown account")
@@ -242,6 +246,24 @@ def _load_rest(state: State, rest: RestRecord, orders: dict[int, list[OrderRecor
         market.hold_bps = stored_market.hold_bps
         _load_book(state, market, orders.get(market.id, []), stored_market)
         _load_market(state, market, stored_market)
+
+
+def _load_volume(state: State, record: VolumeRecord) -> None:
+    account = state.accounts[record.account]
+    volume = Volume(record.day)
+    volume.today = int.from_bytes(record.today, "big")
+    volume.days = [(day, int.from_bytes(units, "big")) for day, units in record.days]
+    days = [day for day, _ in volume.days]
+    if (
+        account.volume is not None
+        or days != sorted(set(days))
+        or any(not record.day - DAYS <= day < record.day for day in days)
+        or record.day > state.time_ms // DAY_MS
+    ):
+        raise InvalidMessage("an account's volume is out of order")
+    volume.past = sum([units for _, units in volume.days])
+    apply_tier(volume, state.genesis.volume.tiers)
+    account.volume = volume
 
 
 def _load_book(

@@ -15,10 +15,16 @@ Deviations: none.
 
 from __future__ import annotations
 
+from typing import Final
+
 from exchange.accounts import Balance
 from exchange.limits import BPS
 from exchange.market import Market
 from exchange.order_book import Order
+from exchange.volume import Volume, roll
+
+SHARES: Final = BPS * BPS
+"""A fee in basis points, times a share of it in ten-thousandths, per whole."""
 
 
 def compute_hold(market: Market, side: int, price: int, size: int) -> int:
@@ -86,12 +92,13 @@ def settle(
     seller: Order,
     price: int,
     size: int,
-    buyer_bps: int,
-    seller_bps: int,
+    buyer_takes: bool,
+    seller_takes: bool,
 ) -> tuple[int, int]:
     """Exchange `size` lots at `price`, both orders still having their size from before the trade.
 
-    Returns the fees of buyer and seller in quote atoms. Sizes are taken off by the caller.
+    Who takes pays the taker fee. Returns the fees of buyer and seller in quote atoms. Sizes are
+    taken off by the caller.
     """
     tick = market.tick
     cost = price * size * tick
@@ -99,10 +106,19 @@ def settle(
     rest = buyer.price * (buyer.size - size) * tick
     rest -= -rest * market.hold_bps // BPS
     freed = buyer.held - rest
-    buyer_fee = -(-cost * buyer_bps // BPS)
+    buyer_bps = market.taker_bps if buyer_takes else market.maker_bps
+    seller_bps = market.taker_bps if seller_takes else market.maker_bps
+    if market.volume_numerator or market.tiers:
+        units = cost * market.volume_numerator // market.volume_denominator
+        buyer_share = _count_volume(market, buyer, units, buyer_takes)
+        seller_share = _count_volume(market, seller, units, seller_takes)
+        buyer_fee = -(-cost * buyer_bps * buyer_share // SHARES)
+        seller_fee = -(-cost * seller_bps * seller_share // SHARES)
+    else:
+        buyer_fee = -(-cost * buyer_bps // BPS)
+        seller_fee = -(-cost * seller_bps // BPS)
     if buyer_fee > freed - cost:
         buyer_fee = freed - cost
-    seller_fee = -(-cost * seller_bps // BPS)
     assert buyer_fee >= 0
     assert seller_fee <= cost
 
@@ -135,6 +151,19 @@ def settle(
         earning.touched = True
         touched.append(earning)
     return buyer_fee, seller_fee
+
+
+def _count_volume(market: Market, order: Order, units: int, takes: bool) -> int:
+    """Add a trade to its account's volume of the day; returns the share of the fee it pays."""
+    account = order.trader.account
+    day = market.log.day
+    volume = account.volume
+    if volume is None:
+        volume = account.volume = Volume(day)
+    elif volume.day != day:
+        roll(volume, day, market.tiers)
+    volume.today += units
+    return volume.taker_share if takes else volume.maker_share
 
 
 def enlist(market: Market, order: Order) -> None:

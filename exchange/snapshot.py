@@ -47,11 +47,13 @@ from exchange.snapshot_records import (
     TriggeredRecord,
     TriggerRecord,
     VaultRecord,
+    VolumeRecord,
     WaitingRecord,
     WindowRecord,
 )
 from exchange.state import State
 from exchange.triggers import Trail, Trigger, Triggered
+from exchange.volume import Volume
 from primitives.keccak import keccak256
 
 HEAD: Final = 0
@@ -130,6 +132,7 @@ def dump_rest(state: State) -> bytes:
         tuple(_dump_key(state, key) for key in state.keys_by_number),
         tuple((signer, tuple(state.nonces[signer])) for signer in sorted(state.nonces)),
         tuple((a.number, a.forfeit_count, a.forfeit_ms) for a in state.accounts if a.forfeit_count),
+        tuple(_dump_volume(a.number, a.volume) for a in state.accounts if a.volume is not None),
         state.switches.list_all(),
         tuple(_dump_market(market) for market in state.markets),
     )
@@ -233,6 +236,15 @@ def _dump_key(state: State, address: bytes) -> KeyRecord:
         key.orders_cap,
         _encode_atoms(key.notional_used),
         key.orders_used,
+    )
+
+
+def _dump_volume(number: int, volume: Volume) -> VolumeRecord:
+    return VolumeRecord(
+        number,
+        volume.day,
+        _encode_atoms(volume.today),
+        tuple((day, _encode_atoms(units)) for day, units in volume.days),
     )
 
 

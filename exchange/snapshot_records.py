@@ -24,7 +24,7 @@ from exchange.operations import (
 from exchange.outcome import Notes
 
 Atoms = Annotated[bytes, Meta(min_length=32, max_length=32)]
-VERSION = 11
+VERSION = 12
 
 
 class Record(Struct, frozen=True, array_like=True, forbid_unknown_fields=True, gc=False):
@@ -62,6 +62,15 @@ class KeyRecord(Record, frozen=True):
     orders_cap: int
     notional_used: Atoms
     orders_used: int
+
+
+class VolumeRecord(Record, frozen=True):
+    """What an account traded: on the day of its last trade, and on days before, oldest first."""
+
+    account: int
+    day: Annotated[int, Meta(ge=0)]
+    today: Atoms
+    days: tuple[tuple[Annotated[int, Meta(ge=0)], Atoms], ...]
 
 
 class OpenWindowRecord(Record, frozen=True):
@@ -332,6 +341,8 @@ class RestRecord(Record, frozen=True):
     nonces: tuple[tuple[Address, tuple[int, ...]], ...]
     forfeits: tuple[tuple[int, int, int], ...]
     """(account number, forfeit count, time of the last one) where the count is not zero."""
+    volumes: tuple[VolumeRecord, ...]
+    """By account number."""
     switches: tuple[tuple[int, int], ...]
     """(account number * 128 + sub-account, cancel-after time), ascending."""
     markets: tuple[MarketRecord, ...]

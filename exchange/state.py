@@ -134,7 +134,14 @@ class State:
     def add_market(self, terms: MarketConfig) -> Market:
         """Give a market the next id; its book is empty."""
         assert max(terms.base, terms.quote) < len(self.assets), "a market trades known assets"
-        market = Market(len(self.markets), terms, self.genesis.open_window_ms, self.log, self.fees)
+        market = Market(
+            len(self.markets),
+            terms,
+            self.genesis.open_window_ms,
+            self.log,
+            self.fees,
+            self.genesis.volume,
+        )
         self.markets.append(market)
         return market
 
@@ -142,7 +149,14 @@ class State:
         """Put a market with other terms and no order in the place of one without orders."""
         old = self.markets[number]
         assert not old.book.orders, "only an empty market is made anew"
-        fresh = Market(number, terms, self.genesis.open_window_ms, self.log, self.fees)
+        fresh = Market(
+            number,
+            terms,
+            self.genesis.open_window_ms,
+            self.log,
+            self.fees,
+            self.genesis.volume,
+        )
         if (old.tick, old.lot) == (fresh.tick, fresh.lot):
             fresh.last_price = old.last_price
         fresh.round = old.round + 1

@@ -15,7 +15,7 @@ from typing import Final
 
 import msgspec
 
-from exchange.genesis import MarketConfig, find_contradiction
+from exchange.genesis import MarketConfig, VolumeTerms, find_contradiction
 from exchange.governance import is_quorum, set_status
 from exchange.limits import LISTING_NOTICE_HEIGHTS
 from exchange.market import CANCEL_ONLY, DELISTED, Market
@@ -24,6 +24,7 @@ from exchange.outcome import TERMS_SET, Listing, MarketChanged
 from exchange.proposals import TermsChange
 from exchange.reasons import Reason
 from exchange.state import State
+from exchange.volume import compute_weight
 
 OK: Final = int(Reason.OK)
 COUNTED: Final = int(Reason.COUNTED)
@@ -101,7 +102,7 @@ def begin_changes(state: State) -> None:
         if change.terms is None or change.is_sweeping or change.height > state.height:
             continue
         if is_gentle(market, change.terms):
-            _lower_fees(market, change.terms)
+            _lower_fees(state.genesis.volume, market, change.terms)
             state.log.listings.append(Listing(TERMS_SET, market.id))
             continue
         change.reopen = market.status
@@ -123,11 +124,12 @@ def finish_changes(state: State) -> None:
             state.log.market_changes.append(MarketChanged(number, fresh.status, fresh.round))
 
 
-def _lower_fees(market: Market, terms: MarketConfig) -> None:
+def _lower_fees(volume: VolumeTerms, market: Market, terms: MarketConfig) -> None:
     """Charge less from now on; what buys hold stays as it is until they end."""
     market.terms = terms
     market.maker_bps = terms.maker_bps
     market.taker_bps = terms.taker_bps
+    market.volume_numerator, market.volume_denominator = compute_weight(volume, terms)
     market.round += 1
     market.votes.clear()
     market.change = TermsChange()

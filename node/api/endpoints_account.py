@@ -12,6 +12,7 @@ from exchange.limits import SUB_ACCOUNT_MAX
 from node.api.bodies import ActionsBody, OneRequest, PairBytes, SealedBody, envelope
 from node.api.endpoint import Call, Endpoint, Parameter
 from node.api.errors import ApiError
+from node.api.fee_views import AccountFees
 from node.api.limits import EVENTS_WEIGHT, PAGE_DEFAULT, PAGE_MAX, PROOF_WEIGHT
 from node.api.market_views import AccountEvents, AccountState, FillPage
 from node.api.proof_views import BalanceProof
@@ -58,6 +59,14 @@ async def get_proof(call: Call) -> BalanceProof:
             fix="Look at /v1/status; ask again while blocks become final.",
         )
     return proof
+
+
+async def get_fees(call: Call) -> AccountFees:
+    """Return what one wallet pays."""
+    fees = call.service.account_fees(call.values["address"])
+    if fees is None:
+        raise ApiError("not_found", "the ledger has no such account", fix="Deposit first.")
+    return fees
 
 
 async def get_orders(call: Call) -> Orders:
@@ -173,6 +182,14 @@ ENDPOINTS = (
         handler=get_fills,
         answer=FillPage,
         parameters=(ADDRESS, LIMIT, CURSOR),
+    ),
+    Endpoint(
+        method="GET",
+        path="/v1/accounts/{address}/fees",
+        summary="Fee tier, the volume behind it, and the fees in every market",
+        handler=get_fees,
+        answer=AccountFees,
+        parameters=(ADDRESS,),
     ),
     Endpoint(
         method="GET",

@@ -15,6 +15,7 @@ import msgspec
 from contracts.claim_fees import ClaimFee
 from contracts.deposit_orders import DepositOrder, Permit
 from node.api.decision_views import DecisionView
+from node.api.fee_views import AccountFees
 from node.api.listing_views import Assets, Listings, MarketTerms
 from node.api.market_views import (
     AccountEvents,
@@ -195,6 +196,10 @@ class NodeService(Protocol):
     # Accounts
 
     def account(self, address: bytes) -> Account | None: ...
+
+    def account_fees(self, address: bytes) -> AccountFees | None:
+        """Return what an account pays on the day of the last block."""
+        ...
 
     def orders(self, address: bytes) -> tuple[Order, ...]:
         """Return the resting orders of all sub-accounts, oldest first."""

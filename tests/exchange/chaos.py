@@ -35,7 +35,8 @@ from exchange.actions import (
     encode_amount,
 )
 from exchange.execute import BlockInput
-from exchange.genesis import ExchangeGenesis
+from exchange.genesis import ExchangeGenesis, FeeTier, VolumeRate, VolumeTerms
+from exchange.volume import DAY_MS
 from primitives.keccak import keccak256
 from tests.exchange.world import BASE, DOMAIN, QUOTE, World, make_genesis, make_key
 
@@ -57,6 +58,10 @@ def make_chaos_genesis(**safety: int) -> ExchangeGenesis:
         fields.update(mode=mode, matching=matching, **safety)
         markets.append(type(market)(**fields))
     data["markets"] = tuple(markets)
+    data["volume"] = VolumeTerms(
+        rates=(VolumeRate(asset=QUOTE, numerator=2, denominator=3),),
+        tiers=(FeeTier(volume=1_000, maker_share_bps=3_333, taker_share_bps=6_667),),
+    )
     return ExchangeGenesis(**data)
 
 
@@ -79,6 +84,8 @@ class Chaos:
 
     def first_block(self) -> None:
         """Fund everybody."""
+        midnight = (self.world.time_ms // DAY_MS + 1) * DAY_MS
+        self.world.time_ms = self.world.nonce = midnight - 2_500  # fee tiers begin in the run
         self.world.fund(*NAMES, quote=5_000_000, base=500_000)
         self.time_ms = self.world.time_ms
         self.nonce = self.time_ms + 1_000

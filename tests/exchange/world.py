@@ -61,6 +61,7 @@ def make_genesis(*, markets: int = 1, **market: object) -> ExchangeGenesis:
             "checkpoint_interval",
             "actions_per_account_block",
             "orders_per_account_market",
+            "volume",
         )
         if name in market
     }

@@ -68,6 +68,7 @@ from node.score_views import make_score
 from primitives.cid import Cid
 from primitives.errors import InvalidMessage, TransientError
 from primitives.keccak import keccak256
+from tests.node.fake_fees import FakeFees
 from tests.node.fake_listings import FakeListings
 from tests.node.fake_market_data import FakeMarketData
 from tests.node.fake_relay import FakeDecisions, FakeRelay
@@ -172,7 +173,7 @@ def make_participation(owners: list[bytes]) -> Participation:
     return Participation(Rules(epoch_blocks=600), members)
 
 
-class FakeService(FakeListings, FakeMarketData):
+class FakeService(FakeFees, FakeListings, FakeMarketData):
     """A `NodeService` without a node. `step()` makes one block; `run()` keeps stepping."""
 
     def __init__(self, *, seed: int = 1, blocks: int = 200, start_ms: int = START_MS) -> None:

@@ -1,0 +1,54 @@
+"""Show what an account pays, as a command of `omnibazaar trade`.
+
+Rule: read from the node; nothing is signed.
+Spec: docs/reference/cli.md; docs/spec/fees.md. Deviations: none.
+"""
+
+from __future__ import annotations
+
+import click
+
+from node.cli import http
+from node.cli.context import Context, json_option
+from node.cli.show import show_json, show_table
+
+E8_PER_PERCENT = 10**6
+
+
+@click.command()
+@click.option("--as", "key", default="trader", show_default=True, help="Digits or role of a key.")
+@click.option("--account", help="Any wallet's address instead of a key.")
+@json_option
+@click.pass_obj
+def fees(context: Context, key: str, account: str | None, as_json: bool) -> None:
+    """Show the fee tier, the volume behind it, and the fees in every market.
+
+    \b
+    Example:
+      omnibazaar trade fees --account 0x70997970C51812dc3A010C7d01b50e0d17dc79C8
+    """
+    from node.keystore import find_key
+    from primitives.address import to_checksum
+
+    address = account or to_checksum(find_key(context.data.keys, key).address)
+    url = context.find_url()
+    found = http.get(url, f"/v1/accounts/{address}/fees")
+    if as_json:
+        show_json(found)
+        return
+    click.echo(f"tier      {found['tier']} of {len(found['tiers'])}")
+    click.echo(f"volume    {found['volume']} in the 30 days before today")
+    click.echo(f"today     {found['volume_today']}, counts from tomorrow (UTC)")
+    following = found["tiers"][found["tier"] :]
+    if following:
+        click.echo(f"next      tier {found['tier'] + 1} from {following[0]['volume']}")
+    names = {market["id"]: market["name"] for market in http.get(url, "/v1/markets")["markets"]}
+    rows = [
+        (
+            names.get(one["market"], one["market"]),
+            f"{one['maker_fee_e8'] / E8_PER_PERCENT:.4f} %",
+            f"{one['taker_fee_e8'] / E8_PER_PERCENT:.4f} %",
+        )
+        for one in found["markets"]
+    ]
+    show_table(("market", "maker", "taker"), rows)

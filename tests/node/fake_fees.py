@@ -1,0 +1,27 @@
+"""What the fake node says of fees."""
+
+from __future__ import annotations
+
+from node.api.fee_views import AccountFees, FeeTierView, MarketFee
+
+ALICE = bytes.fromhex("f39fd6e51aad88f6f4ce6ab8827279cfffb92266")
+
+
+class FakeFees:
+    height: int
+
+    def account_fees(self, address: bytes) -> AccountFees | None:
+        if address != ALICE:
+            return None
+        return AccountFees(
+            address=address,
+            height=self.height,
+            day=19_000,
+            volume=10**20,
+            volume_today=5,
+            tier=1,
+            maker_share_bps=9_000,
+            taker_share_bps=9_500,
+            tiers=(FeeTierView(volume=10**6, maker_share_bps=9_000, taker_share_bps=9_500),),
+            markets=(MarketFee(market=0, maker_fee_e8=90_000, taker_fee_e8=190_000),),
+        )

@@ -240,6 +240,21 @@ class AccountFees(View, frozen=True, kw_only=True):
     markets: tuple[MarketFee, ...]
 
 
+class AccountAllowance(View, frozen=True, kw_only=True):
+    """What the ledger lets an account send and leave standing; None for no bound."""
+
+    address: bytes
+    height: int
+    volume: Atoms
+    actions_per_block: int
+    orders_per_market: int
+    operations_per_hour: int
+    operations_used: int
+    operations_left: int | None
+    cancels_left: int | None
+    hour_ends_ms: int
+
+
 class AccountState(View, frozen=True, kw_only=True):
     """Balances and live orders after event `seq`."""
 

@@ -17,6 +17,7 @@ from msgspec import Struct
 from client.errors import ConnectionLost, RequestRefused
 from client.limits import ANSWER_BYTES_MAX, CONNECT_TIMEOUT_S, REQUEST_TIMEOUT_S
 from client.market_views import (
+    AccountAllowance,
     AccountEvents,
     AccountFees,
     AccountState,
@@ -192,6 +193,11 @@ class RestClient:
     async def account_fees(self, address: bytes) -> AccountFees:
         """Return what a wallet pays and why. Raises RequestRefused `not_found`."""
         return await self.get(f"/v1/accounts/{to_checksum(address)}/fees", AccountFees)
+
+    async def account_allowance(self, address: bytes) -> AccountAllowance:
+        """Return what a wallet may send, and what is left. Raises RequestRefused `not_found`."""
+        path = f"/v1/accounts/{to_checksum(address)}/allowance"
+        return await self.get(path, AccountAllowance)
 
     async def account_events(
         self, address: bytes, after: int = 0, limit: int = 500

@@ -29,6 +29,7 @@ WITHOUT_EFFECT = frozenset(
         Reason.NONCE_OUT_OF_WINDOW,
         Reason.DEADLINE_PASSED,
         Reason.RATE_LIMITED,
+        Reason.OVER_ALLOWANCE,
         Reason.OPENED_TOO_EARLY,
     )
 )

@@ -20,6 +20,7 @@ from contracts.deployment import (
 )
 from devnet.ports import PortBlock
 from exchange.genesis import (
+    AllowanceTerms,
     AssetConfig,
     ExchangeGenesis,
     FeeTier,
@@ -279,9 +280,13 @@ def _make_exchange(
         checkpoint_interval=CHECKPOINT_INTERVAL,
         open_window_ms=OPEN_WINDOW_MS,
         volume=VOLUME,
+        allowance=ALLOWANCE,
     )
 
 
+# Two thousand operations a second and account in the mean, and as much again for each million
+# dollars traded in thirty days.
+ALLOWANCE = AllowanceTerms(operations_per_hour=7_200_000, growth_units=10**12)
 # A counting unit is a millionth of a dollar; an XOM counts as a tenth of a dollar. Tiers begin at
 # 100,000, 1 million and 10 million dollars in thirty days.
 VOLUME = VolumeTerms(

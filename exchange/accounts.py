@@ -86,6 +86,8 @@ class Account:
         "granted",
         "leaves",
         "number",
+        "operations_hour",
+        "operations_used",
         "owner",
         "rows",
         "traders",
@@ -111,6 +113,9 @@ class Account:
         self.forfeit_ms: int = 0
         self.action_height: int = 0
         self.action_count: int = 0
+        self.operations_hour: int = 0
+        """The hour that `operations_used` is of: hours since the Unix epoch, by block time."""
+        self.operations_used: int = 0
         self.volume: Volume | None = None
         """What it has traded lately; None for nothing."""
 

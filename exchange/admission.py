@@ -16,6 +16,7 @@ from typing import Final
 
 from exchange.accounts import Account, SessionKey, Trader, make_client_key
 from exchange.actions import VerifiedAction
+from exchange.allowance import may_add_order
 from exchange.batch import Batch, CancelRequest, Entry, Group, Replacement
 from exchange.key_budget import check_budget, refund, spend
 from exchange.market import CANCEL_ONLY, DELISTED, Market
@@ -160,7 +161,7 @@ def admit_place(context: Context, op: Place, index: int) -> int:
         if account.get_balance(context.sub, market.base if op.side else market.quote) is None:
             return INSUFFICIENT_FUNDS
         trader = open_trader(context, market)
-    elif len(trader.orders) >= state.genesis.orders_per_account_market:
+    elif not may_add_order(state, account, len(trader.orders)):
         return TOO_MANY_ORDERS
     order = Order(
         state.next_order,

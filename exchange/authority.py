@@ -23,7 +23,6 @@ KEY_REVOKED = int(Reason.KEY_REVOKED)
 NONCE_OUT_OF_WINDOW = int(Reason.NONCE_OUT_OF_WINDOW)
 DEADLINE_PASSED = int(Reason.DEADLINE_PASSED)
 DEADLINE_TOO_FAR = int(Reason.DEADLINE_TOO_FAR)
-RATE_LIMITED = int(Reason.RATE_LIMITED)
 
 
 def check_key(state: State, account: Account, key: SessionKey | None) -> int:
@@ -58,17 +57,6 @@ def spend_nonce(state: State, action: VerifiedAction) -> int:
         state.nonces[action.signer] = [action.nonce_ms]
         return OK
     return use_nonce(window, action.nonce_ms)
-
-
-def count_action(state: State, account: Account) -> int:
-    """Count an action against the account's limit per block. Returns a reason code."""
-    if account.action_height != state.height:
-        account.action_height = state.height
-        account.action_count = 0
-    if account.action_count >= state.genesis.actions_per_account_block:
-        return RATE_LIMITED
-    account.action_count += 1
-    return OK
 
 
 def prune_nonces(state: State) -> None:

@@ -22,6 +22,7 @@ from exchange.admission import (
     open_trader,
     spend_budget,
 )
+from exchange.allowance import may_add_order
 from exchange.batch import Batch, CancelRequest
 from exchange.market import OPEN, Market
 from exchange.matching import note_order
@@ -244,7 +245,7 @@ def _get_trader(context: Context, market: Market, side: int) -> Trader | int:
     if context.account.get_balance(context.sub, market.base if side else market.quote) is None:
         return INSUFFICIENT_FUNDS
     trader = open_trader(context, market)
-    if len(trader.orders) >= context.state.genesis.orders_per_account_market:
+    if not may_add_order(context.state, context.account, len(trader.orders)):
         return TOO_MANY_ORDERS
     triggers = market.triggers
     waiting = triggers.counts.get((trader.number, trader.sub), 0)

@@ -24,8 +24,9 @@ from exchange.admission import (
     admit_place,
     admit_replace,
 )
+from exchange.allowance import count_action
 from exchange.attestation import close_windows, process_attestation
-from exchange.authority import check_key, check_time, count_action, prune_nonces, spend_nonce
+from exchange.authority import check_key, check_time, prune_nonces, spend_nonce
 from exchange.brackets import admit_bracket
 from exchange.clearing import clear_market
 from exchange.conditional import (
@@ -234,7 +235,7 @@ def _process_action(state: State, block: BlockInput, action: VerifiedAction) -> 
             return _refuse(action, number, reason)
     reason = check_time(state, action) or spend_nonce(state, action)
     if not reason:
-        reason = count_action(state, account)
+        reason = count_action(state, account, action)
     if reason:
         return _refuse(action, number, reason)
     receipt = Receipt(action.id, number, [OK] * len(ops), [0] * len(ops))

@@ -108,6 +108,17 @@ class VolumeTerms(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True)
     """By rising volume; no fee rises with it."""
 
 
+class AllowanceTerms(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """How allowances grow with volume; by default they do not, and an hour has no bound."""
+
+    operations_per_hour: Annotated[int, Meta(ge=0, lt=1 << 40)] = 0
+    """Operations of one account in an hour of block time without any volume; 0 for no bound."""
+    growth_units: Annotated[int, Meta(ge=0, lt=1 << 62)] = 0
+    """Volume of thirty days that adds the base of each allowance once more; 0 for no growth."""
+    growth_max: Annotated[int, Meta(ge=1, le=1_000)] = 10
+    """Most times the base that an allowance can be."""
+
+
 class ExchangeGenesis(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """The exchange's part of the network file."""
 
@@ -121,6 +132,7 @@ class ExchangeGenesis(Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     orders_per_account_market: Annotated[int, Meta(ge=1, le=1 << 20)] = 10_000
     """Live orders (resting and pending) of one sub-account in one market."""
     volume: VolumeTerms = VolumeTerms()
+    allowance: AllowanceTerms = AllowanceTerms()
 
 
 def load_genesis(data: dict[str, Any]) -> ExchangeGenesis:

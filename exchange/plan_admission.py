@@ -22,6 +22,7 @@ from exchange.admission import (
     queue_entry,
     spend_budget,
 )
+from exchange.allowance import may_add_order
 from exchange.batch import Entry
 from exchange.market import Market
 from exchange.matching import note_order
@@ -113,7 +114,7 @@ def _check(context: Context, op: PlaceIceberg | PlaceSchedule, tif: int) -> int:
     if balance is None:
         return INSUFFICIENT_FUNDS
     trader = open_trader(context, market)
-    if len(trader.orders) + 1 >= context.state.genesis.orders_per_account_market:
+    if not may_add_order(context.state, context.account, len(trader.orders) + 1):
         return TOO_MANY_ORDERS
     plans = market.plans
     own = plans.counts.get((trader.number, trader.sub), 0)

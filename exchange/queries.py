@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from exchange.accounts import Account, Trader
+from exchange.allowance import HOUR_MS, get_operations_used, grow
 from exchange.batch import Commitment
 from exchange.limits import BPS, SUB_ACCOUNT_MAX
 from exchange.market import DELISTED, OPEN, Market
@@ -113,6 +114,20 @@ class FeesView(NamedTuple):
     maker_share_bps: int
     taker_share_bps: int
     markets: tuple[MarketFees, ...]
+
+
+class AllowanceView(NamedTuple):
+    """What an account may send and leave standing."""
+
+    past: int
+    """Counting units traded in the thirty days before."""
+    actions_per_block: int
+    orders_per_market: int
+    """Live orders of one sub-account in one market."""
+    operations_per_hour: int
+    """0 for no bound; twice as many where all are cancels or openings."""
+    operations_used: int
+    hour_ends_ms: int
 
 
 def get_depth(state: State, market: int, limit: int) -> tuple[list[tuple[int, int]], ...]:
@@ -268,6 +283,24 @@ def get_fees(state: State, owner: bytes) -> FeesView | None:
         if m.status != DELISTED
     ]
     return FeesView(day, past, today, tier, maker, taker, tuple(rates))
+
+
+def get_allowance(state: State, owner: bytes) -> AllowanceView | None:
+    """Return what an account may send and leave standing; None if it is unknown."""
+    account = state.by_address.get(owner)
+    if account is None:
+        return None
+    genesis = state.genesis
+    past = compute_past(account.volume, state.time_ms // DAY_MS)
+    terms = genesis.allowance
+    return AllowanceView(
+        past,
+        grow(terms, genesis.actions_per_account_block, past),
+        grow(terms, genesis.orders_per_account_market, past),
+        grow(terms, terms.operations_per_hour, past),
+        get_operations_used(state, account),
+        (state.time_ms // HOUR_MS + 1) * HOUR_MS,
+    )
 
 
 def has_waiting_batches(state: State) -> bool:

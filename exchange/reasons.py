@@ -70,6 +70,8 @@ class Reason(IntEnum):
     """More notional than the session key has left in its whole life."""
     OVER_KEY_ORDERS = 36
     """More orders than the session key has left in its whole life."""
+    OVER_ALLOWANCE = 37
+    """More operations than the account may send in this hour."""
 
     UNKNOWN_MARKET = 48
     UNKNOWN_ASSET = 49

@@ -16,6 +16,7 @@ from typing import Final, TypeVar
 import msgspec
 
 from exchange.accounts import SessionKey, Trader
+from exchange.allowance import HOUR_MS
 from exchange.batch import (
     WAITING,
     Batch,
@@ -231,11 +232,7 @@ def _load_rest(state: State, rest: RestRecord, orders: dict[int, list[OrderRecor
         state.accounts[key.account].granted.append(key.key)
     for signer, window in rest.nonces:
         state.nonces[signer] = list(window)
-    for account_number, count, time_ms in rest.forfeits:
-        state.accounts[account_number].forfeit_count = count
-        state.accounts[account_number].forfeit_ms = time_ms
-    for saved in rest.volumes:
-        _load_volume(state, saved)
+    _load_records(state, rest)
     for number, time_ms in rest.switches:
         if not 0 <= number < len(state.accounts) * 128 or time_ms < 1:
             raise InvalidMessage("a cancel-after time of an unknown account")
@@ -246,6 +243,20 @@ def _load_rest(state: State, rest: RestRecord, orders: dict[int, list[OrderRecor
         market.hold_bps = stored_market.hold_bps
         _load_book(state, market, orders.get(market.id, []), stored_market)
         _load_market(state, market, stored_market)
+
+
+def _load_records(state: State, rest: RestRecord) -> None:
+    """Load what accounts forfeited, traded and sent lately."""
+    for account_number, count, time_ms in rest.forfeits:
+        state.accounts[account_number].forfeit_count = count
+        state.accounts[account_number].forfeit_ms = time_ms
+    for saved in rest.volumes:
+        _load_volume(state, saved)
+    for account_number, used in rest.operations:
+        if used < 1:
+            raise InvalidMessage("an account's operations are not counted")
+        state.accounts[account_number].operations_hour = state.time_ms // HOUR_MS
+        state.accounts[account_number].operations_used = used
 
 
 def _load_volume(state: State, record: VolumeRecord) -> None:

@@ -15,6 +15,7 @@ from typing import Final
 import msgspec
 
 from exchange.accounts import Account
+from exchange.allowance import HOUR_MS
 from exchange.batch import Batch, CancelRequest, Commitment, Entry, Replacement, Ticket
 from exchange.book_tree import make_order_record
 from exchange.limits import GROUPS_PER_PAGE, SNAPSHOT_CHUNK_BYTES
@@ -133,6 +134,7 @@ def dump_rest(state: State) -> bytes:
         tuple((signer, tuple(state.nonces[signer])) for signer in sorted(state.nonces)),
         tuple((a.number, a.forfeit_count, a.forfeit_ms) for a in state.accounts if a.forfeit_count),
         tuple(_dump_volume(a.number, a.volume) for a in state.accounts if a.volume is not None),
+        _dump_operations(state),
         state.switches.list_all(),
         tuple(_dump_market(market) for market in state.markets),
     )
@@ -236,6 +238,15 @@ def _dump_key(state: State, address: bytes) -> KeyRecord:
         key.orders_cap,
         _encode_atoms(key.notional_used),
         key.orders_used,
+    )
+
+
+def _dump_operations(state: State) -> tuple[tuple[int, int], ...]:
+    hour = state.time_ms // HOUR_MS
+    return tuple(
+        (account.number, account.operations_used)
+        for account in state.accounts
+        if account.operations_used and account.operations_hour == hour
     )
 
 

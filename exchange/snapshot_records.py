@@ -24,7 +24,7 @@ from exchange.operations import (
 from exchange.outcome import Notes
 
 Atoms = Annotated[bytes, Meta(min_length=32, max_length=32)]
-VERSION = 12
+VERSION = 13
 
 
 class Record(Struct, frozen=True, array_like=True, forbid_unknown_fields=True, gc=False):
@@ -343,6 +343,8 @@ class RestRecord(Record, frozen=True):
     """(account number, forfeit count, time of the last one) where the count is not zero."""
     volumes: tuple[VolumeRecord, ...]
     """By account number."""
+    operations: tuple[tuple[int, int], ...]
+    """(account number, operations in the present hour) where there are any."""
     switches: tuple[tuple[int, int], ...]
     """(account number * 128 + sub-account, cancel-after time), ascending."""
     markets: tuple[MarketRecord, ...]

@@ -1,4 +1,4 @@
-"""Show an account's fees as the API presents them.
+"""Show an account's fees and allowances as the API presents them.
 
 Rule: pure reading of the state.
 Spec: docs/reference/api.md; docs/spec/fees.md. Deviations: none.
@@ -6,9 +6,10 @@ Spec: docs/reference/api.md; docs/spec/fees.md. Deviations: none.
 
 from __future__ import annotations
 
-from exchange.queries import get_fees
+from exchange.allowance import CALMING_FACTOR
+from exchange.queries import get_allowance, get_fees
 from exchange.state import State
-from node.api.fee_views import AccountFees, FeeTierView, MarketFee
+from node.api.fee_views import AccountAllowance, AccountFees, FeeTierView, MarketFee
 
 
 def make_fees(state: State, address: bytes) -> AccountFees | None:
@@ -37,4 +38,24 @@ def make_fees(state: State, address: bytes) -> AccountFees | None:
             MarketFee(market=one.market, maker_fee_e8=one.maker, taker_fee_e8=one.taker)
             for one in fees.markets
         ),
+    )
+
+
+def make_allowance(state: State, address: bytes) -> AccountAllowance | None:
+    """Show what an account may send; None for one the ledger has not."""
+    found = get_allowance(state, address)
+    if found is None:
+        return None
+    hourly, used = found.operations_per_hour, found.operations_used
+    return AccountAllowance(
+        address=address,
+        height=state.height,
+        volume=found.past,
+        actions_per_block=found.actions_per_block,
+        orders_per_market=found.orders_per_market,
+        operations_per_hour=hourly,
+        operations_used=used,
+        operations_left=max(hourly - used, 0) if hourly else None,
+        cancels_left=max(CALMING_FACTOR * hourly - used, 0) if hourly else None,
+        hour_ends_ms=found.hour_ends_ms,
     )

@@ -12,7 +12,7 @@ from exchange.limits import SUB_ACCOUNT_MAX
 from node.api.bodies import ActionsBody, OneRequest, PairBytes, SealedBody, envelope
 from node.api.endpoint import Call, Endpoint, Parameter
 from node.api.errors import ApiError
-from node.api.fee_views import AccountFees
+from node.api.fee_views import AccountAllowance, AccountFees
 from node.api.limits import EVENTS_WEIGHT, PAGE_DEFAULT, PAGE_MAX, PROOF_WEIGHT
 from node.api.market_views import AccountEvents, AccountState, FillPage
 from node.api.proof_views import BalanceProof
@@ -67,6 +67,14 @@ async def get_fees(call: Call) -> AccountFees:
     if fees is None:
         raise ApiError("not_found", "the ledger has no such account", fix="Deposit first.")
     return fees
+
+
+async def get_allowance(call: Call) -> AccountAllowance:
+    """Return what one wallet may send."""
+    found = call.service.account_allowance(call.values["address"])
+    if found is None:
+        raise ApiError("not_found", "the ledger has no such account", fix="Deposit first.")
+    return found
 
 
 async def get_orders(call: Call) -> Orders:
@@ -189,6 +197,14 @@ ENDPOINTS = (
         summary="Fee tier, the volume behind it, and the fees in every market",
         handler=get_fees,
         answer=AccountFees,
+        parameters=(ADDRESS,),
+    ),
+    Endpoint(
+        method="GET",
+        path="/v1/accounts/{address}/allowance",
+        summary="What the account may send and leave standing, and what is left of it",
+        handler=get_allowance,
+        answer=AccountAllowance,
         parameters=(ADDRESS,),
     ),
     Endpoint(

@@ -1,4 +1,4 @@
-"""Name what the API shows of an account's fees.
+"""Name what the API shows of an account's fees and allowances.
 
 Rule: fees are in hundred-millionths of the notional, so that no tier is ever rounded.
 Spec: docs/reference/api.md; docs/spec/fees.md. Deviations: none.
@@ -38,3 +38,18 @@ class AccountFees(View, frozen=True, kw_only=True):
     taker_share_bps: int
     tiers: tuple[FeeTierView, ...]
     markets: tuple[MarketFee, ...]
+
+
+class AccountAllowance(View, frozen=True, kw_only=True):
+    """What the ledger lets an account send and leave standing; it grows with volume."""
+
+    address: Address
+    height: int
+    volume: Amount  # counting units of the thirty days before
+    actions_per_block: int
+    orders_per_market: int  # live orders of one sub-account
+    operations_per_hour: int  # 0 for no bound
+    operations_used: int  # in the hour of the newest block
+    operations_left: int | None  # null for no bound
+    cancels_left: int | None  # where an action has nothing but cancels and openings
+    hour_ends_ms: int

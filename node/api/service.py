@@ -15,7 +15,7 @@ import msgspec
 from contracts.claim_fees import ClaimFee
 from contracts.deposit_orders import DepositOrder, Permit
 from node.api.decision_views import DecisionView
-from node.api.fee_views import AccountFees
+from node.api.fee_views import AccountAllowance, AccountFees
 from node.api.listing_views import Assets, Listings, MarketTerms
 from node.api.market_views import (
     AccountEvents,
@@ -199,6 +199,10 @@ class NodeService(Protocol):
 
     def account_fees(self, address: bytes) -> AccountFees | None:
         """Return what an account pays on the day of the last block."""
+        ...
+
+    def account_allowance(self, address: bytes) -> AccountAllowance | None:
+        """Return what an account may send and leave standing."""
         ...
 
     def orders(self, address: bytes) -> tuple[Order, ...]:

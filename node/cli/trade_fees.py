@@ -1,4 +1,4 @@
-"""Show what an account pays, as a command of `omnibazaar trade`.
+"""Show what an account pays and may send, as commands of `omnibazaar trade`.
 
 Rule: read from the node; nothing is signed.
 Spec: docs/reference/cli.md; docs/spec/fees.md. Deviations: none.
@@ -52,3 +52,34 @@ def fees(context: Context, key: str, account: str | None, as_json: bool) -> None
         for one in found["markets"]
     ]
     show_table(("market", "maker", "taker"), rows)
+
+
+@click.command()
+@click.option("--as", "key", default="trader", show_default=True, help="Digits or role of a key.")
+@click.option("--account", help="Any wallet's address instead of a key.")
+@json_option
+@click.pass_obj
+def allowance(context: Context, key: str, account: str | None, as_json: bool) -> None:
+    """Show what the ledger lets an account send and leave standing.
+
+    \b
+    Example:
+      omnibazaar trade allowance --account 0x70997970C51812dc3A010C7d01b50e0d17dc79C8
+    """
+    from node.keystore import find_key
+    from primitives.address import to_checksum
+
+    address = account or to_checksum(find_key(context.data.keys, key).address)
+    found = http.get(context.find_url(), f"/v1/accounts/{address}/allowance")
+    if as_json:
+        show_json(found)
+        return
+    click.echo(f"live orders   {found['orders_per_market']} per market and sub-account")
+    click.echo(f"actions       {found['actions_per_block']} per block")
+    if found["operations_left"] is None:
+        click.echo("operations    no bound per hour")
+        return
+    click.echo(
+        f"operations    {found['operations_left']} of {found['operations_per_hour']} left in this"
+        f" hour; {found['cancels_left']} where all are cancels"
+    )

@@ -23,7 +23,7 @@ from node.cli.trade import (
     trade,
     with_trader,
 )
-from node.cli.trade_fees import fees
+from node.cli.trade_fees import allowance, fees
 from node.cli.units import count_steps
 
 if TYPE_CHECKING:
@@ -239,5 +239,5 @@ def _finish(
     show_json(result) if as_json else click.echo(f"order {result['order_id']} {end}")
 
 
-for _command in (bracket, iceberg, schedule, ladder, fees):
+for _command in (bracket, iceberg, schedule, ladder, fees, allowance):
     trade.add_command(_command)

@@ -35,7 +35,7 @@ from exchange.actions import (
     encode_amount,
 )
 from exchange.execute import BlockInput
-from exchange.genesis import ExchangeGenesis, FeeTier, VolumeRate, VolumeTerms
+from exchange.genesis import AllowanceTerms, ExchangeGenesis, FeeTier, VolumeRate, VolumeTerms
 from exchange.volume import DAY_MS
 from primitives.keccak import keccak256
 from tests.exchange.world import BASE, DOMAIN, QUOTE, World, make_genesis, make_key
@@ -58,6 +58,7 @@ def make_chaos_genesis(**safety: int) -> ExchangeGenesis:
         fields.update(mode=mode, matching=matching, **safety)
         markets.append(type(market)(**fields))
     data["markets"] = tuple(markets)
+    data["allowance"] = AllowanceTerms(operations_per_hour=150, growth_units=3_000, growth_max=3)
     data["volume"] = VolumeTerms(
         rates=(VolumeRate(asset=QUOTE, numerator=2, denominator=3),),
         tiers=(FeeTier(volume=1_000, maker_share_bps=3_333, taker_share_bps=6_667),),

@@ -62,6 +62,7 @@ def make_genesis(*, markets: int = 1, **market: object) -> ExchangeGenesis:
             "actions_per_account_block",
             "orders_per_account_market",
             "volume",
+            "allowance",
         )
         if name in market
     }

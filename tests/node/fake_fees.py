@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from node.api.fee_views import AccountFees, FeeTierView, MarketFee
+from node.api.fee_views import AccountAllowance, AccountFees, FeeTierView, MarketFee
 
 ALICE = bytes.fromhex("f39fd6e51aad88f6f4ce6ab8827279cfffb92266")
 
@@ -24,4 +24,20 @@ class FakeFees:
             taker_share_bps=9_500,
             tiers=(FeeTierView(volume=10**6, maker_share_bps=9_000, taker_share_bps=9_500),),
             markets=(MarketFee(market=0, maker_fee_e8=90_000, taker_fee_e8=190_000),),
+        )
+
+    def account_allowance(self, address: bytes) -> AccountAllowance | None:
+        if address != ALICE:
+            return None
+        return AccountAllowance(
+            address=address,
+            height=self.height,
+            volume=10**20,
+            actions_per_block=1_024,
+            orders_per_market=10_000,
+            operations_per_hour=100,
+            operations_used=30,
+            operations_left=70,
+            cancels_left=170,
+            hour_ends_ms=1_700_000_000_000,
         )

@@ -141,9 +141,7 @@ async def fetch_state(chain: LongChain, folder: Path) -> dict[str, Any]:
             seats = tuple((s.address_bytes, s.weight, s.payout_bytes) for s in file.committee)
             ledger = Ledger(file.exchange, seats, make_scorekeeper(file))
             verifier = Verifier(network_domain(file.network_id))
-            await startup.restore(
-                store, snapshots, ledger, CheckpointProofs(book, ledger), verifier
-            )
+            await startup.restore(store, snapshots, ledger, CheckpointProofs(book), verifier)
             seconds = time.perf_counter() - began
         nursery.cancel_scope.cancel()
     known = chain.store.read.executed(ledger.height)

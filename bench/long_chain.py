@@ -82,7 +82,7 @@ class LongChain:
         self.book = EpochBook(make_genesis_epoch(file))
         seats = tuple((s.address_bytes, s.weight, s.payout_bytes) for s in file.committee)
         self.ledger = Ledger(file.exchange, seats, make_scorekeeper(file))
-        self.proofs = CheckpointProofs(self.book, self.ledger)
+        self.proofs = CheckpointProofs(self.book)
         self._succession = ScoredSuccession(self.ledger, self.book)
         self._parameters = make_parameters(file)
         self._cid: Cid | None = None

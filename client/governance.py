@@ -1,8 +1,9 @@
-"""Say what a validator wants listed, of a market or of the rules.
+"""Say what a validator wants listed, of a market, of the rules or of a vault.
 
 Rule: the operation counts only signed by the hot key of a committee member, alone in its action;
 `ActionBuilder` with that key as its wallet does so.
-Spec: docs/spec/markets.md; docs/spec/upgrades.md. Deviations: none.
+Spec: docs/spec/markets.md; docs/spec/upgrades.md;
+docs/spec/exchange.md#vault-moves. Deviations: none.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import msgspec
 
 from client.errors import ClientError
 from client.views import ListingProposal
-from exchange.actions import ListAsset, ListMarket, SetMarket, SetProtocol, SetTerms
+from exchange.actions import ListAsset, ListMarket, MoveVault, SetMarket, SetProtocol, SetTerms
 from exchange.genesis import AssetConfig, MarketConfig
 
 PHASES: Final = ("OPEN", "POST_ONLY", "CANCEL_ONLY", "DELISTED")
@@ -66,3 +67,13 @@ def _read(terms: Mapping[str, Any], kind: type[T]) -> T:
         return msgspec.convert(terms, kind)
     except msgspec.ValidationError as error:
         raise ClientError(f"these are no such terms: {error}") from error
+
+
+def make_move_vote(
+    chain_id: int, vault: bytes, move_round: int, successor: bytes, at_ms: int
+) -> MoveVault:
+    """Vote for moving a vault's assets to another one, in the round that the node shows.
+
+    The zero address with time 0 calls off what was decided.
+    """
+    return MoveVault(chain_id, vault, move_round, successor, at_ms)

@@ -188,6 +188,19 @@ class SettlementClient:
         self._ready()
         return as_integer(self._view_words(1, "epoch")[0])
 
+    def state_root_at(self, executed_height: int) -> bytes:
+        """Return the root that the vault has accepted for a height, zero if it has none."""
+        self._ready()
+        return self._view_words(1, "stateRootAt", executed_height)[0]
+
+    def succession(self) -> tuple[bytes, int]:
+        """Return the vault that the committee has announced as the next one, and from when on it
+        can be handed funds, EVM seconds; zeros if none is announced.
+        """
+        self._ready()
+        successor = self._view_words(1, "successor")[0][12:]
+        return successor, as_integer(self._view_words(1, "successorAt")[0])
+
     def token_status(self, token: bytes) -> TokenStatus:
         """Return the vault's totals and balance of a token, all read at one EVM block."""
         self._ready()

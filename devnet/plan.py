@@ -61,6 +61,7 @@ SCORING_BLOCKS = 600  # heights of a scoring period: a minute or two of a busy d
 NEWCOMER_POINTS = 80  # enough for a seat at the next border; real newcomers earn it as observers
 LEAD_BLOCKS = 64  # heights before an epoch's end at which its scores close
 
+VAULT_NOTICE_MS = 1_000  # nobody has to leave a devnet
 OPEN_WINDOW_MS = 5_000  # five times what an opening takes on a machine at its limit
 
 TOKENS = (
@@ -281,6 +282,7 @@ def _make_exchange(
         open_window_ms=OPEN_WINDOW_MS,
         volume=VOLUME,
         allowance=ALLOWANCE,
+        vault_notice_ms=VAULT_NOTICE_MS,
     )
 
 

@@ -17,11 +17,12 @@ from exchange.operations import Attest, decode_amount
 from exchange.outcome import DepositCredited, WindowClosed
 from exchange.reasons import Reason
 from exchange.state import State
-from exchange.vaults import OpenWindow, Vault, compute_window_hash
+from exchange.vaults import NOWHERE, OpenWindow, Vault, compute_window_hash
 
 OK = int(Reason.OK)
 COUNTED = int(Reason.COUNTED)
 UNKNOWN_VAULT = int(Reason.UNKNOWN_VAULT)
+VAULT_MOVED = int(Reason.VAULT_MOVED)
 NOT_VALIDATOR = int(Reason.NOT_VALIDATOR)
 ATTESTED_ALREADY = int(Reason.ATTESTED_ALREADY)
 ATTESTATION_NOT_NEXT = int(Reason.ATTESTATION_NOT_NEXT)
@@ -46,6 +47,8 @@ def process_attestation(
     if late is not None:
         late.attesters.add(validator)
         return ATTESTED_ALREADY
+    if vault.moved_to != NOWHERE:
+        return VAULT_MOVED
     if op.previous != vault.last_hash:
         applied = content == vault.last_hash or op.window <= vault.window
         return ATTESTED_ALREADY if applied else ATTESTATION_NOT_NEXT

@@ -1,8 +1,8 @@
 """Check that no atom was made or lost.
 
 Rule: per asset, what was deposited equals what accounts have (free and held), what left as
-withdrawals, and the fees not yet credited to validators; the insurance fund is an account like any
-other.
+withdrawals, the fees not yet credited to validators, and the treasuries' shares left to vaults
+that the asset has left; the insurance fund is an account like any other.
 Spec: docs/spec/exchange.md#conservation
 Deviations: none.
 """
@@ -25,7 +25,7 @@ def verify_conservation(state: State) -> None:
             owned[balance.asset] += balance.free + balance.held
     for asset in range(count):
         unpaid = state.fees[asset] - state.fees_shared[asset]
-        total = owned[asset] + state.withdrawn[asset] + unpaid
+        total = owned[asset] + state.withdrawn[asset] + unpaid + state.treasury_left[asset]
         assert total == state.deposited[asset], (
             f"asset {asset}: {total} != {state.deposited[asset]}"
         )

@@ -42,6 +42,7 @@ from exchange.conservation import verify_conservation
 from exchange.governance import process_market_vote
 from exchange.ledger import process_transfer, process_withdrawal, share_fees, share_rewards
 from exchange.listing import begin_listings, process_listing_vote
+from exchange.migration import move_vaults, process_move_vote
 from exchange.operations import (
     VOTES,
     Attest,
@@ -54,6 +55,7 @@ from exchange.operations import (
     Heartbeat,
     ListAsset,
     ListMarket,
+    MoveVault,
     Open,
     Place,
     PlaceBracket,
@@ -79,6 +81,7 @@ from exchange.roots import (
     compute_fees_root,
     compute_roots,
     compute_state_root,
+    list_fee_rows,
     update_accounts,
     update_running_words,
 )
@@ -188,6 +191,7 @@ def execute(state: State, block: BlockInput) -> Outcome:
     if is_checkpoint:
         share_fees(state, block.pay)
         share_rewards(state, block.pay)
+        move_vaults(state)
         prune_nonces(state)
         prune_volumes(state.accounts, log.day)
         verify_conservation(state)
@@ -310,9 +314,9 @@ def _process_vote(
     state: State,
     block: BlockInput,
     action: VerifiedAction,
-    op: SetMarket | SetProtocol | ListAsset | ListMarket | SetTerms,
+    op: SetMarket | SetProtocol | ListAsset | ListMarket | SetTerms | MoveVault,
 ) -> Receipt:
-    """A committee member's word on a market or the rules; an attestation needs no account too."""
+    """A committee member's word on a market, the rules or a vault; it needs no account."""
     known = state.by_address.get(action.account)
     number = NO_ACCOUNT if known is None else known.number
     if all(action.signer != member[0] for member in block.committee):
@@ -326,6 +330,8 @@ def _process_vote(
         status = process_terms_vote(state, block.committee, action.signer, op)
     elif isinstance(op, ListAsset | ListMarket):
         status = process_listing_vote(state, block.committee, action.signer, op)
+    elif isinstance(op, MoveVault):
+        status = process_move_vote(state, block.committee, action.signer, op)
     else:
         status = process_protocol_vote(
             state.protocol, block.height, block.committee, action.signer, op
@@ -440,5 +446,7 @@ def _make_outcome(state: State, changes: tuple[BalanceChange, ...], is_checkpoin
         listings=tuple(log.listings),
         withdrawal_count=state.withdrawals.size,
         fee_totals=tuple(state.fees),
+        fee_rows=list_fee_rows(state),
+        moves=tuple(log.moves),
         is_checkpoint=is_checkpoint,
     )

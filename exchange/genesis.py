@@ -133,6 +133,8 @@ class ExchangeGenesis(Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     """Live orders (resting and pending) of one sub-account in one market."""
     volume: VolumeTerms = VolumeTerms()
     allowance: AllowanceTerms = AllowanceTerms()
+    vault_notice_ms: Annotated[int, Meta(ge=0, le=366 * 86_400_000)] = 14 * 86_400_000
+    """Least block time between the decision to move to another vault and the move."""
 
 
 def load_genesis(data: dict[str, Any]) -> ExchangeGenesis:

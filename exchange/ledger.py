@@ -72,7 +72,7 @@ def process_withdrawal(state: State, owner: bytes, sub: int, op: Withdraw, actio
     if op.asset >= len(state.assets):
         return UNKNOWN_ASSET
     asset = state.assets[op.asset]
-    if amount == 0 or op.to in (NOBODY, asset.vault, asset.token):
+    if amount == 0 or op.to in (NOBODY, asset.token) or (asset.chain_id, op.to) in state.vaults:
         return BAD_TRANSFER  # the vault could never pay these
     if amount < asset.terms.withdrawal_minimum:
         return BELOW_MINIMUM
@@ -84,7 +84,9 @@ def process_withdrawal(state: State, owner: bytes, sub: int, op: Withdraw, actio
     touch(state, source)
     state.withdrawn[op.asset] += amount
     index = state.withdrawals.size
-    state.withdrawals.append(compute_withdrawal_leaf(state, index, op.asset, amount, op.to))
+    place = (asset.chain_id, asset.vault)
+    leaf = compute_withdrawal_leaf(index, place, asset.token, amount, op.to)
+    state.withdrawals.append(leaf)
     state.log.withdrawals.append(
         Withdrawal(index, account.number, sub, op.asset, amount, op.to, action_id)
     )
@@ -92,11 +94,11 @@ def process_withdrawal(state: State, owner: bytes, sub: int, op: Withdraw, actio
 
 
 def compute_withdrawal_leaf(
-    state: State, index: int, asset_id: int, amount: int, to: bytes
+    index: int, place: tuple[int, bytes], token: bytes, amount: int, to: bytes
 ) -> bytes:
-    """Compute the leaf that the vault's contract rebuilds from a claim."""
-    asset = state.assets[asset_id]
-    return leaf_hash(encode_words(index, asset.chain_id, asset.vault, asset.token, amount, to))
+    """Compute the leaf that the contract of the vault at `place` rebuilds from a claim."""
+    chain_id, vault = place
+    return leaf_hash(encode_words(index, chain_id, vault, token, amount, to))
 
 
 def compute_shares(total: int) -> tuple[int, int, int]:

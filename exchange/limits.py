@@ -97,5 +97,7 @@ OPENING_BLOCKS_MAX: Final = 1 << 20
 """Blocks for which a new market may take only orders that rest before it opens by itself."""
 SWEPT_PER_BLOCK_MAX: Final = 1_024
 """Orders of delisted or changing markets that end in one block; the rest end in the next ones."""
+VAULTS_MAX: Final = 64
+"""Vaults that the ledger knows, those that assets have left included."""
 PROTOCOL_NOTICE_HEIGHTS: Final = 64
 """Least blocks between the word for another protocol version and its first height."""

@@ -21,6 +21,7 @@ from exchange.operations import ListAsset, ListMarket
 from exchange.outcome import ASSET_LISTED, MARKET_LISTED, Listing
 from exchange.reasons import Reason
 from exchange.state import State
+from exchange.vaults import NOWHERE
 
 OK: Final = int(Reason.OK)
 COUNTED: Final = int(Reason.COUNTED)
@@ -29,6 +30,7 @@ NOT_THIS_ROUND: Final = int(Reason.NOT_THIS_ROUND)
 UNKNOWN_VAULT: Final = int(Reason.UNKNOWN_VAULT)
 UNKNOWN_ASSET: Final = int(Reason.UNKNOWN_ASSET)
 BAD_LISTING: Final = int(Reason.BAD_LISTING)
+VAULT_MOVED: Final = int(Reason.VAULT_MOVED)
 LISTED_ALREADY: Final = int(Reason.LISTED_ALREADY)
 LISTINGS_FULL: Final = int(Reason.LISTINGS_FULL)
 
@@ -69,15 +71,20 @@ def check_asset(state: State, terms: AssetConfig) -> int:
     vault, token = (terms.chain_id, terms.vault_bytes), terms.token_bytes
     if vault not in state.vaults:
         return UNKNOWN_VAULT
+    if state.vaults[vault].moved_to != NOWHERE:
+        return VAULT_MOVED
     if terms.vault_bytes == token:
         return BAD_LISTING
-    taken = [asset.terms for asset in state.assets]
-    taken += [op.terms for _, op in state.listings.decided if isinstance(op, ListAsset)]
+    taken = [(asset.name, asset.chain_id, asset.vault, asset.token) for asset in state.assets]
+    for _, op in state.listings.decided:
+        if isinstance(op, ListAsset):
+            one = op.terms
+            present = state.find_present(one.chain_id, one.vault_bytes)
+            taken.append((one.name, one.chain_id, present, one.token_bytes))
     if len(taken) >= ASSETS_MAX:
         return LISTINGS_FULL
-    for other in taken:
-        place = (other.chain_id, other.vault_bytes)
-        if other.name == terms.name or (place == vault and other.token_bytes == token):
+    for name, *place in taken:
+        if name == terms.name or place == [*vault, token]:
             return LISTED_ALREADY
     return OK
 
@@ -105,6 +112,7 @@ def begin_listings(state: State) -> None:
                 waiting.append((height, op))
             elif isinstance(op, ListAsset):
                 asset = state.add_asset(op.terms)
+                asset.vault = state.find_present(asset.chain_id, asset.vault)
                 state.log.listings.append(Listing(ASSET_LISTED, asset.id))
             else:
                 _begin_market(state, op)

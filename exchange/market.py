@@ -27,6 +27,7 @@ from exchange.outcome import (
     Receipt,
     Resolution,
     Share,
+    VaultMoved,
     WindowClosed,
     Withdrawal,
 )
@@ -59,6 +60,7 @@ class BlockLog:
         "height",
         "listings",
         "market_changes",
+        "moves",
         "orders",
         "receipts",
         "registry",
@@ -91,6 +93,7 @@ class BlockLog:
         self.heartbeats: list[bytes] = []
         self.market_changes: list[MarketChanged] = []
         self.listings: list[Listing] = []
+        self.moves: list[VaultMoved] = []
         self.touched: list[Balance] = []
         """Balances that changed, each once."""
 

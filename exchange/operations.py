@@ -386,6 +386,19 @@ class SetTerms(Op, frozen=True, tag=54):
     """The present ones to call off what was decided."""
 
 
+class MoveVault(Op, frozen=True, tag=60):
+    """A validator's word on where a vault's assets move and when, by its hot key."""
+
+    chain_id: U64
+    vault: Address
+    round: U64
+    """Decisions about a move of this vault so far: a word counts for one decision only."""
+    successor: Address
+    """The next vault; zero to call off what was decided."""
+    at_ms: TimeMs
+    """They move at the first checkpoint height at or after this block time; 0 to call off."""
+
+
 AnyOp = (
     Place
     | Cancel
@@ -405,6 +418,7 @@ AnyOp = (
     | ListAsset
     | ListMarket
     | SetTerms
+    | MoveVault
     | PlaceTrigger
     | PlaceUntil
     | CancelAfter
@@ -421,7 +435,7 @@ TRADING_TAGS: Final = (1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15)
 """
 TRADING_MASK: Final = sum(1 << tag for tag in TRADING_TAGS)
 WALLET_OPS: Final = (Grant, Revoke, Withdraw, Transfer)
-VOTES: Final = (SetMarket, SetProtocol, ListAsset, ListMarket, SetTerms)
+VOTES: Final = (SetMarket, SetProtocol, ListAsset, ListMarket, SetTerms, MoveVault)
 """Words of committee members: each stands alone in its action."""
 VALIDATOR_OPS: Final = (Attest, Heartbeat, *VOTES)
 

@@ -213,6 +213,23 @@ class Listing(Struct, array_like=True, gc=False, frozen=True):
     """Of the asset or the market."""
 
 
+class VaultMoved(Struct, array_like=True, gc=False, frozen=True):
+    """The assets of a vault are in another one from this block on."""
+
+    chain_id: int
+    vault: bytes
+    successor: bytes
+
+
+class FeeRow(Struct, array_like=True, gc=False, frozen=True):
+    """Cumulative fees of a token in a vault, atoms: one row of the fees root."""
+
+    chain_id: int
+    vault: bytes
+    token: bytes
+    total: int
+
+
 class Notes(Struct, array_like=True, gc=False, frozen=True):
     """What the block tells about validators; participation takes it up with the next block."""
 
@@ -260,7 +277,10 @@ class Outcome(Struct, frozen=True, kw_only=True):
     withdrawal_count: int
     """Withdrawals in the tree after this block: the count for proofs against this state root."""
     fee_totals: tuple[int, ...]
-    """Cumulative fees per asset."""
+    """Cumulative fees per asset, since it came to its vault."""
     is_checkpoint: bool
     market_changes: tuple[MarketChanged, ...] = ()
     listings: tuple[Listing, ...] = ()
+    fee_rows: tuple[FeeRow, ...] = ()
+    """What the fees root is made of."""
+    moves: tuple[VaultMoved, ...] = ()

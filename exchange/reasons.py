@@ -112,6 +112,10 @@ class Reason(IntEnum):
     ATTESTATION_NOT_NEXT = 98
     BAD_DEPOSITS = 99
     UNKNOWN_VAULT = 100
+    VAULT_MOVED = 101
+    """The assets of this vault have moved to another one."""
+    BAD_MOVE = 102
+    """Not another vault, too early, or something else is decided: call that off first."""
 
     MARKET_POST_ONLY = 112
     """The market takes only orders that rest, and no commits."""

@@ -34,6 +34,7 @@ from exchange.order_book import Order
 from exchange.outcome import Receipt
 from exchange.plans import Bracket, Plan
 from exchange.price_window import PriceSlot, PriceWindow
+from exchange.restore_vaults import load_vaults
 from exchange.roots import compute_account_leaf, compute_entry_leaf
 from exchange.settlement import compute_hold, enlist
 from exchange.snapshot import ACCOUNTS, HEAD, ORDERS, REST, WITHDRAWALS
@@ -58,7 +59,6 @@ from exchange.snapshot_records import (
 )
 from exchange.state import State
 from exchange.triggers import Trail, Trigger, Triggered
-from exchange.vaults import OpenWindow
 from exchange.volume import DAY_MS, DAYS, Volume, apply_tier
 from primitives.errors import InvalidMessage
 from primitives.keccak import keccak256
@@ -193,16 +193,7 @@ def _load_rest(state: State, rest: RestRecord, orders: dict[int, list[OrderRecor
         if len(stored) != len(kept):
             raise InvalidMessage("the snapshot has another number of assets")
         kept[:] = [int.from_bytes(amount, "big") for amount in stored]
-    if len(rest.vaults) != len(state.vaults):
-        raise InvalidMessage("the snapshot has other vaults")
-    for vault, cursor in zip(state.vaults.values(), rest.vaults, strict=True):
-        vault.credited = cursor.credited
-        vault.window = cursor.window
-        vault.last_hash = cursor.last_hash
-        vault.votes = dict(cursor.votes)
-        vault.registry_changes = cursor.registry_changes
-        for one in cursor.open_windows:
-            vault.open_windows[one.content] = OpenWindow(one.window, one.height, set(one.attesters))
+    load_vaults(state, rest.vaults, rest.retired)
     state.notes = rest.notes
     state.participation = rest.participation
     protocol, stored_protocol = state.protocol, rest.protocol

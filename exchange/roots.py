@@ -16,7 +16,7 @@ import msgspec
 from exchange.accounts import Account, Balance
 from exchange.limits import BALANCE_TREE_DEPTH, ENTRIES_WITHOUT_ROWS_MAX
 from exchange.operations import encode_amount
-from exchange.outcome import Fill, StateRoots
+from exchange.outcome import FeeRow, Fill, StateRoots
 from exchange.state import State
 from primitives.abi import encode_words
 from primitives.keccak import keccak256
@@ -166,8 +166,8 @@ def encode_fills(fills: Sequence[Fill]) -> bytes:
 
 
 def compute_deposits_word(state: State) -> bytes:
-    """Hash (chain id, vault, deposits credited) of every vault, in order of the first asset in
-    it.
+    """Hash (chain id, vault, deposits credited) of every vault: those of the genesis in order of
+    the first asset in them, then those that assets moved to, in order of moves.
     """
     words: list[int | bytes] = []
     for (chain_id, vault), cursor in state.vaults.items():
@@ -204,11 +204,20 @@ def compute_state_root(roots: StateRoots) -> bytes:
 
 
 def compute_fees_root(state: State) -> bytes:
-    """Hash (chain id, vault, token, cumulative total) of every asset, in order of asset ids."""
+    """Hash the four words of every fee row."""
     words: list[int | bytes] = []
-    for asset in state.assets:
-        words += [asset.chain_id, asset.vault, asset.token, state.fees[asset.id]]
+    for row in list_fee_rows(state):
+        words += [row.chain_id, row.vault, row.token, row.total]
     return keccak256(encode_words(*words))
+
+
+def list_fee_rows(state: State) -> tuple[FeeRow, ...]:
+    """List the cumulative fees of every asset with its vault, in order of asset ids; then those of
+    every vault that assets have left, in order of moves.
+    """
+    rows = [FeeRow(a.chain_id, a.vault, a.token, state.fees[a.id]) for a in state.assets]
+    rows += [FeeRow(r.chain_id, r.vault, r.token, r.fees) for r in state.retired]
+    return tuple(rows)
 
 
 def withdrawal_proof(state: State, index: int, count: int) -> list[bytes]:

@@ -43,6 +43,7 @@ from exchange.snapshot_records import (
     ProtocolRecord,
     ReplaceRecord,
     RestRecord,
+    RetiredRecord,
     TicketRecord,
     TrailRecord,
     TriggeredRecord,
@@ -54,6 +55,7 @@ from exchange.snapshot_records import (
 )
 from exchange.state import State
 from exchange.triggers import Trail, Trigger, Triggered
+from exchange.vaults import Retired, Vault
 from exchange.volume import Volume
 from primitives.keccak import keccak256
 
@@ -113,19 +115,10 @@ def dump_rest(state: State) -> bytes:
         tuple(map(_encode_atoms, state.deposited)),
         tuple(map(_encode_atoms, state.withdrawn)),
         tuple(
-            VaultRecord(
-                v.credited,
-                v.window,
-                v.last_hash,
-                tuple(sorted(v.votes.items())),
-                v.registry_changes,
-                tuple(
-                    OpenWindowRecord(content, one.window, one.height, tuple(sorted(one.attesters)))
-                    for content, one in v.open_windows.items()
-                ),
-            )
-            for v in state.vaults.values()
+            _dump_vault(chain_id, address, vault)
+            for (chain_id, address), vault in state.vaults.items()
         ),
+        tuple(map(_dump_retired, state.retired)),
         state.notes,
         state.participation,
         _dump_protocol(state.protocol),
@@ -139,6 +132,39 @@ def dump_rest(state: State) -> bytes:
         tuple(_dump_market(market) for market in state.markets),
     )
     return _encoder.encode(record)
+
+
+def _dump_vault(chain_id: int, address: bytes, vault: Vault) -> VaultRecord:
+    return VaultRecord(
+        chain_id,
+        address,
+        vault.credited,
+        vault.window,
+        vault.last_hash,
+        tuple(sorted(vault.votes.items())),
+        vault.registry_changes,
+        tuple(
+            OpenWindowRecord(content, one.window, one.height, tuple(sorted(one.attesters)))
+            for content, one in vault.open_windows.items()
+        ),
+        vault.next_vault,
+        vault.move_at_ms,
+        vault.moved_to,
+        vault.move_round,
+        tuple((key, *vault.move_votes[key]) for key in sorted(vault.move_votes)),
+    )
+
+
+def _dump_retired(one: Retired) -> RetiredRecord:
+    return RetiredRecord(
+        one.asset,
+        one.chain_id,
+        one.vault,
+        one.token,
+        one.height,
+        _encode_atoms(one.fees),
+        _encode_atoms(one.owed),
+    )
 
 
 def _encode_atoms(amount: int) -> bytes:

@@ -24,7 +24,7 @@ from exchange.operations import (
 from exchange.outcome import Notes
 
 Atoms = Annotated[bytes, Meta(min_length=32, max_length=32)]
-VERSION = 13
+VERSION = 14
 
 
 class Record(Struct, frozen=True, array_like=True, forbid_unknown_fields=True, gc=False):
@@ -83,14 +83,34 @@ class OpenWindowRecord(Record, frozen=True):
 
 
 class VaultRecord(Record, frozen=True):
-    """A vault's cursor and the votes for its next window."""
+    """A vault's cursor, the votes for its next window, and its move."""
 
+    chain_id: int
+    address: Address
     credited: int
     window: int
     last_hash: Hash32
     votes: tuple[tuple[Address, Hash32], ...]
     registry_changes: int
     open_windows: tuple[OpenWindowRecord, ...]
+    next_vault: Address
+    move_at_ms: Annotated[int, Meta(ge=0)]
+    moved_to: Address
+    move_round: Annotated[int, Meta(ge=0)]
+    move_votes: tuple[tuple[Address, Address, int], ...]
+    """(hot key, vault, time), ascending."""
+
+
+class RetiredRecord(Record, frozen=True):
+    """The closed account of an asset with a vault that it has left."""
+
+    asset: Annotated[int, Meta(ge=0)]
+    chain_id: int
+    vault: Address
+    token: Address
+    height: int
+    fees: Atoms
+    owed: Atoms
 
 
 class OrderRecord(Record, frozen=True):
@@ -333,6 +353,7 @@ class RestRecord(Record, frozen=True):
     deposited: tuple[Atoms, ...]
     withdrawn: tuple[Atoms, ...]
     vaults: tuple[VaultRecord, ...]
+    retired: tuple[RetiredRecord, ...]
     notes: Notes
     participation: Hash32
     protocol: ProtocolRecord

@@ -17,7 +17,7 @@ from exchange.outcome import Notes
 from exchange.proposals import Listings
 from exchange.protocol import Protocol
 from exchange.timetable import Timetable
-from exchange.vaults import Vault
+from exchange.vaults import NOWHERE, Retired, Vault
 from primitives.merkle import AppendTree, DenseTree
 
 INSURANCE: Final = 0
@@ -36,7 +36,8 @@ class Asset:
         self.terms: Final[AssetConfig] = config
         self.name: Final[str] = config.name
         self.chain_id: Final[int] = config.chain_id
-        self.vault: Final[bytes] = config.vault_bytes
+        self.vault: bytes = config.vault_bytes
+        """Where it is now; a decision of the committee may move it."""
         self.token: Final[bytes] = config.token_bytes
 
 
@@ -67,8 +68,10 @@ class State:
         "protocol",
         "rest_dump",
         "rest_word",
+        "retired",
         "switches",
         "time_ms",
+        "treasury_left",
         "vaults",
         "withdrawals",
         "withdrawn",
@@ -87,6 +90,10 @@ class State:
         """Cumulative fees credited to validators per asset."""
         self.deposited: Final[list[int]] = []
         self.withdrawn: Final[list[int]] = []
+        self.treasury_left: Final[list[int]] = []
+        """Treasuries' shares per asset that are left to vaults which the asset has left."""
+        self.retired: Final[list[Retired]] = []
+        """Closed accounts of assets with vaults, in order of moves."""
         self.markets: Final[list[Market]] = []
         """By id: those of genesis, then those listed since."""
         self.accounts: Final[list[Account]] = []
@@ -126,10 +133,22 @@ class State:
         """Give an asset the next id; nothing of it is owned, and its vault is known from now on."""
         asset = Asset(len(self.assets), terms)
         self.assets.append(asset)
-        for totals in (self.fees, self.fees_shared, self.deposited, self.withdrawn):
+        for totals in (
+            self.fees,
+            self.fees_shared,
+            self.deposited,
+            self.withdrawn,
+            self.treasury_left,
+        ):
             totals.append(0)
         self.vaults.setdefault((asset.chain_id, asset.vault), Vault())
         return asset
+
+    def find_present(self, chain_id: int, vault: bytes) -> bytes:
+        """Return the vault where the assets of a vault are by now: itself, or where they moved."""
+        while (moved_to := self.vaults[(chain_id, vault)].moved_to) != NOWHERE:
+            vault = moved_to
+        return vault
 
     def add_market(self, terms: MarketConfig) -> Market:
         """Give a market the next id; its book is empty."""

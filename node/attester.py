@@ -16,7 +16,7 @@ import trio
 
 from contracts.settlement_client import SettlementClient
 from exchange.actions import Action, Attest, SignedAction, sign
-from exchange.vaults import Vault, compute_window_hash
+from exchange.vaults import NOWHERE, Vault, compute_window_hash
 from node.clock import NodeClock
 from node.evm_windows import Cursor, WindowReader, make_attestation, read_cursor
 from node.ledger import Ledger
@@ -95,7 +95,12 @@ class Attester:
         return self._reader.head
 
     async def _round(self) -> None:
-        cursor = read_cursor(self._vault())
+        vault = self._vault()
+        if vault is None:  # not yet, or no more, a place of assets
+            self._seen = None
+            await self._call(self._reader.look)
+            return
+        cursor = read_cursor(vault)
         if self._seen is not None and self._seen.content != cursor.content:
             await self._catch_up(self._seen, cursor)
         self._seen = cursor
@@ -105,8 +110,11 @@ class Attester:
             await self._call(self._reader.look)
             return
         window = await self._call(self._reader.find_next, cursor)
-        cursor = read_cursor(self._vault())  # it may have moved while the chain was asked
-        op = None if window is None else make_attestation(self._chain, window, cursor)
+        vault = self._vault()
+        if window is None or vault is None:
+            return
+        cursor = read_cursor(vault)  # it may have moved while the chain was asked
+        op = make_attestation(self._chain, window, cursor)
         if op is not None:
             self._attest(op)
 
@@ -119,8 +127,11 @@ class Attester:
         if op is not None and compute_window_hash(op) == now.content:
             self._attest(op)
 
-    def _vault(self) -> Vault:
-        return self._ledger.state.vaults[(self._chain.chain_id, self._chain.vault_bytes)]
+    def _vault(self) -> Vault | None:
+        """The cursor of the vault while assets are in it."""
+        place = (self._chain.chain_id, self._chain.vault_bytes)
+        vault = self._ledger.state.vaults.get(place)
+        return None if vault is None or vault.moved_to != NOWHERE else vault
 
     def _attest(self, op: Attest) -> None:
         now_ms = max(self._clock.now_ms(), self._last_nonce_ms + 1)

@@ -11,7 +11,7 @@ import logging
 from collections import OrderedDict, deque
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 import trio
 
@@ -25,13 +25,13 @@ from contracts.settlement_types import (
     FeeTotal,
     Submission,
 )
-from exchange.outcome import Outcome
+from exchange.outcome import FeeRow, Outcome
 from node.balance_proofs import is_next
 from node.boundaries import Crossing, HandOver, to_members
 from node.clock import NodeClock
 from node.epoch_book import EpochBook
-from node.ledger import Ledger
 from node.limits import (
+    CANDIDATES_KEPT_MAX,
     CHECKPOINT_SPACING_MS,
     CHECKPOINT_TURN_MS,
     CHECKPOINT_VERIFY_MS,
@@ -61,16 +61,16 @@ class Candidate:
 class CheckpointProofs:
     """Collect final headers until a certificate proves a checkpoint. Pure and single-threaded."""
 
-    def __init__(self, book: EpochBook, ledger: Ledger) -> None:
+    def __init__(self, book: EpochBook) -> None:
         self._book = book
-        self._ledger = ledger
         self._headers: deque[Block] = deque(maxlen=HEADERS_PER_CHECKPOINT_MAX)
-        self._fees: OrderedDict[int, tuple[int, ...]] = OrderedDict()
+        self._fees: OrderedDict[int, tuple[FeeRow, ...]] = OrderedDict()
         self.newest: Candidate | None = None
+        self.recent: deque[Candidate] = deque(maxlen=CANDIDATES_KEPT_MAX)
 
     def on_executed(self, outcome: Outcome) -> None:
         """Remember the fee totals under a fees root."""
-        self._fees[outcome.height] = outcome.fee_totals
+        self._fees[outcome.height] = outcome.fee_rows
         if len(self._fees) > ROOTS_KEPT_MAX:
             self._fees.popitem(last=False)
 
@@ -98,8 +98,8 @@ class CheckpointProofs:
 
     def _prove(self, start: Block, position: int, certificate: Certificate, now_ms: int) -> None:
         header = start.header
-        totals = self._fees.get(header.executed_height)
-        if totals is None or (self.newest is not None and self.newest.height >= header.height):
+        rows = self._fees.get(header.executed_height)
+        if rows is None or (self.newest is not None and self.newest.height >= header.height):
             return
         chain = list(self._headers)[position:]
         self.newest = Candidate(
@@ -115,15 +115,28 @@ class CheckpointProofs:
                 signers=certificate.bitmap_word,
                 signatures=certificate.packed_signatures,
                 members=to_members(self._book.committee(header.epoch)),
-                fees=self._fee_totals(totals),
+                fees=to_fee_totals(rows),
             ),
         )
+        self.recent.append(self.newest)
 
-    def _fee_totals(self, totals: tuple[int, ...]) -> tuple[FeeTotal, ...]:
-        return tuple(
-            FeeTotal(chain_id=a.chain_id, vault=a.vault, token=a.token, total=total)
-            for a, total in zip(self._ledger.state.assets, totals, strict=True)
-        )
+
+def to_fee_totals(rows: Sequence[FeeRow]) -> tuple[FeeTotal, ...]:
+    """Return the rows of a fees root as the vault takes them."""
+    return tuple(
+        FeeTotal(chain_id=row.chain_id, vault=row.vault, token=row.token, total=row.total)
+        for row in rows
+    )
+
+
+class Farewell(Protocol):
+    """What a vault that the assets have left is still told."""
+
+    def is_left(self) -> bool:
+        """Tell whether the assets have left."""
+
+    def choose(self, candidates: Sequence[Candidate]) -> Candidate | None:
+        """Return the checkpoint to bring now, None for none. Blocking; raises NodeError."""
 
 
 class Checkpointer:
@@ -144,9 +157,11 @@ class Checkpointer:
         load_proof: Callable[[int], Awaitable[bytes | None]],
         on_submitted: Callable[[Candidate, Submission], None],
         tokens: Callable[[], Sequence[bytes]] = tuple,
+        farewell: Farewell | None = None,
     ) -> None:
-        """`load_proof` returns what proves the boundary block of an epoch; `tokens` returns
-        those of the vault's assets, which become more with time.
+        """`load_proof` returns what proves the boundary block of an epoch, `tokens` those of the
+        vault's assets, which become more with time; `farewell` chooses the last checkpoints once
+        they have left it.
         """
         self._proofs = proofs
         self._client = client
@@ -159,6 +174,7 @@ class Checkpointer:
         self._poll_s = poll_ms / 1_000
         self._on_submitted = on_submitted
         self._tokens = tokens
+        self._farewell = farewell
         self._done_height = 0
         self._verified_ms = 0
         self._last_sent_ms = 0
@@ -181,6 +197,9 @@ class Checkpointer:
             except TransientError as error:
                 log.debug("nothing settled: %s", error)
             except (ContractRefused, NodeError) as error:
+                if self._farewell is not None and self._farewell.is_left():
+                    log.debug("the vault that was left takes nothing: %s", error)
+                    continue
                 self._problems.set(
                     "EVM004",
                     f"the vault does not take what is final: {error}",
@@ -191,6 +210,8 @@ class Checkpointer:
     async def _look(self) -> None:
         """Submit the newest candidate if it is news and our turn."""
         candidate = self._proofs.newest
+        if self._farewell is not None and self._farewell.is_left():
+            candidate = await self._call(self._farewell.choose, tuple(self._proofs.recent))
         if candidate is None:
             return
         if candidate.height <= self._done_height:

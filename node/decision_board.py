@@ -23,10 +23,10 @@ class DecisionBoard:
         return tuple(_view(one) for one in order)
 
     async def propose(
-        self, chain_id: int, kind: int, subject: bytes, value: int, days: int
+        self, chain_id: int, vault: bytes, kind: int, subject: bytes, value: int, days: int
     ) -> DecisionView:
         """Sign a new decision. Raises InvalidMessage, TransientError."""
-        return _view(await self._desk.propose(chain_id, kind, subject, value, days))
+        return _view(await self._desk.propose(chain_id, vault, kind, subject, value, days))
 
     def approve(self, proposal_id: bytes) -> DecisionView:
         """Sign another's. Raises InvalidMessage."""
@@ -38,6 +38,7 @@ def _view(one: Proposal) -> DecisionView:
     return DecisionView(
         id=one.id,
         chain_id=one.chain_id,
+        vault=one.vault,
         kind=terms.kind,
         subject=terms.subject,
         value=terms.value,

@@ -44,6 +44,7 @@ class Ballot(
     """A decision with one signature, as nodes send it to each other."""
 
     chain_id: Unsigned
+    vault: Annotated[bytes, msgspec.Meta(min_length=20, max_length=20)]
     epoch: Unsigned
     nonce: Unsigned
     valid_until_s: Unsigned
@@ -71,6 +72,7 @@ class Proposal:
 
     id: bytes  # the digest that is signed
     chain_id: int
+    vault: bytes
     decision: Decision
     committee: Committee
     signatures: dict[int, bytes] = field(default_factory=dict)  # by seat
@@ -119,18 +121,18 @@ class DecisionDesk:
         self._clock = clock
         self._committee_of = committee_of
         self._broadcast = broadcast
-        self.places: dict[int, Place] = {}
+        self.places: dict[tuple[int, bytes], Place] = {}  # by chain and vault
         self.proposals: dict[bytes, Proposal] = {}
 
     # What the operator wants
 
     async def propose(
-        self, chain_id: int, kind: int, subject: bytes, value: int, days: int
+        self, chain_id: int, vault: bytes, kind: int, subject: bytes, value: int, days: int
     ) -> Proposal:
         """Sign a new decision and tell the others. Raises InvalidMessage, TransientError."""
-        place = self.places.get(chain_id)
+        place = self.places.get((chain_id, vault))
         if place is None:
-            raise InvalidMessage(f"this network does not settle on chain {chain_id}")
+            raise InvalidMessage(f"this network has no vault 0x{vault.hex()} on chain {chain_id}")
         if not 1 <= days <= DECISION_DAYS_MAX:
             raise InvalidMessage(f"a decision is open for 1 to {DECISION_DAYS_MAX} days")
         epoch, nonce, now_s = await place.call(place.client.decision_terms)
@@ -142,25 +144,26 @@ class DecisionDesk:
             subject=subject,
             value=value,
         )
-        return self._sign(chain_id, decision)
+        return self._sign(chain_id, vault, decision)
 
     def approve(self, proposal_id: bytes) -> Proposal:
         """Sign what somebody else has proposed. Raises InvalidMessage."""
         proposal = self.proposals.get(proposal_id)
         if proposal is None:
             raise InvalidMessage("this node knows no such decision; it may have expired")
-        return self._sign(proposal.chain_id, proposal.decision)
+        return self._sign(proposal.chain_id, proposal.vault, proposal.decision)
 
-    def _sign(self, chain_id: int, decision: Decision) -> Proposal:
+    def _sign(self, chain_id: int, vault: bytes, decision: Decision) -> Proposal:
         ballot = Ballot(
             chain_id=chain_id,
+            vault=vault,
             epoch=decision.epoch,
             nonce=decision.nonce,
             valid_until_s=decision.valid_until_s,
             kind=decision.kind,
             subject=decision.subject,
             value=decision.value.to_bytes(32, "big"),
-            signature=self._key.sign(self._digest(chain_id, decision)),
+            signature=self._key.sign(self._digest(chain_id, vault, decision)),
         )
         proposal = self._count(ballot)
         self._broadcast(codec.encode(ballot))
@@ -172,12 +175,13 @@ class DecisionDesk:
     def on_frame(self, _sender: bytes, body: bytes) -> None:
         """Take a ballot. Raises PeerError for one that nobody could have sent by mistake."""
         ballot = codec.decode(body, Ballot, max_bytes=DECISION_FRAME_BYTES_MAX)
-        if ballot.chain_id in self.places and self._is_open(ballot.valid_until_s):
+        is_known = (ballot.chain_id, ballot.vault) in self.places
+        if is_known and self._is_open(ballot.valid_until_s):
             self._count(ballot)
 
     def _count(self, ballot: Ballot) -> Proposal:
         decision = ballot.decision
-        digest = self._digest(ballot.chain_id, decision)
+        digest = self._digest(ballot.chain_id, ballot.vault, decision)
         signer = recover_address(digest, ballot.signature)
         proposal = self.proposals.get(digest)
         if proposal is None:
@@ -185,7 +189,11 @@ class DecisionDesk:
             if committee is None:
                 raise InvalidMessage(f"epoch {decision.epoch} is not known here")
             proposal = Proposal(
-                id=digest, chain_id=ballot.chain_id, decision=decision, committee=committee
+                id=digest,
+                chain_id=ballot.chain_id,
+                vault=ballot.vault,
+                decision=decision,
+                committee=committee,
             )
         seat = proposal.committee.index_of(signer)
         if seat is None:
@@ -206,12 +214,9 @@ class DecisionDesk:
         now_s = self._clock.now_ms() // 1_000
         return now_s <= valid_until_s <= now_s + (DECISION_DAYS_MAX + 1) * DAY_S
 
-    def _digest(self, chain_id: int, decision: Decision) -> bytes:
+    def _digest(self, chain_id: int, vault: bytes, decision: Decision) -> bytes:
         return compute_decision_digest(
-            decision,
-            network_id=self._network_id,
-            chain_id=chain_id,
-            vault=self.places[chain_id].chain.vault_bytes,
+            decision, network_id=self._network_id, chain_id=chain_id, vault=vault
         )
 
     # Time
@@ -220,20 +225,20 @@ class DecisionDesk:
         """Repeat all signatures and forget what is over, until cancelled."""
         while True:
             await trio.sleep(DECISION_REPEAT_S)
-            for place in self.places.values():
+            for where, place in list(self.places.items()):
                 try:
                     epoch, nonce, now_s = await place.call(place.client.decision_terms)
                 except NodeError as error:
                     log.debug("decisions of chain %d: %s", place.chain.chain_id, error)
                     continue
-                self._forget(place.chain.chain_id, epoch, nonce, now_s)
+                self._forget(where, epoch, nonce, now_s)
             self._repeat()
 
-    def _forget(self, chain_id: int, epoch: int, nonce: int, now_s: int) -> None:
+    def _forget(self, where: tuple[int, bytes], epoch: int, nonce: int, now_s: int) -> None:
         for one in list(self.proposals.values()):
             terms = one.decision
             is_over = terms.nonce < nonce or terms.epoch < epoch or terms.valid_until_s < now_s
-            if one.chain_id == chain_id and is_over:
+            if (one.chain_id, one.vault) == where and is_over:
                 del self.proposals[one.id]
 
     def _repeat(self) -> None:
@@ -242,6 +247,7 @@ class DecisionDesk:
             for signature in one.signatures.values():
                 ballot = Ballot(
                     chain_id=one.chain_id,
+                    vault=one.vault,
                     epoch=terms.epoch,
                     nonce=terms.nonce,
                     valid_until_s=terms.valid_until_s,

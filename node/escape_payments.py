@@ -23,7 +23,7 @@ from contracts.escape import (
 from contracts.settlement_calls import encode_withdraw
 from contracts.settlement_types import Deposit, FeeTotal, StateWords, WithdrawalClaim
 from exchange.ledger import compute_withdrawal_leaf
-from exchange.roots import compute_roots, escape_proof
+from exchange.roots import compute_roots, escape_proof, list_fee_rows
 from exchange.state import State
 from node.ledger import Ledger
 from node.network_file import Chain, NetworkFile
@@ -96,7 +96,7 @@ def make_payments(
     words = _words(state)
     payments = [
         *_balances(state, words, chain, owner),
-        *(_withdrawal(state, words, one) for one in withdrawals),
+        *(_withdrawal(state, words, chain, one) for one in withdrawals),
         *_refunds(state, words, chain, owner, deposits),
     ]
     return PaymentFile(
@@ -125,8 +125,8 @@ def _words(state: State) -> StateWords:
 
 def _balances(state: State, words: StateWords, chain: Chain, owner: bytes) -> Iterable[Payment]:
     fees = tuple(
-        FeeTotal(chain_id=a.chain_id, vault=a.vault, token=a.token, total=state.fees[a.id])
-        for a in state.assets
+        FeeTotal(chain_id=row.chain_id, vault=row.vault, token=row.token, total=row.total)
+        for row in list_fee_rows(state)
     )
     account = state.by_address.get(owner)
     for balance in () if account is None else account.entries:
@@ -161,16 +161,20 @@ def _balances(state: State, words: StateWords, chain: Chain, owner: bytes) -> It
         )
 
 
-def _withdrawal(state: State, words: StateWords, one: tuple[int, int, int, bytes]) -> Payment:
+def _withdrawal(
+    state: State, words: StateWords, chain: Chain, one: tuple[int, int, int, bytes]
+) -> Payment:
     index, asset_id, amount, to = one
     if index >= state.withdrawals.size or asset_id >= len(state.assets):
         raise InvalidMessage(f"the accepted root knows no withdrawal {index}")
-    if state.withdrawals.leaf(index) != compute_withdrawal_leaf(state, index, asset_id, amount, to):
+    token = state.assets[asset_id].token
+    place = (chain.chain_id, chain.vault_bytes)
+    if state.withdrawals.leaf(index) != compute_withdrawal_leaf(index, place, token, amount, to):
         raise InvalidMessage(f"withdrawal {index} is not what was said of it")
     claim = WithdrawalClaim(
         words=words,
         index=index,
-        token=state.assets[asset_id].token,
+        token=token,
         amount=amount,
         to=to,
         siblings=tuple(state.withdrawals.proof_at(index, state.withdrawals.size)),
@@ -196,12 +200,9 @@ def _refunds(
         VaultCursor(chain_id=chain_id, vault=vault, credited=cursor.credited)
         for (chain_id, vault), cursor in state.vaults.items()
     )
-    names = {
-        asset.token: asset.name
-        for asset in state.assets
-        if (asset.chain_id, asset.vault) == (chain.chain_id, chain.vault_bytes)
-    }
-    credited = state.vaults[(chain.chain_id, chain.vault_bytes)].credited
+    names = {asset.token: asset.name for asset in state.assets if asset.chain_id == chain.chain_id}
+    cursor = state.vaults.get((chain.chain_id, chain.vault_bytes))
+    credited = 0 if cursor is None else cursor.credited
     for deposit in deposits:
         if deposit.id < credited or deposit.depositor != owner:
             continue

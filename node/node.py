@@ -142,7 +142,7 @@ class Node:
         seats = tuple((s.address_bytes, s.weight, s.payout_bytes) for s in self.file.committee)
         self.ledger = Ledger(self.file.exchange, seats, make_scorekeeper(self.file))
         self.verifier = Verifier(self.domain)
-        self.proofs = CheckpointProofs(self.book, self.ledger)
+        self.proofs = CheckpointProofs(self.book)
         self.balance_proofs = BalanceProofs(self.ledger, self.book)
 
     def _build_network(self) -> Network:

@@ -136,7 +136,7 @@ class Relay:
         """`fees` are ASSET:ATOMS; an asset that is not listed yet is taken once it is."""
         self._file = file
         self._now_s = now_s
-        self.chains: dict[int, ChainRelay] = {}
+        self.rooms: dict[tuple[int, bytes], ChainRelay] = {}  # by chain and vault
         self.jobs: OrderedDict[bytes, Job] = OrderedDict()
         self.wanted = {name: int(atoms) for name, _, atoms in (one.partition(":") for one in fees)}
         self._assets = assets
@@ -149,10 +149,11 @@ class Relay:
         """The least fee per asset that is listed, in atoms."""
         return {a.id: self.wanted[a.name] for a in self._assets() if a.name in self.wanted}
 
-    def add_claim(self, chain_id: int, claim: WithdrawalClaim, fee: ClaimFee, sig: bytes) -> Job:
+    def add_claim(
+        self, chain_id: int, vault: bytes, claim: WithdrawalClaim, fee: ClaimFee, sig: bytes
+    ) -> Job:
         """Take a withdrawal. Raises InvalidSignature, InvalidMessage, TransientError."""
-        room = self._room(chain_id)
-        vault = room.chain.vault_bytes
+        room = self._room(chain_id, vault)
         digest = compute_claim_fee_digest(
             fee, network_id=self._file.network_id, chain_id=chain_id, vault=vault
         )
@@ -171,10 +172,11 @@ class Relay:
             fee.deadline_s,
         )
 
-    def add_deposit(self, chain_id: int, order: DepositOrder, sig: bytes, permit: Permit) -> Job:
+    def add_deposit(
+        self, chain_id: int, vault: bytes, order: DepositOrder, sig: bytes, permit: Permit
+    ) -> Job:
         """Take a deposit. Raises InvalidSignature, InvalidMessage, TransientError."""
-        room = self._room(chain_id)
-        vault = room.chain.vault_bytes
+        room = self._room(chain_id, vault)
         digest = compute_deposit_digest(
             order, network_id=self._file.network_id, chain_id=chain_id, vault=vault
         )
@@ -191,8 +193,8 @@ class Relay:
             order.deadline_s,
         )
 
-    def _room(self, chain_id: int) -> ChainRelay:
-        room = self.chains.get(chain_id)
+    def _room(self, chain_id: int, vault: bytes) -> ChainRelay:
+        room = self.rooms.get((chain_id, vault))
         if room is None or not self.wanted:
             raise InvalidMessage(f"this node relays nothing on chain {chain_id}; see /v1/relay")
         return room

@@ -50,7 +50,7 @@ class RelayDesk:
                     healthy=room.is_healthy,
                     waiting=room.waiting,
                 )
-                for room in relay.chains.values()
+                for room in relay.rooms.values()
             ),
             fees=tuple(
                 RelayFee(asset=asset, symbol=assets[asset].name, atoms=atoms)
@@ -69,13 +69,18 @@ class RelayDesk:
         if proof is None:
             raise InvalidMessage("no checkpoint on chain covers this withdrawal yet")
         claim = make_claim(proof)
-        return _view(self._node.relay.add_claim(proof.chain_id, claim, fee, signature))
+        return _view(self._node.relay.add_claim(proof.chain_id, proof.vault, claim, fee, signature))
 
     async def deposit(
         self, chain_id: int, order: DepositOrder, signature: bytes, permit: Permit
     ) -> RelayJob:
         """Take a deposit. Raises PeerError."""
-        return _view(self._node.relay.add_deposit(chain_id, order, signature, permit))
+        node = self._node
+        chain = next((one for one in node.file.chains if one.chain_id == chain_id), None)
+        if chain is None:
+            raise InvalidMessage(f"this network does not settle on chain {chain_id}")
+        vault = node.ledger.state.find_present(chain_id, chain.vault_bytes)
+        return _view(node.relay.add_deposit(chain_id, vault, order, signature, permit))
 
     async def recipient(self, chain_id: int, address: bytes) -> Recipient:
         """Return what speaks against paying an address. Raises InvalidMessage."""

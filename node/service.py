@@ -24,6 +24,7 @@ from node.api.listing_views import Assets, Listings, MarketTerms
 from node.api.proof_views import BalanceProof
 from node.api.score_views import Validator, ValidatorScore
 from node.api.service import Envelope, IpfsAnswer
+from node.api.settlement_views import Settlement
 from node.chain_views import make_detail, make_summary, own_certificate, show_protocol
 from node.committee_views import is_validator, show_committee, show_own_seat
 from node.decision_board import DecisionBoard
@@ -43,6 +44,7 @@ from node.receipts import make_receipt
 from node.records import decode_roots, merge_receipts
 from node.relay_desk import RelayDesk
 from node.score_views import make_score
+from node.vault_views import show_left, show_vault
 from primitives.cid import DAG_CBOR, Cid
 from primitives.errors import InvalidMessage, TransientError
 from storage import gateway
@@ -376,7 +378,7 @@ class Service:
 
     # Settlement
 
-    async def settlement(self) -> views.Settlement:
+    async def settlement(self) -> Settlement:
         """Return what the EVM side has accepted."""
         node = self._node
         state = node.ledger.state
@@ -385,11 +387,7 @@ class Service:
             key=lambda status: status.executed_height,
             default=None,
         )
-        settled = {
-            (m.chain.chain_id, m.chain.vault_bytes, token): fees
-            for m in node.monitors
-            for token, fees in m.fees.items()
-        }
+        settled = {(*m.place, token): fees for m in node.monitors for token, fees in m.fees.items()}
         fees, ledger_fees = [], []
         for asset in state.assets:
             total = state.fees[asset.id]
@@ -415,25 +413,16 @@ class Service:
                     development=on_chain.development if on_chain else 0,
                 )
             )
-        return views.Settlement(
+        return Settlement(
             checkpoints=newest.checkpoints if newest else 0,
             height=newest.executed_height if newest else 0,
             state_root=newest.state_root if newest else bytes(32),
             fees=tuple(fees),
             ledger_fees=tuple(ledger_fees),
             vaults=tuple(
-                views.VaultView(
-                    chain_id=m.chain.chain_id,
-                    vault=m.chain.vault_bytes,
-                    block=m.head,
-                    deposits=state.vaults[(m.chain.chain_id, m.chain.vault_bytes)].credited,
-                    online=m.is_online,
-                    checkpoints=m.status.checkpoints if m.status else 0,
-                    height=m.status.executed_height if m.status else 0,
-                    archive=m.archive.cid_text if m.archive else "",
-                )
-                for m in node.monitors
+                show_vault(monitor, state.vaults.get(monitor.place)) for monitor in node.monitors
             ),
+            left=show_left(state),
             withdrawals=state.withdrawals.size,
             recent=tuple(self._recent_checkpoints()),
         )
@@ -465,7 +454,7 @@ class Service:
             return None
         leaf = stored.withdrawal
         place = (leaf.chain_id, leaf.vault)  # one address may be a vault on several chains
-        found = (m for m in node.monitors if (m.chain.chain_id, m.chain.vault_bytes) == place)
+        found = (m for m in node.monitors if m.place == place)
         status = next((m.status for m in found), None)
         if status is None or not status.executed_height:
             return None

@@ -1,15 +1,17 @@
 """Compose what a node does on the EVM chains: watch, attest, settle, relay, decide.
 
-Rule: each chain has endpoints, threads and tasks of its own, so one that is away holds up no other;
-whatever sends from one account shares one sender and takes turns.
+Rule: each vault has endpoints, threads and tasks of its own, so one that is away holds up no other;
+whatever sends from one account shares one sender and takes turns. A vault that takes over, as the
+ledger says, is followed from then on, beside the one that it takes over from.
 Spec: docs/spec/node.md (Settlement). Deviations: none.
 """
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Awaitable, Callable
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import urlsplit
 
 import trio
@@ -27,14 +29,19 @@ from node.decisions import DecisionDesk, Place
 from node.escape_archive import ArchiveKeeper
 from node.evidence_reporter import make_reporter
 from node.heartbeats import Heart
+from node.limits import VAULTS_LOOK_MS
 from node.network_file import Chain
 from node.relay import ChainRelay, Relay
+from node.vault_farewell import VaultFarewell
 from node.vault_monitor import VaultMonitor
+from node.vaults import at_vault, find_vaults, list_tokens
 from node.wire import FrameKind, encode_frame
 from storage.chain_reader import ChainReader
 
 if TYPE_CHECKING:
     from node.node import Node, Setup
+
+log = logging.getLogger("omnibazaar.settlement")
 
 
 def open_rpc(config: Config, chain: Chain) -> RpcPool:
@@ -45,6 +52,14 @@ def open_rpc(config: Config, chain: Chain) -> RpcPool:
         chain_id=chain.chain_id,
         quorum=evm.rpc_quorum,
     )
+
+
+class Sender(NamedTuple):
+    """What sends from the gas account on one chain, for all its vaults."""
+
+    rpc: RpcPool
+    transactor: Transactor
+    limiter: trio.CapacityLimiter  # takes turns
 
 
 class SettlementRoom:
@@ -75,23 +90,53 @@ class SettlementRoom:
             lambda: node.clock.now_ms() // 1_000,
             lambda: node.ledger.state.assets,
         )
-        for chain in node.file.chains if node.config.evm.rpc_urls else ():
-            self._add_chain(chain)
+        self._chains = node.file.chains if node.config.evm.rpc_urls else ()
+        self._senders: dict[int, Sender] = {}
+        self._followed: set[tuple[int, bytes]] = set()
+        for chain in self._chains:
+            if node.config.evm.submit:
+                self._senders[chain.chain_id] = self._open_sender(chain)
+            self.tasks += self._add_vault(chain, chain.vault_bytes)
+        if self._chains:
+            self.tasks.append(self._follow_moves)
 
     def _committee_of(self, epoch: int) -> Committee | None:
         found = self._node.book.get(epoch)
         return None if found is None else found.committee
 
-    def _add_chain(self, chain: Chain) -> None:
-        node = self._node
-        client = partial(
+    async def _follow_moves(self) -> None:
+        """Add the vaults that take over, as soon as ledger or chain knows them, until cancelled."""
+        async with trio.open_nursery() as nursery:
+            while True:
+                for chain in self._chains:
+                    announced = [
+                        monitor.announced
+                        for monitor in self.monitors
+                        if monitor.chain.chain_id == chain.chain_id
+                    ]
+                    for vault in find_vaults(self._node.ledger.state, chain, announced):
+                        if (chain.chain_id, vault) not in self._followed:
+                            log.info("follows the vault 0x%s from now on", vault.hex())
+                            for task in self._add_vault(chain, vault):
+                                nursery.start_soon(task)
+                await trio.sleep(VAULTS_LOOK_MS / 1_000)
+
+    def _client(self, chain: Chain, vault: bytes) -> Callable[..., SettlementClient]:
+        return partial(
             SettlementClient,
             chain_id=chain.chain_id,
-            vault=chain.vault_bytes,
-            network_id=node.file.network_id,
+            vault=vault,
+            network_id=self._node.file.network_id,
             confirmations=chain.confirmations,
             window_blocks=chain.window_blocks,
         )
+
+    def _add_vault(self, of_file: Chain, vault: bytes) -> list[Callable[[], Awaitable[None]]]:
+        """Add what looks at a vault and attests its events; return the tasks."""
+        node = self._node
+        self._followed.add((of_file.chain_id, vault))
+        chain = at_vault(of_file, vault)
+        client = self._client(chain, vault)
         poll_ms = node.config.evm.poll_ms
         rpc = open_rpc(node.config, chain)
         monitor = VaultMonitor(
@@ -116,33 +161,39 @@ class SettlementRoom:
             submit=node.submit_own,
             problems=node.problems,
             poll_ms=poll_ms,
-            has_registry=chain is node.file.chains[0],
+            has_registry=of_file is self._chains[0],
         )
         self.monitors.append(monitor)
-        self.decisions.places[chain.chain_id] = Place(
+        self.decisions.places[(chain.chain_id, vault)] = Place(
             chain=chain, client=monitor.client, limiter=monitor.limiter
         )
-        self.tasks += [monitor.run, attester.run]
-        if node.config.evm.submit:
-            self._add_sender(chain, client)
+        tasks: list[Callable[[], Awaitable[None]]] = [monitor.run, attester.run]
+        sender = self._senders.get(chain.chain_id)
+        return tasks if sender is None else tasks + self._add_settler(of_file, chain, sender)
 
-    def _add_sender(self, chain: Chain, client: Callable[..., SettlementClient]) -> None:
-        """Add what sends transactions to a chain; all of it takes turns with one account."""
-        node = self._node
-        rpc = open_rpc(node.config, chain)
+    def _open_sender(self, chain: Chain) -> Sender:
+        rpc = open_rpc(self._node.config, chain)
         gas_key = self._setup.gas_key
         outbox = open_outbox(self._setup.data.outbox("node"), chain.chain_id, gas_key.address)
         transactor = Transactor(rpc, gas_key, chain_id=chain.chain_id, outbox=outbox)
-        sender = client(rpc, transactor=transactor)
-        sending = trio.CapacityLimiter(1)
+        return Sender(rpc, transactor, trio.CapacityLimiter(1))
+
+    def _add_settler(
+        self, of_file: Chain, chain: Chain, sender: Sender
+    ) -> list[Callable[[], Awaitable[None]]]:
+        """Add what sends to a vault; all that sends to one chain takes turns with one account."""
+        node = self._node
+        vault = chain.vault_bytes
+        client = self._client(chain, vault)(sender.rpc, transactor=sender.transactor)
+        tasks: list[Callable[[], Awaitable[None]]] = []
         if self.relay.wanted:
-            room = ChainRelay(chain, sender, sending, gas_key.address)
-            self.relay.chains[chain.chain_id] = room
-            self.tasks.append(room.run)
+            room = ChainRelay(chain, client, sender.limiter, self._setup.gas_key.address)
+            self.relay.rooms[(chain.chain_id, vault)] = room
+            tasks.append(room.run)
         checkpointer = Checkpointer(
             node.proofs,
-            sender,
-            sending,
+            client,
+            sender.limiter,
             book=node.book,
             me=node.key.address,
             interval=node.file.checkpoint_interval,
@@ -151,12 +202,17 @@ class SettlementRoom:
             poll_ms=node.config.evm.poll_ms,
             load_proof=partial(node.readers.run, ChainReader.boundary),
             on_submitted=node.on_submitted,
-            tokens=lambda: [
-                asset.token
-                for asset in node.ledger.state.assets
-                if (asset.chain_id, asset.vault) == (chain.chain_id, chain.vault_bytes)
-            ],
+            tokens=lambda: list_tokens(node.ledger.state, chain.chain_id, vault),
+            farewell=VaultFarewell(
+                chain_id=chain.chain_id,
+                vault=vault,
+                state_of=lambda: node.ledger.state,
+                client=client,
+                open_client=lambda other: self._client(chain, other)(sender.rpc),
+            ),
         )
-        self.tasks.append(checkpointer.run)
-        if chain is node.file.chains[0]:
-            self.tasks.append(make_reporter(node, chain, rpc, transactor, sending).run)
+        tasks.append(checkpointer.run)
+        if of_file is self._chains[0] and vault == of_file.vault_bytes:
+            reporter = make_reporter(node, chain, sender.rpc, sender.transactor, sender.limiter)
+            tasks.append(reporter.run)
+        return tasks

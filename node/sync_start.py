@@ -14,6 +14,8 @@ import trio
 
 from contracts.rpc_pool import RpcPool
 from contracts.settlement_client import SettlementClient
+from contracts.settlement_types import VaultStatus
+from contracts.succession import read_newest
 from node.clock import NodeClock
 from node.config_schema import Config
 from node.datadir import DataDir, write_atomic
@@ -68,7 +70,7 @@ async def catch_up(
         bitswap=bitswap,
         peers=NetworkPeers(network),
         progress=Progress(data.sync_file),
-        read_trust=partial(read_trust, file, _find_client(config, file, open_rpc)),
+        read_trust=partial(read_trust, file, _find_status(config, file, open_rpc)),
         named=parse_named(config.sync.trusted_checkpoint),
         behind_blocks=config.sync.behind_blocks,
         before_adoption=partial(write_atomic, data.distrust_file, DISTRUST),
@@ -95,19 +97,17 @@ async def catch_up(
     return True
 
 
-def _find_client(
+def _find_status(
     config: Config, file: NetworkFile, open_rpc: Callable[[Chain], RpcPool]
-) -> Callable[[], SettlementClient] | None:
+) -> Callable[[], VaultStatus] | None:
+    """Return what reads how far the chain's vault, or its successor, has followed the ledger."""
     if not file.chains or not config.evm.rpc_urls:
         return None
     chain = file.chains[0]
 
-    def open_client() -> SettlementClient:
+    def open_client(vault: bytes) -> SettlementClient:
         return SettlementClient(
-            open_rpc(chain),
-            chain_id=chain.chain_id,
-            vault=chain.vault_bytes,
-            network_id=file.network_id,
+            open_rpc(chain), chain_id=chain.chain_id, vault=vault, network_id=file.network_id
         )
 
-    return open_client
+    return lambda: read_newest(open_client, chain.vault_bytes)[1]

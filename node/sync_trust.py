@@ -15,7 +15,7 @@ import trio
 
 from consensus.committee import compute_committee_hash
 from consensus.header import decode_header, hash_header
-from contracts.settlement_client import SettlementClient
+from contracts.settlement_types import VaultStatus
 from node.epoch_book import FIRST, make_genesis_epoch
 from node.network_file import NetworkFile
 from node.sync_proofs import Trust
@@ -44,17 +44,13 @@ def trust_header(words: bytes, named: tuple[int, bytes]) -> Trust:
     )
 
 
-async def read_trust(
-    file: NetworkFile, open_client: Callable[[], SettlementClient] | None
-) -> Trust:
+async def read_trust(file: NetworkFile, read_status: Callable[[], VaultStatus] | None) -> Trust:
     """Ask the settlement contract; genesis where there is none. Raises TransientError."""
     genesis = trust_genesis(file)
-    if open_client is None:
+    if read_status is None:
         return genesis
     try:
-        status = await trio.to_thread.run_sync(
-            lambda: open_client().status(), abandon_on_cancel=True
-        )
+        status = await trio.to_thread.run_sync(read_status, abandon_on_cancel=True)
     except NodeError as error:
         if file.scoring.rotates:
             raise TransientError(f"the settlement contract cannot be read: {error}") from error

@@ -17,6 +17,7 @@ import trio
 from contracts.rpc_pool import RpcPool
 from contracts.settlement_client import SettlementClient
 from contracts.settlement_types import AcceptedCheckpoint, VaultStatus
+from contracts.succession import NONE
 from node.escape_archive import ArchiveKeeper
 from node.limits import EVM_SCAN_BLOCKS_MAX, SETTLED_KEPT_MAX
 from node.network_file import Chain
@@ -48,6 +49,7 @@ class VaultMonitor:
     rpc: RpcPool
     problems: Problems
     status: VaultStatus | None = None
+    announced: bytes = NONE  # the next vault, as the committee has announced on chain
     fees: dict[bytes, SettledFees] = field(default_factory=dict)  # by token
     accepted: deque[AcceptedCheckpoint] = field(
         default_factory=lambda: deque(maxlen=SETTLED_KEPT_MAX)
@@ -56,6 +58,11 @@ class VaultMonitor:
     is_online: bool = False
     head: int = 0  # newest EVM block
     _seen_block: int = -1
+
+    @property
+    def place(self) -> tuple[int, bytes]:
+        """Chain and vault."""
+        return self.chain.chain_id, self.chain.vault_bytes
 
     async def run(self) -> None:
         """Look until cancelled."""
@@ -105,6 +112,7 @@ class VaultMonitor:
         self.head = head
         if has_news or self.status is None:
             self.status = await self._call(self.client.status)
+            self.announced, _ = await self._call(self.client.succession)
         if self.archive is not None and self.status.executed_height:
             await self.archive.keep(self.status.executed_height, self.status.state_root)
 

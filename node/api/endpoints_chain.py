@@ -10,7 +10,8 @@ from __future__ import annotations
 from node.api.endpoint import Answer, Call, Endpoint, Parameter
 from node.api.errors import ApiError
 from node.api.limits import PAGE_DEFAULT, PAGE_MAX
-from node.api.views import BlockDetail, Blocks, Settlement, WithdrawalProof
+from node.api.settlement_views import Settlement
+from node.api.views import BlockDetail, Blocks, WithdrawalProof
 
 FROM = Parameter(name="from", kind="integer", about="highest height to return; default: newest")
 LIMIT = Parameter(

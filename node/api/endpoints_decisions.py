@@ -19,7 +19,12 @@ async def post_propose(call: Call) -> DecisionView:
     """Sign a new decision."""
     body: ProposeBody = call.body
     return await call.service.decisions.propose(
-        body.chain_id, body.kind, bytes.fromhex(body.subject[2:]), int(body.value), body.days
+        body.chain_id,
+        bytes.fromhex(body.vault[2:]),
+        body.kind,
+        bytes.fromhex(body.subject[2:]),
+        int(body.value),
+        body.days,
     )
 
 

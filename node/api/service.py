@@ -29,6 +29,7 @@ from node.api.market_views import (
 from node.api.proof_views import BalanceProof
 from node.api.relay_views import Recipient, RelayJob, RelayTerms
 from node.api.score_views import Validator, ValidatorScore
+from node.api.settlement_views import Settlement
 from node.api.views import (
     Account,
     ActionReceipt,
@@ -44,7 +45,6 @@ from node.api.views import (
     Order,
     Peer,
     Prekey,
-    Settlement,
     Status,
     SubmitResult,
     TradePage,
@@ -115,7 +115,7 @@ class DecisionService(Protocol):
     def all(self) -> tuple[DecisionView, ...]: ...
 
     async def propose(
-        self, chain_id: int, kind: int, subject: bytes, value: int, days: int
+        self, chain_id: int, vault: bytes, kind: int, subject: bytes, value: int, days: int
     ) -> DecisionView:
         """Sign a new decision with this validator's key and tell the others."""
         ...

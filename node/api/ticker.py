@@ -12,7 +12,7 @@ import trio
 
 from node.api.limits import TICK_S
 from node.api.service import NodeService
-from node.api.views import Settlement
+from node.api.settlement_views import Settlement
 from primitives.errors import NodeError
 
 logger = logging.getLogger("omnibazaar.api")

@@ -411,32 +411,6 @@ class Checkpoint(View, frozen=True, kw_only=True):
     time_ms: int
 
 
-class VaultView(View, frozen=True, kw_only=True):
-    """One vault contract and how far this node has seen it."""
-
-    chain_id: int
-    vault: Address
-    block: int  # newest EVM block looked at
-    deposits: int  # credited on the ledger
-    online: bool
-    checkpoints: int  # accepted by this vault
-    height: int  # executed height of the newest of them; 0 = none
-    archive: str  # CID of what proves every balance under its last root; empty = not here
-
-
-class Settlement(View, frozen=True, kw_only=True):
-    """What the EVM side has accepted."""
-
-    checkpoints: int
-    height: int  # of the newest accepted checkpoint; 0 = none
-    state_root: Hex
-    fees: tuple[FeeSplit, ...]  # as settled on chain at `height`
-    ledger_fees: tuple[FeeSplit, ...]  # as charged on the ledger now
-    vaults: tuple[VaultView, ...]
-    withdrawals: int  # leaves in the withdrawals tree
-    recent: tuple[Checkpoint, ...]  # newest first
-
-
 class WithdrawalProof(View, frozen=True, kw_only=True):
     """Everything `Settlement.withdraw` wants."""
 

@@ -230,11 +230,13 @@ def _plan_withdrawals(
     from node.cli.wallet import claim_withdrawal
     from node.cli.wallet_options import find_chain, find_rpc_url, open_settlement
     from node.network_file import load_network
+    from node.vaults import at_vault
 
     network = load_network(context.data.network_file)
     listed = http.get(url, f"/v1/accounts/{payout}/withdrawals")["withdrawals"]
     for entry in listed:
-        chain = find_chain(network, entry["chain_id"])
+        of_file = find_chain(network, entry["chain_id"])
+        chain = at_vault(of_file, bytes.fromhex(entry["vault"][2:]))
         if open_settlement(context, network, chain, rpc, None).is_paid(entry["index"]):
             continue
         try:

@@ -51,7 +51,8 @@ def decision() -> None:
 @decision.command()
 @click.argument("wish", type=click.Choice(tuple(WISHES)))
 @click.argument("address", required=False)
-@click.option("--atoms", type=int, help="How much to hand over.")
+@click.option("--atoms", type=int, help="How much to hand over; default: what the ledger says.")
+@click.option("--vault", help="That decides; default: where the assets are, or were.")
 @click.option("--chain", type=int, help="EVM chain of the vault; default: the network's first.")
 @click.option("--days", type=click.IntRange(1, 30), default=7, show_default=True)
 @json_option
@@ -61,6 +62,7 @@ def propose(
     wish: str,
     address: str | None,
     atoms: int | None,
+    vault: str | None,
     chain: int | None,
     days: int,
     as_json: bool,
@@ -77,19 +79,30 @@ def propose(
     from node.network_file import load_network
 
     kind, value, needs_address = WISHES[wish]
-    if needs_address != (address is not None) or (kind == HAND_OVER) != (atoms is not None):
+    if needs_address != (address is not None) or (kind != HAND_OVER and atoms is not None):
         raise click.UsageError(
             "an address goes with all but pause, resume and call-off; --atoms goes with hand-over"
         )
+    url = context.find_url()
     place = find_chain(load_network(context.data.network_file), chain)
+    of_chain = [
+        one
+        for one in http.get(url, "/v1/settlement")["vaults"]
+        if one["chain_id"] == place.chain_id
+    ]
+    if kind == HAND_OVER:
+        left = find_left(url, place.chain_id, str(address), vault)
+        vault, atoms = left["vault"], int(left["owed"]) if atoms is None else atoms
+    elif vault is None:
+        vault = next(one["vault"] for one in of_chain if one["moved_to"] == NOBODY)
     body = {
         "chain_id": place.chain_id,
+        "vault": vault,
         "kind": kind,
         "subject": address or NOBODY,
         "value": str(value if atoms is None else atoms),
         "days": days,
     }
-    url = context.find_url()
     _show(http.post(url, "/v1/operator/decisions", body, context.find_token()), as_json)
 
 
@@ -164,6 +177,7 @@ def submit(
     from contracts.decisions import Decision
     from contracts.settlement_types import CommitteeMember
     from node.network_file import load_network
+    from node.vaults import at_vault
 
     found = _find(context.find_url(), name)
     if found["weight"] < found["quorum"]:
@@ -174,7 +188,8 @@ def submit(
         )
     network = load_network(context.data.network_file)
     secret = context.load_key(key, password_file)
-    chain = find_chain(network, found["chain_id"])
+    of_file = find_chain(network, found["chain_id"])
+    chain = at_vault(of_file, bytes.fromhex(found["vault"][2:]))
     terms = Decision(
         epoch=found["epoch"],
         nonce=found["nonce"],
@@ -195,6 +210,18 @@ def submit(
         show_json({"id": found["id"], "state": outcome.value})
     else:
         click.echo(f"{_name(found)}: {outcome.value}")
+
+
+def find_left(url: str, chain_id: int, token: str, vault: str | None) -> dict[str, Any]:
+    """Return the newest closed account of a token with a vault. Raises ConfigError."""
+    for one in reversed(http.get(url, "/v1/settlement")["left"]):
+        is_it = (one["chain_id"], one["token"].lower()) == (chain_id, token.lower())
+        if is_it and vault in (None, one["vault"]):
+            return dict(one)
+    raise ConfigError(
+        f"the asset {token} has left no vault on chain {chain_id}",
+        fix="it moves first: `omnibazaar vault move`",
+    )
 
 
 def _find(url: str, name: str) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from contracts.deposit_sender import DepositSender
 from contracts.rpc import HttpRpc
 from contracts.settlement_client import SettlementClient
 from node.cli.relaying import deposit_by_relay
-from node.cli.wallet_options import find_chain, find_rpc_url, open_transactor
+from node.cli.wallet_options import find_chain, find_rpc_url, find_vault, open_transactor
 from node.network_file import load_network
 
 if TYPE_CHECKING:
@@ -32,7 +32,8 @@ def make_deposit(
 ) -> dict[str, Any]:
     """Return the deposit's id, or the job of the relay that made it."""
     network = load_network(context.data.network_file)
-    chain = find_chain(network, asset["chain_id"])
+    of_file = find_chain(network, asset["chain_id"])
+    chain = find_vault(context, network, of_file, rpc, asset["vault"])
     connection = HttpRpc(find_rpc_url(context, rpc, chain.chain_id))
     client = SettlementClient(
         connection,

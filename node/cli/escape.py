@@ -16,10 +16,12 @@ from node.cli.context import Context, json_option
 from node.cli.show import show_json, show_table
 from node.cli.wallet_options import (
     find_chain,
+    find_vault,
     key_option,
     open_settlement,
     password_option,
     rpc_option,
+    vault_option,
 )
 from primitives.errors import ConfigError, OperatorError
 
@@ -38,6 +40,7 @@ NOT_READY = 7
 @click.option("--from", "source", help="CAR file, or URL of a gateway; default: the node.")
 @click.option("--cid", help="Archive to fetch; default: the newest that the node keeps.")
 @click.option("--chain", type=int, help="EVM chain of the vault; default: the network's first.")
+@vault_option
 @click.option("--withdrawal", "claims", multiple=True, help="INDEX:ASSET:ATOMS:TO, if not paid.")
 @click.option("--offline", is_flag=True, help="Do not ask the EVM chain; no refunds then.")
 @rpc_option
@@ -51,6 +54,7 @@ def escape_proof(
     source: str | None,
     cid: str | None,
     chain: int | None,
+    vault: str | None,
     claims: tuple[str, ...],
     offline: bool,
     rpc: str | None,
@@ -72,10 +76,10 @@ def escape_proof(
     from primitives.address import parse_address
 
     network = load_network(context.data.network_file)
-    settled_on = find_chain(network, chain)
+    settled_on = find_vault(context, network, find_chain(network, chain), rpc, vault)
     owner = parse_address(account) if account else find_key(context.data.keys, key).address
     node_url = None if source else context.find_url()
-    ledger = load_ledger(network, settled_on.chain_id, source or str(node_url), cid)
+    ledger = load_ledger(network, settled_on, source or str(node_url), cid)
     wanted = [_parse_withdrawal(text, ledger) for text in claims]
     deposits: Any = ()
     if not offline:
@@ -117,7 +121,7 @@ def escape(
 
     network = load_network(context.data.network_file)
     proofs = read_payments(file.read_bytes())
-    chain = find_chain(network, proofs.chain_id)
+    chain = find_vault(context, network, find_chain(network, proofs.chain_id), rpc, proofs.vault)
     if bytes.fromhex(proofs.network_id[2:]) != network.network_id:
         raise ConfigError(f"{file} is of another network", fix="use that network's data directory")
     secret = context.load_key(key, password_file)

@@ -26,10 +26,10 @@ from storage.limits import CAR_BYTES_MAX
 TIMEOUT_S = 60
 
 
-def load_ledger(network: NetworkFile, chain_id: int, source: str, cid: str | None) -> Ledger:
+def load_ledger(network: NetworkFile, chain: Chain, source: str, cid: str | None) -> Ledger:
     """Return the ledger under a vault's last root. Raises ConfigError, NotRunning, PeerError."""
     if source.startswith(("http://", "https://")):
-        root = Cid.parse(cid or _newest_archive(source, chain_id))
+        root = Cid.parse(cid or _newest_archive(source, chain))
         car = _download(source, root)
     else:
         car = _read(Path(source))
@@ -39,9 +39,10 @@ def load_ledger(network: NetworkFile, chain_id: int, source: str, cid: str | Non
     return rebuild(network, load_archive(root, found.get), found.get)
 
 
-def _newest_archive(url: str, chain_id: int) -> str:
+def _newest_archive(url: str, chain: Chain) -> str:
+    place = (chain.chain_id, chain.vault.lower())
     for vault in node_http.get(url, "/v1/settlement")["vaults"]:
-        if vault["chain_id"] == chain_id and vault["archive"]:
+        if (vault["chain_id"], vault["vault"].lower()) == place and vault["archive"]:
             return str(vault["archive"])
     raise ConfigError(
         "this node keeps no archive for that chain: it has seen no checkpoint accepted there, or "
@@ -84,7 +85,8 @@ def _download(url: str, root: Cid) -> bytes:
 
 def find_uncredited(client: SettlementClient, chain: Chain, ledger: Ledger) -> list[Deposit]:
     """Return the deposits that the ledger has not credited, looking backwards from the head."""
-    credited = ledger.state.vaults[(chain.chain_id, chain.vault_bytes)].credited
+    cursor = ledger.state.vaults.get((chain.chain_id, chain.vault_bytes))
+    credited = 0 if cursor is None else cursor.credited
     last, _ = client.head()
     found: list[Deposit] = []
     missing = client.status().deposits - credited
@@ -101,9 +103,7 @@ def find_own_withdrawals(
     """Return an account's withdrawals that the root knows and the vault has not paid."""
     found: list[tuple[int, int, int, bytes]] = []
     assets = {
-        asset.token: asset.id
-        for asset in ledger.state.assets
-        if (asset.chain_id, asset.vault) == (chain.chain_id, chain.vault_bytes)
+        asset.token: asset.id for asset in ledger.state.assets if asset.chain_id == chain.chain_id
     }
     before: int | None = None
     while True:
@@ -112,7 +112,8 @@ def find_own_withdrawals(
         )["withdrawals"]
         for row in rows:
             asset = assets.get(bytes.fromhex(row["token"][2:]))
-            is_ours = row["chain_id"] == chain.chain_id and asset is not None
+            place = (row["chain_id"], row["vault"].lower())
+            is_ours = place == (chain.chain_id, chain.vault.lower()) and asset is not None
             is_known = row["index"] < ledger.state.withdrawals.size
             if is_ours and is_known and not client.is_paid(row["index"]):
                 assert asset is not None

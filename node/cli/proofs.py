@@ -18,6 +18,7 @@ from client.node_client import open_node
 from client.views import ProvenBalance
 from contracts.rpc import HttpRpc
 from contracts.settlement_client import SettlementClient
+from contracts.succession import read_newest
 from node.network_file import NetworkFile
 from primitives.eip712 import network_domain
 from primitives.errors import ConfigError
@@ -32,7 +33,7 @@ def verify_ledger_balance(
 
 
 def read_anchor(file: NetworkFile, rpc: str, chain_id: int) -> Anchor:
-    """Return what the vault that the network file names says of the committee."""
+    """Return what the network file's vault, or its successor, says of the committee."""
     chain = next((one for one in file.chains if one.chain_id == chain_id), None)
     if chain is None:
         raise ConfigError(
@@ -40,9 +41,12 @@ def read_anchor(file: NetworkFile, rpc: str, chain_id: int) -> Anchor:
             fix="use the network file of this node's network",
         )
     with closing(HttpRpc(rpc)) as connection:
-        status = SettlementClient(
-            connection, chain_id=chain_id, vault=chain.vault_bytes, network_id=file.network_id
-        ).status()
+        _, status = read_newest(
+            lambda vault: SettlementClient(
+                connection, chain_id=chain_id, vault=vault, network_id=file.network_id
+            ),
+            chain.vault_bytes,
+        )
     return Anchor(
         domain=network_domain(file.network_id),
         epoch=status.epoch,

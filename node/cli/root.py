@@ -32,6 +32,7 @@ COMMANDS: Final[dict[str, tuple[str, str, str]]] = {
     "validator": ("node.cli.validator", "validator", "Join, leave, change keys; show scores."),
     "decision": ("node.cli.decision", "decision", "What the committee decides about vaults."),
     "restart": ("node.cli.restart", "restart", "Take over from a network that lost its keys."),
+    "vault": ("node.cli.vault", "vault", "Vaults, and moving to a new one."),
     "trade": ("node.cli.trade_parts", "trade", "Buy, sell, cancel; books and orders."),
     "market": ("node.cli.market", "market", "Markets and their phases; this validator's word."),
     "protocol": ("node.cli.protocol", "protocol", "Show and decide the version of the rules."),

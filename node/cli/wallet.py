@@ -7,8 +7,9 @@ Spec: docs/reference/cli.md; docs/spec/settlement.md. Deviations: none.
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
@@ -28,10 +29,13 @@ from node.cli.wallet_options import (
     rpc_option,
     warn_of_recipient,
 )
+from primitives.errors import TransientError
 
 if TYPE_CHECKING:
     from contracts.settlement_types import Submission
     from primitives.secp256k1 import PrivateKey
+
+WRITTEN_S: Final = 20  # a node writes what is final within a moment
 
 
 @click.group()
@@ -222,14 +226,26 @@ def withdraw(
     target = parse_address(to) if to else secret.address
     if target != secret.address:
         warn_of_recipient(context, url, terms["chain_id"], to_checksum(target), sure)
+    path = f"/v1/accounts/{to_checksum(secret.address)}/withdrawals"
+    before = http.get(url, path, limit=1)["withdrawals"]
     _withdraw(url, secret, terms["id"], atoms, target)
-    listed = http.get(url, f"/v1/accounts/{to_checksum(secret.address)}/withdrawals", limit=1)
-    entry = listed["withdrawals"][0]
+    entry = _await_newer(url, path, before[0]["index"] if before else -1)
     if as_json:
         show_json(entry)
         return
     click.echo(f"withdrawal {entry['index']}: {amount} {terms['symbol']} to {entry['to']}")
     click.echo(f"after the next checkpoint: omnibazaar wallet claim {entry['index']}")
+
+
+def _await_newer(url: str, path: str, index: int) -> dict[str, Any]:
+    """Return the newest withdrawal once it is written; the ledger knows it a moment earlier."""
+    deadline = time.monotonic() + WRITTEN_S
+    while time.monotonic() < deadline:
+        found = http.get(url, path, limit=1)["withdrawals"]
+        if found and found[0]["index"] > index:
+            return dict(found[0])
+        time.sleep(0.1)
+    raise TransientError("the withdrawal is on the ledger; `wallet withdrawals` will show it")
 
 
 @wallet.command()

@@ -34,6 +34,9 @@ fee_option = click.option(
 relay_option = click.option(
     "--relay", "relays", multiple=True, help="URL of a relay, several in turn; default: the node."
 )
+vault_option = click.option(
+    "--vault", help="Another vault of the chain; default: the network file's."
+)
 rpc_option = click.option("--rpc", help="JSON-RPC URL of the EVM chain; default: evm.rpc_urls.")
 
 
@@ -76,6 +79,38 @@ def find_chain(network: NetworkFile, chain_id: int | None) -> Chain:
         f"the network {network.name} does not settle on chain {chain_id}",
         fix="use the data directory of the node's own network",
     )
+
+
+def find_vault(
+    context: Context, network: NetworkFile, chain: Chain, rpc: str | None, vault: str | None
+) -> Chain:
+    """Return the chain with one of its vaults, by default the network file's.
+
+    The file's vault must lead to another one by what the committee has announced on chain, so that
+    no node can name a false one. Raises ConfigError, NodeError.
+    """
+    from contracts.rpc import HttpRpc
+    from contracts.settlement_client import SettlementClient
+    from contracts.succession import is_vault_of
+    from node.vaults import at_vault
+    from primitives.address import parse_address
+
+    if vault is None or vault.lower() == chain.vault.lower():
+        return chain
+    address = parse_address(vault)
+    connection = HttpRpc(find_rpc_url(context, rpc, chain.chain_id))
+
+    def open_client(one: bytes) -> SettlementClient:
+        return SettlementClient(
+            connection, chain_id=chain.chain_id, vault=one, network_id=network.network_id
+        )
+
+    if not is_vault_of(open_client, chain.vault_bytes, address):
+        raise ConfigError(
+            f"{vault} is no vault of this network: {chain.vault} does not lead to it",
+            fix="look at `omnibazaar vault show`; do not trust who named it",
+        )
+    return at_vault(chain, address)
 
 
 def warn_of_recipient(context: Context, url: str, chain_id: int, address: str, sure: bool) -> None:

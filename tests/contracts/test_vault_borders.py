@@ -61,9 +61,7 @@ class Chain:
         self.begins: Epoch | None = None
         self.now_ms = 1_000_000
         self.settled: list[int] = []
-        self.proofs = CheckpointProofs(
-            self.book, SimpleNamespace(state=SimpleNamespace(assets=world.fee_totals()))
-        )
+        self.proofs = CheckpointProofs(self.book)
 
     def block(self, *parents: Block, **changes: Any) -> Block:
         """A block like the ledger's, without a body."""
@@ -123,7 +121,7 @@ class Chain:
         self.proofs.on_executed(
             SimpleNamespace(
                 height=block.header.executed_height,
-                fee_totals=tuple(self.world.fees.values()),
+                fee_rows=self.world.fee_totals(),
             )
         )
         self.proofs.on_final(block, certificate, self.now_ms, tuple(chain[1:]))

@@ -63,6 +63,7 @@ def make_genesis(*, markets: int = 1, **market: object) -> ExchangeGenesis:
             "orders_per_account_market",
             "volume",
             "allowance",
+            "vault_notice_ms",
         )
         if name in market
     }
@@ -100,6 +101,7 @@ class World:
         self.window_hash = bytes(32)
         self.deposit_id = 0
         self.window = 0
+        self.vault = VAULT
         self.check = True
         self.addresses: dict[str, bytes] = {}
 
@@ -173,7 +175,13 @@ class World:
             self.deposit_id += 1
         self.window += 1
         op = Attest(
-            31337, VAULT, self.window, keccak256(b"evm"), self.window_hash, tuple(items), events
+            31337,
+            self.vault,
+            self.window,
+            keccak256(b"evm"),
+            self.window_hash,
+            tuple(items),
+            events,
         )
         self.window_hash = compute_window_hash(op)
         return [self.act(validator, op) for validator in self.validators[:3]]

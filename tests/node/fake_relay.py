@@ -50,6 +50,7 @@ class FakeRelay:
 DECISION = DecisionView(
     id=b"d" * 32,
     chain_id=31337,
+    vault=b"\x22" * 20,
     kind=1,
     subject=bytes(20),
     value=1,
@@ -70,7 +71,7 @@ class FakeDecisions:
         return (DECISION,)
 
     async def propose(
-        self, chain_id: int, kind: int, subject: bytes, value: int, days: int
+        self, chain_id: int, vault: bytes, kind: int, subject: bytes, value: int, days: int
     ) -> DecisionView:
         return DECISION
 

@@ -22,6 +22,7 @@ from node.api.market_views import AccountEvent
 from node.api.proof_views import BalanceProof, CommitteeSeat
 from node.api.score_views import Validator, ValidatorScore
 from node.api.service import Envelope, IpfsAnswer
+from node.api.settlement_views import Settlement, VaultView
 from node.api.views import (
     Account,
     AccountUpdate,
@@ -52,14 +53,12 @@ from node.api.views import (
     Prekey,
     Problem,
     Protocol,
-    Settlement,
     Side,
     Status,
     SubmitResult,
     Trade,
     TradePage,
     ValidatorSelf,
-    VaultView,
     Withdrawal,
     WithdrawalProof,
 )
@@ -411,8 +410,10 @@ class FakeService(FakeFees, FakeListings, FakeMarketData):
             vaults=(
                 VaultView(chain_id=31337, vault=VAULT, block=self.height // 9, deposits=12,
                           online=True, checkpoints=count, height=count * 64,
-                          archive=""),
+                          archive="", announced=bytes(20), next_vault=bytes(20), move_at_ms=0,
+                          moved_to=bytes(20), move_round=0),
             ),
+            left=(),
             withdrawals=3,
             recent=tuple(self._checkpoint(n) for n in range(count, max(0, count - 8), -1)),
         )  # fmt: skip

@@ -53,7 +53,12 @@ BODIES: dict[str, Any] = {
         "deadline_s": 1,
         "signature": "0x" + "11" * 65,
     },
-    "/v1/operator/decisions": {"chain_id": 31337, "kind": 1, "value": "1"},
+    "/v1/operator/decisions": {
+        "chain_id": 31337,
+        "vault": "0x" + "22" * 20,
+        "kind": 1,
+        "value": "1",
+    },
     "/v1/operator/decisions/approve": {"id": "0x" + "11" * 32},
     "/v1/sealed": {"commit": SIGNED, "opening": SIGNED},
     "/v1/operator/peers": {"multiaddr": "/ip4/127.0.0.1/tcp/1"},

@@ -10,7 +10,6 @@ from consensus.block import Block
 from consensus.epoch import Epoch
 from node.checkpointer import CheckpointProofs
 from node.epoch_book import EpochBook
-from node.ledger import Ledger
 from node.limits import HEADERS_PER_CHECKPOINT_MAX
 from tests.consensus.desk import GENESIS, Desk
 from tests.exchange.world import World
@@ -33,7 +32,7 @@ def make_chain(desk: Desk, length: int, checkpoint: int = 1) -> list[Block]:
 
 def prove(length: int, *, checkpoint: int = 1, with_fees: bool = True):
     world, desk = World(), Desk()
-    proofs = CheckpointProofs(make_book(desk), Ledger(world.genesis, world.committee))
+    proofs = CheckpointProofs(make_book(desk))
     if with_fees:
         proofs.on_executed(world.block())
     blocks = make_chain(desk, length, checkpoint)

@@ -20,6 +20,7 @@ from tests.node.test_network_file import make
 
 NETWORK = make()
 CHAIN = NETWORK.chains[0]
+PLACE = (CHAIN.chain_id, CHAIN.vault_bytes)
 KEYS = [PrivateKey(keccak256(b"decider" + bytes([i]))) for i in range(4)]
 STRANGER = PrivateKey(keccak256(b"stranger"))
 COMMITTEE = Committee(tuple(Member(address=key.address, weight=1) for key in KEYS))
@@ -45,7 +46,7 @@ class Table:
         )
         client: Any = SimpleNamespace(decision_terms=lambda: self.terms)
         place = Place(chain=CHAIN, client=client, limiter=trio.CapacityLimiter(1))
-        desk.places[CHAIN.chain_id] = place
+        desk.places[PLACE] = place
         return desk
 
     def deliver(self) -> None:
@@ -56,7 +57,7 @@ class Table:
 
 
 async def propose(desk: DecisionDesk, kind: DecisionKind = DecisionKind.PAUSE, value: int = 1):
-    return await desk.propose(CHAIN.chain_id, kind, NOBODY, value, 7)
+    return await desk.propose(*PLACE, kind, NOBODY, value, 7)
 
 
 async def test_a_decision_is_carried_when_more_than_two_thirds_have_signed() -> None:
@@ -119,7 +120,7 @@ async def test_what_is_over_is_forgotten_and_what_is_open_is_repeated() -> None:
     desk = table.desks[0]
     made = await propose(desk)
     table.frames.clear()
-    desk._forget(CHAIN.chain_id, 1, 5, NOW_S)
+    desk._forget(PLACE, 1, 5, NOW_S)
     desk._repeat()
     assert len(table.frames) == 1
     late = Table().desks[3]  # it was away when the others signed
@@ -128,15 +129,15 @@ async def test_what_is_over_is_forgotten_and_what_is_open_is_repeated() -> None:
     for terms in ((1, 6, NOW_S), (2, 5, NOW_S), (1, 5, NOW_S + 8 * 86_400)):
         later = Table().desks[3]
         later.on_frame(b"", table.frames[0])
-        later._forget(CHAIN.chain_id, *terms)
+        later._forget(PLACE, *terms)
         assert not later.proposals
 
 
 async def test_wishes_that_make_no_sense_are_refused() -> None:
     desk = Table().desks[0]
-    with pytest.raises(InvalidMessage, match="settle"):
-        await desk.propose(77, DecisionKind.PAUSE, NOBODY, 1, 7)
+    with pytest.raises(InvalidMessage, match="no vault"):
+        await desk.propose(77, CHAIN.vault_bytes, DecisionKind.PAUSE, NOBODY, 1, 7)
     with pytest.raises(InvalidMessage, match="days"):
-        await desk.propose(CHAIN.chain_id, DecisionKind.PAUSE, NOBODY, 1, 31)
+        await desk.propose(*PLACE, DecisionKind.PAUSE, NOBODY, 1, 31)
     with pytest.raises(InvalidMessage, match="knows no"):
         desk.approve(bytes(32))

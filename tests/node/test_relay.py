@@ -34,6 +34,7 @@ MALLORY = PrivateKey(keccak256(b"mallory"))
 NETWORK = make()
 STATE = State(NETWORK.exchange)
 CHAIN = NETWORK.chains[0]
+WHERE = (CHAIN.chain_id, CHAIN.vault_bytes)
 TOKEN = NETWORK.exchange.assets[0].token_bytes
 NOW_S = 1_000_000
 ZERO = bytes(32)
@@ -88,7 +89,7 @@ def open_relay(vault: Vault, fees: tuple[str, ...] = ("USDX:50",)) -> Relay:
     relay = Relay(NETWORK, fees, lambda: NOW_S, lambda: STATE.assets)
     limiter = trio.CapacityLimiter(1)
     room = ChainRelay(CHAIN, vault, limiter, MALLORY.address)  # type: ignore[arg-type]
-    relay.chains[CHAIN.chain_id] = room
+    relay.rooms[WHERE] = room
     return relay
 
 
@@ -103,7 +104,7 @@ def sign_order(order: DepositOrder = ORDER, key: PrivateKey = ALICE) -> bytes:
 async def run(relay: Relay) -> None:
     """Let everything that waits be done."""
     async with trio.open_nursery() as nursery:
-        for room in relay.chains.values():
+        for room in relay.rooms.values():
             nursery.start_soon(room.run)
         with trio.fail_after(10):
             while any(job.state == "waiting" for job in relay.jobs.values()):
@@ -114,23 +115,23 @@ async def run(relay: Relay) -> None:
 async def test_what_is_brought_is_what_was_signed() -> None:
     vault = Vault()
     relay = open_relay(vault)
-    claim = relay.add_claim(CHAIN.chain_id, CLAIM, FEE, sign_claim())
-    deposit = relay.add_deposit(CHAIN.chain_id, ORDER, sign_order(), NO_PERMIT)
+    claim = relay.add_claim(*WHERE, CLAIM, FEE, sign_claim())
+    deposit = relay.add_deposit(*WHERE, ORDER, sign_order(), NO_PERMIT)
     await run(relay)
     assert (claim.state, deposit.state) == (DONE, DONE)
     assert vault.brought == [(CLAIM, FEE, sign_claim()), (ORDER, sign_order(), NO_PERMIT)]
-    assert relay.chains[CHAIN.chain_id].is_healthy
+    assert relay.rooms[WHERE].is_healthy
 
 
 async def test_nobody_signs_for_somebody_else() -> None:
     relay = open_relay(Vault())
     with pytest.raises(InvalidSignature):
-        relay.add_claim(CHAIN.chain_id, CLAIM, FEE, sign_claim(key=MALLORY))
+        relay.add_claim(*WHERE, CLAIM, FEE, sign_claim(key=MALLORY))
     with pytest.raises(InvalidSignature):
-        relay.add_claim(CHAIN.chain_id, CLAIM, replace(FEE, atoms=999), sign_claim())
+        relay.add_claim(*WHERE, CLAIM, replace(FEE, atoms=999), sign_claim())
     with pytest.raises(InvalidSignature):
         relay.add_deposit(
-            CHAIN.chain_id, replace(ORDER, beneficiary=MALLORY.address), sign_order(), NO_PERMIT
+            *WHERE, replace(ORDER, beneficiary=MALLORY.address), sign_order(), NO_PERMIT
         )
     assert not relay.jobs
 
@@ -139,20 +140,20 @@ async def test_what_does_not_pay_is_not_taken() -> None:
     relay = open_relay(Vault())
     little = replace(FEE, atoms=49)
     with pytest.raises(InvalidMessage, match="wants 50"):
-        relay.add_claim(CHAIN.chain_id, CLAIM, little, sign_claim(little))
+        relay.add_claim(*WHERE, CLAIM, little, sign_claim(little))
     late = replace(FEE, deadline_s=NOW_S + 30)
     with pytest.raises(InvalidMessage, match="good for"):
-        relay.add_claim(CHAIN.chain_id, CLAIM, late, sign_claim(late))
+        relay.add_claim(*WHERE, CLAIM, late, sign_claim(late))
     greedy = replace(FEE, atoms=1_001)
     with pytest.raises(InvalidMessage, match="more than"):
-        relay.add_claim(CHAIN.chain_id, CLAIM, greedy, sign_claim(greedy))
+        relay.add_claim(*WHERE, CLAIM, greedy, sign_claim(greedy))
     foreign = replace(ORDER, token=b"\x01" * 20)
     with pytest.raises(InvalidMessage, match="token"):
-        relay.add_deposit(CHAIN.chain_id, foreign, sign_order(foreign), NO_PERMIT)
+        relay.add_deposit(*WHERE, foreign, sign_order(foreign), NO_PERMIT)
     with pytest.raises(InvalidMessage, match="relays nothing"):
-        relay.add_claim(99, CLAIM, FEE, sign_claim())
+        relay.add_claim(99, CHAIN.vault_bytes, CLAIM, FEE, sign_claim())
     with pytest.raises(InvalidMessage, match="relays nothing"):
-        open_relay(Vault(), ()).add_claim(CHAIN.chain_id, CLAIM, FEE, sign_claim())
+        open_relay(Vault(), ()).add_claim(*WHERE, CLAIM, FEE, sign_claim())
 
 
 async def test_a_fee_in_an_asset_that_is_not_listed_yet_is_taken_once_it_is() -> None:
@@ -167,11 +168,11 @@ async def test_a_fee_in_an_asset_that_is_not_listed_yet_is_taken_once_it_is() ->
 async def test_the_same_job_is_taken_once_and_again_only_after_a_refusal() -> None:
     vault = Vault(ContractRefused("FeeExpired"))
     relay = open_relay(vault)
-    first = relay.add_claim(CHAIN.chain_id, CLAIM, FEE, sign_claim())
-    assert relay.add_claim(CHAIN.chain_id, CLAIM, FEE, sign_claim()) is first
+    first = relay.add_claim(*WHERE, CLAIM, FEE, sign_claim())
+    assert relay.add_claim(*WHERE, CLAIM, FEE, sign_claim()) is first
     await run(relay)
     assert (first.state, first.detail) == (REFUSED, "FeeExpired")
-    second = relay.add_claim(CHAIN.chain_id, CLAIM, FEE, sign_claim())
+    second = relay.add_claim(*WHERE, CLAIM, FEE, sign_claim())
     await run(relay)
     assert second.state == DONE
     assert len(vault.brought) == 2
@@ -181,7 +182,7 @@ async def test_a_failure_that_may_pass_is_tried_again(monkeypatch: pytest.Monkey
     monkeypatch.setattr("node.relay.RELAY_RETRY_S", 0.001)
     vault = Vault(TransientError("the line is down"), TransientError("again"))
     relay = open_relay(vault)
-    job = relay.add_claim(CHAIN.chain_id, CLAIM, FEE, sign_claim())
+    job = relay.add_claim(*WHERE, CLAIM, FEE, sign_claim())
     await run(relay)
     assert job.state == DONE
     assert len(vault.brought) == 3
@@ -191,9 +192,9 @@ async def test_a_relay_takes_no_more_than_it_can_hold() -> None:
     relay = open_relay(Vault())
     for nonce in range(64):
         order = replace(ORDER, nonce=nonce)
-        relay.add_deposit(CHAIN.chain_id, order, sign_order(order), NO_PERMIT)
+        relay.add_deposit(*WHERE, order, sign_order(order), NO_PERMIT)
     with pytest.raises(TransientError, match="another"):
-        relay.add_claim(CHAIN.chain_id, CLAIM, FEE, sign_claim())
+        relay.add_claim(*WHERE, CLAIM, FEE, sign_claim())
     assert len(relay.jobs) == 64
 
 

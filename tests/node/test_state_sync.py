@@ -63,7 +63,7 @@ async def restore(newcomer: Newcomer) -> tuple[Ledger, EpochBook, Final]:
     book.load(newcomer.store.read.epochs())
     seats = tuple((s.address_bytes, s.weight, s.payout_bytes) for s in file.committee)
     ledger = Ledger(file.exchange, seats, make_scorekeeper(file))
-    proofs = CheckpointProofs(book, ledger)
+    proofs = CheckpointProofs(book)
     restored = await startup.restore(
         newcomer.store, newcomer.snapshots, ledger, proofs, Verifier(newcomer.domain)
     )

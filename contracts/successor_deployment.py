@@ -1,0 +1,104 @@
+"""Deploy the vault that is to take over from another one, and let the registry follow it.
+
+Rule: everything but the list of tokens is read from the old vault, so that the new one belongs to
+the same network, committee, registry, treasuries and reward token; only the committee can make it
+the successor.
+Spec: docs/spec/settlement.md §15. Deviations: none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+from web3 import Web3
+
+from contracts.artifact import load_artifact
+from contracts.deployment import CALL_GAS, DEPLOY_GAS, TOKEN_LISTING_GAS
+from contracts.errors import ContractRefused
+from contracts.evm_web3 import account_of, fee_fields, mine_now, translated_errors
+from contracts.limits import DEPLOYMENT_SECONDS_MAX
+from primitives.address import parse_address, to_checksum
+from primitives.errors import TransientError
+from primitives.secp256k1 import PrivateKey
+
+COMPANY: Final = 0
+DEVELOPMENT: Final = 1
+NOBODY: Final = "0x" + "00" * 20
+
+
+def deploy_successor(
+    web3: Web3, vault: bytes, tokens: Sequence[bytes], key: PrivateKey, *, chain_id: int
+) -> bytes:
+    """Deploy a vault that takes `tokens` and return its address; the key pays.
+
+    Raises TransientError, ContractRefused, GasAccountEmpty. A second call deploys another one.
+    """
+    with translated_errors():
+        old = _contract(web3, "Settlement", vault).functions
+        distributor = _contract(
+            web3, "FeeDistributor", parse_address(old.distributor().call())
+        ).functions
+        config = (
+            old.networkId().call(),
+            old.epoch().call(),
+            old.committeeHash().call(),
+            old.registry().call(),
+            distributor.treasury(COMPANY).call(),
+            distributor.treasury(DEVELOPMENT).call(),
+            old.rewardToken().call(),
+        )
+        artifact = load_artifact("Settlement")
+        factory = web3.eth.contract(abi=list(artifact.abi), bytecode=artifact.bytecode)
+        listed = [to_checksum(token) for token in tokens]
+        creation = factory.constructor(config, listed).data_in_transaction
+        gas = DEPLOY_GAS + TOKEN_LISTING_GAS * len(listed)
+        receipt = _send(web3, key, chain_id, {"data": creation, "gas": gas, "value": 0})
+    return parse_address(receipt["contractAddress"])
+
+
+def follow_successor(web3: Web3, vault: bytes, key: PrivateKey, *, chain_id: int) -> list[str]:
+    """Let the registry and the reward token follow a vault's successor; return which ones did.
+
+    What follows it already, or another vault, is left alone. Raises TransientError, and
+    ContractRefused before the successor's time.
+    """
+    done = []
+    with translated_errors():
+        old = _contract(web3, "Settlement", vault).functions
+        for name, contract, getter, follow in (
+            ("registry", "ValidatorRegistry", "settlement", "followSettlement"),
+            ("rewardToken", "OmniCoin", "minter", "followMinter"),
+        ):
+            address = old[name]().call()
+            if address == NOBODY:
+                continue
+            other = _contract(web3, contract, parse_address(address))
+            if other.functions[getter]().call() != to_checksum(vault):
+                continue
+            other.functions[follow]().call()  # raises ContractRefused for free
+            payload = other.encode_abi(follow)
+            _send(web3, key, chain_id, {"to": address, "data": payload, "gas": CALL_GAS})
+            done.append(contract)
+    return done
+
+
+def _contract(web3: Web3, name: str, address: bytes) -> Any:
+    return web3.eth.contract(address=to_checksum(address), abi=list(load_artifact(name).abi))
+
+
+def _send(web3: Web3, key: PrivateKey, chain_id: int, fields: dict[str, Any]) -> Any:
+    account = account_of(key)
+    nonce = web3.eth.get_transaction_count(to_checksum(key.address), "latest")
+    common = {"chainId": chain_id, "nonce": nonce, "value": 0, **fee_fields(web3)}
+    signed = account.sign_transaction({**common, **fields})
+    sent = web3.eth.send_raw_transaction(signed.raw_transaction)
+    mine_now(web3)
+    receipt = web3.eth.wait_for_transaction_receipt(
+        sent, timeout=DEPLOYMENT_SECONDS_MAX, poll_latency=0.2
+    )
+    if receipt["status"] == 1:
+        return receipt
+    if int(receipt["gasUsed"]) >= fields["gas"]:
+        raise TransientError("the transaction ran out of gas")
+    raise ContractRefused("the transaction was mined but reverted")

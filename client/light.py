@@ -16,6 +16,7 @@ from client.views import ProvenBalance
 from consensus.certificate import Certificate, verify_certificate
 from consensus.committee import Committee, Member
 from consensus.header import ZERO_HASH, Header, decode_header, hash_header
+from consensus.signing import Verifier
 from consensus.vote import Kind
 from exchange.roots import NO_REST
 from primitives import codec
@@ -72,6 +73,9 @@ class _Recovering:
         verify_signature(digest, signature, address)
 
 
+RECOVERING: Verifier = _Recovering()
+
+
 def read_proof(found: ProvenBalance) -> tuple[FinalityProof, BalanceProof]:
     """Split a node's answer into its two proofs. Raises ProofRefused."""
     try:
@@ -111,7 +115,9 @@ def verify_proven_balance(anchor: Anchor, found: ProvenBalance) -> tuple[int, in
     return header.executed_height, free, held
 
 
-def verify_finality(anchor: Anchor, proof: FinalityProof) -> Header:
+def verify_finality(
+    anchor: Anchor, proof: FinalityProof, verifier: Verifier = RECOVERING
+) -> Header:
     """Return the first header, which is final. Raises ProofRefused."""
     committee = _committee(proof.members, anchor.committee_hash)
     if not 1 <= len(proof.headers) <= HEADERS_MAX:
@@ -130,7 +136,7 @@ def verify_finality(anchor: Anchor, proof: FinalityProof) -> Header:
     ):
         raise ProofRefused("the certificate is for another block")
     try:
-        verify_certificate(certificate, committee, anchor.domain, _Recovering())
+        verify_certificate(certificate, committee, anchor.domain, verifier)
     except PeerError as error:
         raise ProofRefused(f"the certificate does not hold: {error}") from error
     return headers[0]

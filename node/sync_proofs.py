@@ -10,10 +10,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from client.errors import ProofRefused
-from client.light import Anchor, FinalityProof, verify_finality
+from client.light import RECOVERING, Anchor, FinalityProof, verify_finality
 from consensus.committee import Committee, Member
 from consensus.header import HEADER_BYTES, ZERO_HASH, Header, decode_header, hash_header
 from consensus.limits import CHECKPOINT_LAG
+from consensus.signing import Verifier
 from node.sync_messages import Border, Checkpoint, Members
 from primitives.cid import DAG_CBOR, Cid
 from primitives.errors import InvalidBlock, InvalidMessage
@@ -43,7 +44,14 @@ class Target:
     epoch: int  # of the certificate
 
 
-def verify_checkpoint(domain: bytes, trust: Trust, proof: Checkpoint, *, interval: int) -> Target:
+def verify_checkpoint(
+    domain: bytes,
+    trust: Trust,
+    proof: Checkpoint,
+    *,
+    interval: int,
+    verifier: Verifier = RECOVERING,
+) -> Target:
     """Return what a proof leads to; `trust` is of its certificate's epoch. Raises PeerError."""
     headers = [decode_header(words) for words in proof.headers]
     verify_links(proof.headers, headers)
@@ -55,6 +63,7 @@ def verify_checkpoint(domain: bytes, trust: Trust, proof: Checkpoint, *, interva
                 certificate=proof.certificate,
                 members=make_members(proof.members),
             ),
+            verifier,
         )
     except ProofRefused as error:
         raise InvalidBlock(str(error)) from error
@@ -78,7 +87,9 @@ def verify_checkpoint(domain: bytes, trust: Trust, proof: Checkpoint, *, interva
     )
 
 
-def verify_border(domain: bytes, trust: Trust, border: Border) -> Trust:
+def verify_border(
+    domain: bytes, trust: Trust, border: Border, verifier: Verifier = RECOVERING
+) -> Trust:
     """Return the trust in the next epoch. Raises PeerError."""
     try:
         header = verify_finality(
@@ -88,6 +99,7 @@ def verify_border(domain: bytes, trust: Trust, border: Border) -> Trust:
                 certificate=border.certificate,
                 members=make_members(border.members),
             ),
+            verifier,
         )
     except ProofRefused as error:
         raise InvalidBlock(str(error)) from error

@@ -201,6 +201,23 @@ def _answers_with_everything() -> list[Patch]:
     return [("consensus.rules.status.on_get_status", on_get_status)]
 
 
+def _snapshot_unchecked() -> list[Patch]:
+    return [("tests.simulation.newcomer.is_state_of", lambda target, roots: True)]
+
+
+def _snapshot_uncertified() -> list[Patch]:
+    from consensus.header import decode_header
+
+    def verify_finality(anchor, proof, verifier):
+        return decode_header(proof.headers[0])
+
+    return [("node.sync_proofs.verify_finality", verify_finality)]
+
+
+def _snapshot_unlinked() -> list[Patch]:
+    return [("node.sync_proofs.verify_links", _nothing)]
+
+
 MUTANTS: dict[str, Callable[[], list[Patch]]] = {
     "weak_quorum": _weak_quorum,
     "send_before_sync": _send_before_sync,
@@ -221,6 +238,9 @@ MUTANTS: dict[str, Callable[[], list[Patch]]] = {
     "boundary_skipped": _boundary_skipped,
     "no_guard": _no_guard,
     "answers_with_everything": _answers_with_everything,
+    "snapshot_unchecked": _snapshot_unchecked,
+    "snapshot_uncertified": _snapshot_uncertified,
+    "snapshot_unlinked": _snapshot_unlinked,
 }
 
 WITHOUT_GUARD: list[Patch] = [

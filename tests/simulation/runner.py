@@ -55,6 +55,8 @@ class Totals:
     lost_writes: int = 0
     equivocations: int = 0
     garbage: int = 0
+    synced: int = 0
+    poisoned: int = 0
     late_two_faced: int = 0
     failures: int = 0
     failed: list[Outcome] = field(default_factory=list)

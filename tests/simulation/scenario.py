@@ -21,6 +21,7 @@ SLOW_EVERY = 16  # every so many seeds the network stays slower than the base ti
 SLOW_MS = 1_200
 STALL_EVERY = 5  # every so many seeds disks stall now and then
 STALL_MS = 3_000
+POISONER = 6  # of `adversaries.HABITS`: whoever comes without a state asks in long runs
 LIVENESS_MS = 180_000  # after the faults every honest replica must have finalized NEW_BLOCKS
 NEW_BLOCKS = 5
 EVENTS_MAX = 1_500_000  # more is a message storm
@@ -59,6 +60,7 @@ class Scenario:
     stall_share: float = (
         0.0  # of syncs, those that take up to STALL_MS, the node doing nothing else
     )
+    newcomers: int = 0  # nodes without a seat that come later and lose their disks
     loses_writes: bool = False  # in a crash the journal also loses a tail that was synced
 
 
@@ -92,12 +94,13 @@ def draw_scenario(seed: int) -> Scenario:
         fsync_ms=rng.choice([0, 2, 30]),
         has_real_keys=seed % REAL_KEYS_EVERY == 0,
         is_on_wire=seed % WIRE_EVERY == 1,
-        work=rng.choice([0, 2, 8]),
-        habit=draw_habit(seed) if mode in (0, 2) else None,
+        work=max(rng.choice([0, 2, 8]), 4 if is_long else 0),  # many blocks in long runs
+        habit=draw_habit(seed) if mode in (0, 2) else POISONER if is_long and mode == 1 else None,
         calm_delay_ms=SLOW_MS if seed % SLOW_EVERY == SLOW_EVERY - 1 else 0,
         epoch_heights=draw_epoch_heights(seed),
         spare_weights=draw_spare_weights(seed, weights),
         stall_share=0.05 if seed % STALL_EVERY == 2 else 0.0,
+        newcomers=2 if is_long else 0,
         loses_writes=loses_journal and random.Random(f"writes {seed}").random() < 0.5,
     )
 

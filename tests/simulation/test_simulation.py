@@ -45,6 +45,8 @@ KEYS = [
     "lost_writes",
     "equivocations",
     "garbage",
+    "synced",
+    "poisoned",
     "late_two_faced",
     "failures",
 ]
@@ -69,6 +71,8 @@ LEAST = {  # per 320 seeds, so that the simulator cannot grow mild unnoticed
     "lost_writes": 4,
     "equivocations": 90,
     "garbage": 150,
+    "synced": 250,
+    "poisoned": 120,
     "late_two_faced": 4_000,
 }
 

@@ -20,6 +20,7 @@ from tests.simulation.adversaries import HABITS
 from tests.simulation.adversary import Adversary
 from tests.simulation.keys import make_keys
 from tests.simulation.monitor import Monitor
+from tests.simulation.newcomer import Newcomer
 from tests.simulation.node import Node
 from tests.simulation.rotation import Rotation
 from tests.simulation.scenario import (
@@ -61,6 +62,8 @@ class Stats:
     lost_writes: int = 0
     equivocations: int = 0
     garbage: int = 0
+    synced: int = 0  # states adopted
+    poisoned: int = 0  # false ones offered
     late_two_faced: int = 0  # of the two-faced votes those after the first border
 
 
@@ -83,7 +86,7 @@ class World:
         self.cuts: frozenset[tuple[tuple[int, int], tuple[int, int]]] = frozenset()  # one way
         self.keys, self.verifier = make_keys(
             scenario.seed,
-            len(scenario.weights) + len(scenario.spare_weights),
+            len(scenario.weights) + len(scenario.spare_weights) + scenario.newcomers,
             is_real=scenario.has_real_keys,
         )
         self.rotation = Rotation(scenario, self.keys)
@@ -112,9 +115,11 @@ class World:
         self.monitor = Monitor(self)
         self.nodes = {
             (index, twin): Node(self, index, twin)
-            for index in range(len(self.keys))
+            for index in range(len(self.keys) - scenario.newcomers)
             for twin in range(2 if index in scenario.byzantine else 1)
         }
+        for index in range(len(self.keys) - scenario.newcomers, len(self.keys)):
+            self.nodes[index, 0] = Newcomer(self, index)
         self.of_address = {
             key.address: [node for node in self.nodes.values() if node.index == index]
             for index, key in enumerate(self.keys)

@@ -9,8 +9,9 @@ from __future__ import annotations
 from tests.simulation.adversaries.censor import Censor
 from tests.simulation.adversaries.equivocator import Equivocator
 from tests.simulation.adversaries.garbage import Garbage
+from tests.simulation.adversaries.poisoner import SnapshotPoisoner
 from tests.simulation.adversaries.replayer import Replayer
 from tests.simulation.adversaries.spammer import Spammer
 from tests.simulation.adversaries.withholder import Withholder
 
-HABITS = (Censor, Replayer, Spammer, Withholder, Equivocator, Garbage)
+HABITS = (Censor, Replayer, Spammer, Withholder, Equivocator, Garbage, SnapshotPoisoner)

@@ -75,7 +75,9 @@ class Measurement:
             actions=actions,
         )
         outcome = self.take("execute", lambda: execute(self.state, block))
-        tape = self.take("tape", lambda: self.tape.apply(outcome, self.state.accounts))
+        tape = self.take(
+            "tape", lambda: self.tape.apply(outcome, self.state.accounts, self.state.markets)
+        )
         record = self.take("record", lambda: make_executed_record(outcome, self.state, tape))
         self.take("store", lambda: self.store.write_executed(record))
         self.take("l2", lambda: self._push(make_l2_update, outcome))

@@ -211,6 +211,8 @@ class Listing(Struct, array_like=True, gc=False, frozen=True):
     """ASSET_LISTED, MARKET_LISTED or TERMS_SET."""
     id: int
     """Of the asset or the market."""
+    new_units: bool = False
+    """Prices and sizes of the market are in another tick or lot from the next block on."""
 
 
 class VaultMoved(Struct, array_like=True, gc=False, frozen=True):

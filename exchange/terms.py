@@ -120,7 +120,8 @@ def finish_changes(state: State) -> None:
             assert not market.commits, "commits ended with the phase before"
             fresh = state.renew_market(number, change.terms)
             fresh.status = change.reopen
-            state.log.listings.append(Listing(TERMS_SET, number))
+            new_units = (market.tick, market.lot) != (fresh.tick, fresh.lot)
+            state.log.listings.append(Listing(TERMS_SET, number, new_units))
             state.log.market_changes.append(MarketChanged(number, fresh.status, fresh.round))
 
 

@@ -122,7 +122,7 @@ class Ledger:
                 registered=() if scores is None else scores.registered,
             ),
         )
-        self.tape.apply(outcome, self.state.accounts)
+        self.tape.apply(outcome, self.state.accounts, self.state.markets)
         self.remember(outcome.height, Roots(outcome.state_root, outcome.fees_root))
         return outcome
 

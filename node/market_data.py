@@ -88,7 +88,7 @@ class MarketData:
         """Return the newest candle of every interval."""
         candles = self._ledger.tape.candles
         keys = sorted(key for key in candles if key[0] == market)
-        return tuple(make_live_candle(self._ledger.state, candles[key]) for key in keys)
+        return tuple(make_live_candle(candles[key]) for key in keys)
 
     def account_state(self, address: bytes) -> AccountState:
         """Return balances and live orders with the number of the newest event behind them."""
@@ -144,7 +144,7 @@ class MarketData:
         return views.Candles(
             market=market,
             interval_ms=interval_ms,
-            candles=tuple(make_candle(self._ledger.state, row) for row in rows),
+            candles=tuple(make_candle(row) for row in rows),
             cursor=rows[0].start_ms if more else None,
         )
 
@@ -245,7 +245,7 @@ def make_trade(row: StoredFill) -> views.Trade:
     )
 
 
-def make_candle(state: State, row: Candle) -> views.Candle:
+def make_candle(row: Candle) -> views.Candle:
     """Show a stored candle."""
     return views.Candle(
         start_ms=row.start_ms,
@@ -255,11 +255,11 @@ def make_candle(state: State, row: Candle) -> views.Candle:
         close=row.close,
         volume=row.volume,
         trades=row.trades,
-        quote_volume=row.quote_volume * state.markets[row.market].tick,
+        quote_volume=row.quote_volume,
     )
 
 
-def make_live_candle(state: State, row: Candle) -> LiveCandle:
+def make_live_candle(row: Candle) -> LiveCandle:
     """Show a candle with its interval."""
     return LiveCandle(
         interval_ms=row.interval_ms,
@@ -270,7 +270,7 @@ def make_live_candle(state: State, row: Candle) -> LiveCandle:
         close=row.close,
         volume=row.volume,
         trades=row.trades,
-        quote_volume=row.quote_volume * state.markets[row.market].tick,
+        quote_volume=row.quote_volume,
     )
 
 
@@ -297,6 +297,6 @@ def make_ticker(state: State, tape: Tape, market: int) -> Ticker:
         high_24h=day.high if day else None,
         low_24h=day.low if day else None,
         volume_24h=day.volume if day else 0,
-        quote_volume_24h=day.quote_volume * state.markets[market].tick if day else 0,
+        quote_volume_24h=day.quote_volume if day else 0,
         trades_24h=day.trades if day else 0,
     )

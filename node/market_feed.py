@@ -27,7 +27,7 @@ def publish_market_data(hub: Hub, ledger: Books, outcome: Outcome) -> None:
         if hub.is_wanted("candles", market):
             candles = [c for c in tape.block.candles if c.market == market]
             if candles:
-                shown = tuple(make_live_candle(state, candle) for candle in candles)
+                shown = tuple(make_live_candle(candle) for candle in candles)
                 hub.publish("candles", shown, market)
 
 

@@ -25,7 +25,7 @@ class Minute:
     high: int
     low: int
     volume: int  # lots
-    quote_volume: int  # ticks x lots
+    quote_volume: int  # quote atoms
     trades: int
 
 
@@ -37,7 +37,7 @@ class Day:
     high: int
     low: int
     volume: int  # lots
-    quote_volume: int  # ticks x lots
+    quote_volume: int  # quote atoms
     trades: int
 
 
@@ -52,8 +52,8 @@ class MarketStats:
     _day: tuple[tuple[int, int], Day | None] | None = field(default=None, compare=False, repr=False)
     """The day as of a minute and a number of trades: many ask, few things change it."""
 
-    def add(self, price: int, size: int, time_ms: int) -> None:
-        """Count one fill."""
+    def add(self, price: int, size: int, time_ms: int, tick: int = 1) -> None:
+        """Count one fill; `tick` is the quote atoms of one lot and unit of price."""
         self.trades += 1
         self.last_price = price
         self.last_trade_ms = time_ms
@@ -66,8 +66,14 @@ class MarketStats:
         minute.high = max(minute.high, price)
         minute.low = min(minute.low, price)
         minute.volume += size
-        minute.quote_volume += price * size
+        minute.quote_volume += price * size * tick
         minute.trades += 1
+
+    def begin_anew(self) -> None:
+        """Forget prices and volumes: from now on they are in other units."""
+        self.last_price = None
+        self.minutes.clear()
+        self._day = None
 
     def day(self, time_ms: int) -> Day | None:
         """Return the last 24 hours before a block's time; None without trades."""

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from exchange.accounts import Account
+from exchange.market import Market
 from exchange.outcome import Outcome, Resolution
 from exchange.reasons import Reason
 from node.account_events import AnyEvent, collect_events
@@ -66,16 +67,21 @@ class Tape:
     block: BlockTape = NOTHING
     """The newest block's numbers."""
 
-    def apply(self, outcome: Outcome, accounts: Sequence[Account]) -> BlockTape:
-        """Take the next outcome; `accounts` are those of the state after it."""
+    def apply(
+        self, outcome: Outcome, accounts: Sequence[Account], markets: Sequence[Market]
+    ) -> BlockTape:
+        """Take the next outcome; accounts and markets are those of the state after it."""
         assert outcome.height == self.height + 1, "outcomes are counted in order, once"
         self.block = BlockTape(
             height=outcome.height,
             first_fill=self.fills + 1,
             updates=self._count_updates(outcome),
-            candles=self._fold(outcome),
+            candles=self._fold(outcome, markets),
             accounts=self._number_events(outcome, accounts),
         )
+        for one in outcome.listings:
+            if one.new_units:
+                self._begin_anew(one.id)
         self.height = outcome.height
         self.fills += len(outcome.fills)
         return self.block
@@ -109,18 +115,25 @@ class Tape:
             found[market] = self.updates[market]
         return found
 
-    def _fold(self, outcome: Outcome) -> tuple[Candle, ...]:
+    def _fold(self, outcome: Outcome, markets: Sequence[Market]) -> tuple[Candle, ...]:
         time_ms = outcome.time_ms
         trades = []
         for fill in outcome.fills:
-            self.stats[fill.market].add(fill.price, fill.size, time_ms)
-            trades.append(
-                Trade(market=fill.market, time_ms=time_ms, price=fill.price, size=fill.size)
-            )
+            number, price, size = fill.market, fill.price, fill.size
+            tick = markets[number].tick  # terms change only after a block without its trades
+            self.stats[number].add(price, size, time_ms, tick)
+            trades.append(Trade(market=number, time_ms=time_ms, price=price, size=size, tick=tick))
         changed = advance(self.candles, trades)
         for candle in changed:
             self.candles[candle.market, candle.interval_ms] = candle
         return tuple(changed)
+
+    def _begin_anew(self, market: int) -> None:
+        """Never join prices and sizes of two units in one figure."""
+        self.know_market(market)
+        self.stats[market].begin_anew()
+        for key in [key for key in self.candles if key[0] == market]:
+            del self.candles[key]
 
     def _resolve(self, outcome: Outcome) -> list[tuple[int, Resolution]]:
         """Return the block's resolutions with the accounts of their actions."""

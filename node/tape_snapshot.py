@@ -23,7 +23,7 @@ from storage.candles import Candle
 from storage.integers import decode_integer, encode_integer
 from storage.limits import CHUNK_BYTES_MAX, SNAPSHOT_CHUNKS_MAX
 
-VERSION: Final = 3
+VERSION: Final = 4
 TAPE_BYTES_MAX: Final = 1 << 30
 Count = Annotated[int, Meta(ge=0)]
 Big = int | bytes

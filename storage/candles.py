@@ -2,7 +2,7 @@
 
 Rule: a candle is a fold over trades in order; folding two neighbouring spans and joining them gives
 the same candle as folding the whole (so a longer interval is the join of its shorter ones).
-An interval without a trade has no candle. Everything is an integer: ticks, lots, tick-lots, ms.
+An interval without a trade has no candle. Everything is an integer: ticks, lots, atoms, ms.
 Spec: docs/spec/storage.md#candles
 Deviations: none.
 """
@@ -40,6 +40,7 @@ class Trade:
     time_ms: int
     price: int  # ticks
     size: int  # lots
+    tick: int = 1  # quote atoms of one lot and unit of price
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,7 +55,7 @@ class Candle:
     low: int
     close: int
     volume: int  # lots of base
-    quote_volume: int  # ticks x lots
+    quote_volume: int  # quote atoms
     trades: int
 
 
@@ -69,8 +70,9 @@ def fold_trades(trades: Iterable[Trade], interval_ms: int = SECOND_MS) -> list[C
         key = (trade.market, trade.time_ms - trade.time_ms % interval_ms)
         row = rows.get(key)
         price, size = trade.price, trade.size
+        quote = price * size * trade.tick
         if row is None:
-            rows[key] = [price, price, price, price, size, price * size, 1]
+            rows[key] = [price, price, price, price, size, quote, 1]
             continue
         if price > row[1]:
             row[1] = price
@@ -78,7 +80,7 @@ def fold_trades(trades: Iterable[Trade], interval_ms: int = SECOND_MS) -> list[C
             row[2] = price
         row[3] = price
         row[4] += size
-        row[5] += price * size
+        row[5] += quote
         row[6] += 1
     return [_make_candle(key, interval_ms, row) for key, row in rows.items()]
 

@@ -206,7 +206,7 @@ class Candle(View, frozen=True, kw_only=True, array_like=True):
     close: int
     volume: int  # lots
     trades: int
-    quote_volume: Amount = 0  # ticks x lots
+    quote_volume: Amount = 0  # quote atoms
 
 
 # -- Accounts and orders -----------------------------------------------------------------------

@@ -98,7 +98,7 @@ class ExchangeNode(FakeService):
     def _execute(self, *actions: SignedAction, gap_ms: int = 100) -> Outcome:
         outcome = self.world.block(*actions, gap_ms=gap_ms, executed=self.world.state.height)
         state = self.world.state
-        self.tape.apply(outcome, state.accounts)
+        self.tape.apply(outcome, state.accounts, state.markets)
         self.store.write_executed(make_executed_record(outcome, state, self.tape.block))
         publish_market_data(self._hub, self, outcome)
         publish_events(self._hub, self, outcome)

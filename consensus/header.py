@@ -37,7 +37,7 @@ class Header:
     attendance_root: bytes
     evidence_root: bytes
     committee_hash: bytes
-    next_committee_hash: bytes  # zero but in an epoch's boundary block
+    next_committee_hash: bytes  # zero but in an epoch's boundary block and its seals
     checkpoint_digest: (
         bytes  # sha2-256 of the snapshot manifest, zero but in the block that carries one
     )

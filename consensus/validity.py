@@ -25,11 +25,10 @@ def verify_block(
     if header.epoch != config.epoch or header.proposer != leader:
         raise InvalidBlock("the block is not of this epoch or not of the view's leader")
     is_seal = config.is_border(parent.height)
-    is_boundary = config.is_border(header.height) and not is_seal
     if header.committee_hash != committee.hash:
         raise InvalidBlock("the header names another committee")
-    if (header.next_committee_hash != ZERO_HASH) != is_boundary:
-        raise InvalidBlock("the next committee is named by the boundary block and no other")
+    if (header.next_committee_hash != ZERO_HASH) != config.is_border(header.height):
+        raise InvalidBlock("the boundary block and its seals name the next committee, no others")
     verify_link(header, parent, config.child_height(parent.height))
     verify_executed(header, parent)
     verify_attendance_form(block.body.attendance, parent, config.epoch)

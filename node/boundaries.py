@@ -21,7 +21,7 @@ from contracts.settlement_types import CheckpointSubmission, CommitteeMember
 from node.clock import NodeClock
 from node.epoch_book import EpochBook
 from node.executor import FinalBlock
-from node.limits import CHECKPOINT_TURN_MS, HEADERS_PER_CHECKPOINT_MAX
+from node.limits import CHECKPOINT_TURN_MS
 from primitives import codec
 
 log = logging.getLogger("omnibazaar.settlement")
@@ -30,11 +30,12 @@ Words = Annotated[bytes, msgspec.Meta(min_length=HEADER_BYTES, max_length=HEADER
 
 
 class BoundaryProof(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
-    """Headers from a boundary block to the certified one, which is a seal unless it is the same."""
+    """The header that a certificate finalizes: a boundary block's, or that of a seal on it.
 
-    headers: Annotated[
-        tuple[Words, ...], msgspec.Meta(min_length=1, max_length=HEADERS_PER_CHECKPOINT_MAX)
-    ]
+    Both name the next committee, so however many seals it took, one header proves the border.
+    """
+
+    headers: Annotated[tuple[Words, ...], msgspec.Meta(min_length=1, max_length=1)]
     certificate: Certificate
 
 
@@ -52,12 +53,8 @@ def encode_boundary_proof(final: FinalBlock) -> bytes:
     if final.block.header.next_committee_hash == ZERO_HASH:
         return b""
     assert final.certificate is not None, "a boundary block always comes with its proof"
-    chain = (final.block, *final.seals)
-    if len(chain) > HEADERS_PER_CHECKPOINT_MAX:
-        log.error("epoch %d ended with more seals than a vault takes", final.block.header.epoch)
-        return b""
-    headers = tuple(block.body.header for block in chain)
-    return codec.encode(BoundaryProof(headers, final.certificate))
+    certified = final.seals[-1] if final.seals else final.block
+    return codec.encode(BoundaryProof((certified.body.header,), final.certificate))
 
 
 def make_crossing(data: bytes, book: EpochBook, epoch: int) -> Crossing | None:

@@ -39,7 +39,7 @@ log = logging.getLogger("omnibazaar.peers")
 def find_known(
     bootstrap: Iterable[Bootstrap], state: Participation | None
 ) -> tuple[KnownValidator, ...]:
-    """Return whom the transport lets in: members, coming members, then others by stake.
+    """Return whom the transport lets in: members, coming members, others by stake, leavers last.
 
     One transport identity stands for one validator; of several that claim it the first has it.
     """
@@ -69,8 +69,8 @@ def _rank(
         peer_id = _peer_id_of(register.get(seat.owner)) or first_ids.get(seat.hot_key)
         if peer_id is not None:
             yield seat.hot_key, peer_id
-    waiting = (one for one in register.values() if not one.is_leaving)
-    for one in sorted(waiting, key=lambda one: (-one.stake, one.owner)):
+    # Who leaves comes last but is not cut off: it has to learn that it has no seat any more.
+    for one in sorted(register.values(), key=lambda one: (one.is_leaving, -one.stake, one.owner)):
         peer_id = _peer_id_of(one) or first_ids.get(one.hot_key)
         if peer_id is not None:
             yield one.hot_key, peer_id

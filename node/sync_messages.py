@@ -79,11 +79,9 @@ class Offer(Item, frozen=True, tag=11):
 
 
 class Border(Item, frozen=True, tag=12):
-    """The headers from an epoch's boundary block to the certified seal, and who certified it."""
+    """The certified header of an epoch's boundary block or of a seal on it, and its signers."""
 
-    headers: Annotated[
-        tuple[Words, ...], msgspec.Meta(min_length=1, max_length=HEADERS_PER_CHECKPOINT_MAX)
-    ]
+    headers: Annotated[tuple[Words, ...], msgspec.Meta(min_length=1, max_length=1)]
     certificate: Certificate
     members: Members
 

@@ -58,7 +58,7 @@ def find_valid_block(core: Core, view: int, block_hash: bytes) -> Block | None:
         verify_block(block, parent, core.leader(block.view), core.committee, core.config)
     except InvalidBlock:
         return None
-    named = core.next_committee_hash(block.height) if not is_seal(core, parent) else None
+    named = core.next_committee_hash(block.height)
     if named is not None and named != block.header.next_committee_hash:
         return None
     roots = core.application.roots_at(block.header.executed_height)

@@ -104,7 +104,7 @@ def judge_chain(core: Core, block: Block) -> Verdict:
 
 
 def judge_next(core: Core, block: Block) -> Verdict:
-    """The boundary block names the committee that I computed."""
+    """The boundary block, and every seal on it, names the committee that I computed."""
     if block.header.next_committee_hash == ZERO_HASH:
         return Verdict.VALID
     named = core.next_committee_hash(block.height)
@@ -174,7 +174,9 @@ def judge_body(core: Core, block: Block) -> Verdict:
 
 def is_seal(core: Core, block: Block) -> bool:
     """True for a block on the boundary block, whose validity was checked."""
-    return core.config.is_border(block.height) and block.header.next_committee_hash == ZERO_HASH
+    parent = core.tip_of(block.parent_hash)
+    assert parent is not None, "the chain was checked before"
+    return core.config.is_border(parent.height)
 
 
 def ancestors_of(core: Core, parent_hash: bytes) -> tuple[Block, ...]:

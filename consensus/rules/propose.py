@@ -207,10 +207,11 @@ def fill_block(
 def fill_seal(core: Core, parent: Tip, attendance: Certificate | None) -> Block | None:
     """Return an empty block that helps the boundary block to finality; None to wait."""
     roots = core.application.roots_at(parent.executed_height)
-    if roots is None:
+    named = core.next_committee_hash(parent.height)
+    if roots is None or named is None:
         return None
     header = make_header(core, parent, (parent.executed_height, roots), attendance)
-    return make_block(header, (), attendance, ())
+    return make_block(replace(header, next_committee_hash=named), (), attendance, ())
 
 
 def make_header(

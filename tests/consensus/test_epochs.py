@@ -75,7 +75,9 @@ class BorderDesk(Desk):
         return self.block(view, **{"next_committee_hash": NEXT.hash, **changes})
 
     def seal(self, view: int, parent, **changes):
-        return self.block(view, parent, **{"height": self.border, **changes})
+        return self.block(
+            view, parent, **{"height": self.border, "next_committee_hash": NEXT.hash, **changes}
+        )
 
 
 def started(**options) -> BorderDesk:
@@ -155,7 +157,8 @@ def test_on_the_boundary_block_only_empty_seals_are_built():
     [
         {"height": 2},
         {"bundles": (b"\x01" * 32,)},
-        {"next_committee_hash": NEXT.hash},
+        {"next_committee_hash": ZERO_HASH},
+        {"next_committee_hash": b"\x07" * 32},
         {"checkpoint_digest": b"\x01" * 32},
     ],
 )

@@ -27,6 +27,7 @@ from node.boundaries import encode_boundary_proof, make_crossing
 from node.checkpointer import Checkpointer, CheckpointProofs
 from node.epoch_book import EpochBook
 from node.executor import FinalBlock
+from node.limits import HEADERS_PER_CHECKPOINT_MAX
 from node.problems import Problems
 from node.records import encode_seals
 from primitives import codec
@@ -217,6 +218,23 @@ async def test_a_vault_follows_two_borders_and_takes_the_third_committees_checkp
     status = chain.world.client.status()
     assert (status.epoch, status.committee_hash) == (3, chain.book.current.committee.hash)
     assert (status.block_height, status.snapshot_digest) == (block.height, DIGEST)
+
+
+async def test_a_border_that_took_more_seals_than_a_vault_takes_headers_is_crossed(
+    chain: Chain,
+) -> None:
+    chain.grow()
+    chain.cross(*KEYS[1:5], seals=HEADERS_PER_CHECKPOINT_MAX + 36)
+    chain.grow()
+    proof = chain.store.read.boundary(1)
+    assert proof is not None
+    crossing = make_crossing(proof, chain.book, 1)
+    assert crossing is not None
+    assert len(crossing.submission.headers) == 1
+    seat = KEYS[1 + 2 % 4]
+    await run_until(chain.checkpointer(seat), lambda: chain.world.client.epoch() == 2)
+    status = chain.world.client.status()
+    assert status.committee_hash == chain.book.current.committee.hash
 
 
 async def test_borders_are_brought_without_any_checkpoint(chain: Chain) -> None:

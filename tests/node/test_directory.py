@@ -6,6 +6,7 @@ Spec: docs/spec/node.md (Directory). Deviations: none.
 from __future__ import annotations
 
 import contextlib
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -52,9 +53,12 @@ def make_state(*members: Registration) -> Participation:
     return Participation(rules, [(one, 1) for one in members])
 
 
+def as_fields(one: Registration) -> dict[str, Any]:
+    return {name: getattr(one, name) for name in Registration.__slots__}
+
+
 def join(state: Participation, one: Registration) -> None:
-    fields = {name: getattr(one, name) for name in Registration.__slots__}
-    state.register.add(Validator(**fields))
+    state.register.add(Validator(**as_fields(one)))
 
 
 def peer(number: int) -> str:
@@ -94,12 +98,15 @@ def test_nobody_takes_the_identity_of_a_member() -> None:
     assert [one.address[0] for one in find_known((), state)] == [101]
 
 
-def test_who_leaves_is_forgotten_with_its_seat() -> None:
+def test_who_leaves_comes_last_and_follows_until_its_entry_is_gone() -> None:
     state = make_state(registration(1))
     join(state, registration(2))
     for owner in (1, 2):
         state.register.by_owner[bytes([owner]) * 20].is_leaving = True
-    assert [one.address[0] for one in find_known((), state)] == [101]
+    join(state, registration(3))
+    assert [one.address[0] for one in find_known((), state)] == [101, 103, 102]
+    state.register.apply(Registration(**{**as_fields(registration(2)), "hot_key": bytes(20)}))
+    assert [one.address[0] for one in find_known((), state)] == [101, 103]
 
 
 def test_a_seat_keeps_its_key_until_the_border() -> None:

@@ -135,7 +135,7 @@ class Evil:
         is_seal = config.is_border(parent.height)
         checkpoint = None if is_seal else config.checkpoint_of(height)
         next_hash = ZERO_HASH
-        if config.is_border(height) and not is_seal and world.rng.random() < 0.8:
+        if config.is_border(height) and world.rng.random() < 0.8:
             next_hash = world.rotation.committee(config.epoch + 1).hash
         digest = ZERO_HASH
         if checkpoint is not None:

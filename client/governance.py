@@ -18,7 +18,7 @@ from client.views import ListingProposal
 from exchange.actions import ListAsset, ListMarket, MoveVault, SetMarket, SetProtocol, SetTerms
 from exchange.genesis import AssetConfig, MarketConfig
 
-PHASES: Final = ("OPEN", "POST_ONLY", "CANCEL_ONLY", "DELISTED")
+PHASES: Final = ("OPEN", "POST_ONLY", "CANCEL_ONLY", "DELISTED", "AUCTION")
 T = TypeVar("T")
 
 

@@ -78,6 +78,11 @@ class Market(View, frozen=True, kw_only=True):
     hold_fee_ppm: int = 0
     band_low: int | None = None  # lowest limit of a new sell; None = no band now
     band_high: int | None = None  # highest limit of a new buy
+    phase_cause: str = "committee"  # committee | breaker | auction | opening
+    auction_ms: int = 0  # block time of the next auction; 0 = none, or not known yet
+    auction_price: int | None = None  # what the auction would give now; None = no trade
+    auction_size: int = 0  # lots that would trade
+    auction_surplus: int = 0  # lots demanded there beyond those offered; negative: more offered
 
 
 class MarketTerms(View, frozen=True, kw_only=True):

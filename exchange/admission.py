@@ -19,7 +19,8 @@ from exchange.actions import VerifiedAction
 from exchange.allowance import may_add_order
 from exchange.batch import Batch, CancelRequest, Entry, Group, Replacement
 from exchange.key_budget import check_budget, refund, spend
-from exchange.market import CANCEL_ONLY, DELISTED, Market
+from exchange.market import AUCTION, CANCEL_ONLY, DELISTED, Market
+from exchange.market import POST_ONLY as POST_ONLY_PHASE
 from exchange.operations import Cancel, CancelAll, CancelClient, Place, Replace
 from exchange.order_book import Order
 from exchange.outcome import Receipt
@@ -54,6 +55,7 @@ TOO_MANY_ORDERS = int(Reason.TOO_MANY_ORDERS)
 KEY_LACKS_MARKET = int(Reason.KEY_LACKS_MARKET)
 MARKET_POST_ONLY = int(Reason.MARKET_POST_ONLY)
 MARKET_CANCEL_ONLY = int(Reason.MARKET_CANCEL_ONLY)
+MARKET_AUCTION = int(Reason.MARKET_AUCTION)
 MARKET_DELISTED = int(Reason.MARKET_DELISTED)
 OVER_KEY_NOTIONAL = int(Reason.OVER_KEY_NOTIONAL)
 OUTSIDE_BAND = int(Reason.OUTSIDE_BAND)
@@ -144,12 +146,13 @@ def admit_place(context: Context, op: Place, index: int) -> int:
         if reason:
             return reason
     tif = op.tif
-    if market.status:
+    if market.status or market.collecting:
         reason = check_status(market, tif)
         if reason:
             return reason
-        tif = POST_ONLY
-    if market.sealed:
+        if not market.collecting:
+            tif = POST_ONLY
+    if market.sealed and not (market.collecting and tif == IOC):
         if tif in (IOC, FOK):
             return NEEDS_COMMIT
         tif = POST_ONLY
@@ -235,7 +238,7 @@ def admit_replace(context: Context, op: Replace, index: int) -> int:
     order = market.book.orders.get(op.order_id)
     if order is None or not _is_own(context, order):
         return UNKNOWN_ORDER
-    if market.status:
+    if market.status or market.collecting:
         reason = check_status(market, IOC if order.tif != POST_ONLY else POST_ONLY)
         if reason:
             return reason
@@ -297,11 +300,14 @@ def spend_budget(context: Context, atoms: int, orders: int) -> None:
 
 
 def check_status(market: Market, tif: int) -> int:
-    """Check that a market which is not open takes an order. Returns a reason code."""
+    """Check that a market which does not match at once takes an order. Returns a reason code."""
     if market.status == DELISTED:
         return MARKET_DELISTED
     if market.status == CANCEL_ONLY:
         return MARKET_CANCEL_ONLY
+    if market.collecting and market.status != POST_ONLY_PHASE:
+        is_closed = market.status == AUCTION and market.uncrossing
+        return MARKET_AUCTION if tif == FOK or is_closed else OK
     return MARKET_POST_ONLY if tif in (IOC, FOK) else OK
 
 

@@ -47,24 +47,30 @@ CANCELLED = int(Reason.CANCELLED)
 UNKNOWN_ORDER = int(Reason.UNKNOWN_ORDER)
 
 
-def clear_market(state: State, market: Market) -> None:
-    """Clear every batch that is ready, oldest first."""
+def clear_market(state: State, market: Market) -> bool:
+    """Clear every batch that is ready, oldest first, until the breaker trips. Returns whether it
+    did.
+    """
     window = state.genesis.open_window_ms
     batches = market.batches
     done = 0
+    tripped = False
     for batch in batches:
         if not batch.is_ready(state.time_ms, window):
             break
         fills = len(market.log.fills)
         clear_batch(state, market, batch)
-        if market.band_bps and len(market.log.fills) > fills:
-            note_prices(market, state.time_ms, market.log.fills[fills:])
+        if market.watches_prices and len(market.log.fills) > fills:
+            tripped = note_prices(market, state.time_ms, market.log.fills[fills:])
         if market.plans.brackets or market.plans.closing:
             arm_exits(state, market, fills)
         if market.plans.ended or market.plans.orphans:
             advance_plans(state, market)
         done += 1
+        if tripped:
+            break
     del batches[:done]
+    return tripped
 
 
 def clear_batch(state: State, market: Market, batch: Batch) -> None:

@@ -27,6 +27,7 @@ from exchange.batch import Batch, CancelRequest
 from exchange.market import OPEN, Market
 from exchange.matching import note_order
 from exchange.operations import (
+    FOK,
     IOC,
     POST_ONLY,
     CancelAfter,
@@ -68,7 +69,7 @@ def admit_trigger(context: Context, op: PlaceTrigger, index: int) -> int:
     if op.tif == POST_ONLY:
         return BAD_TRIGGER
     price = max(op.above_price, op.below_price)
-    reason = _check_waiting(context, market, price, op.size, op.expiry_ms)
+    reason = _check_waiting(context, market, price, op.size, op.tif, op.expiry_ms)
     if reason:
         return reason
     if _is_reached(market, op):
@@ -91,7 +92,7 @@ def admit_trailing(context: Context, op: PlaceTrailing, index: int) -> int:
     market = context.state.markets[op.market]
     if op.tif == POST_ONLY or (op.in_bps and op.distance >= limits.BPS):
         return BAD_TRIGGER
-    reason = _check_waiting(context, market, op.price, op.size, op.expiry_ms)
+    reason = _check_waiting(context, market, op.price, op.size, op.tif, op.expiry_ms)
     if reason:
         return reason
     if len(market.triggers.trailing) >= limits.TRAILING_PER_MARKET_MAX:
@@ -125,7 +126,7 @@ def admit_replace_trigger(context: Context, op: ReplaceTrigger, index: int) -> i
     if trigger.trail is not None:
         return BAD_TRIGGER
     price = max(op.above_price, op.below_price)
-    reason = _check_legs(op) or _check_waiting(context, market, price, op.size, 0)
+    reason = _check_legs(op) or _check_waiting(context, market, price, op.size, order.tif, 0)
     if reason:
         return reason
     if _is_reached(market, op):
@@ -229,7 +230,9 @@ def _is_reached(market: Market, op: PlaceTrigger | ReplaceTrigger) -> bool:
     return (op.above > 0 and last >= op.above) or (op.below > 0 and last <= op.below)
 
 
-def _check_waiting(context: Context, market: Market, price: int, size: int, expiry_ms: int) -> int:
+def _check_waiting(
+    context: Context, market: Market, price: int, size: int, tif: int, expiry_ms: int
+) -> int:
     """Check what every order that waits for a price must pass. Returns a reason code."""
     if expiry_ms and expiry_ms <= context.state.time_ms:
         return BAD_TIME
@@ -237,7 +240,9 @@ def _check_waiting(context: Context, market: Market, price: int, size: int, expi
         reason = check_scope(context.key, market, price, size)
         if reason:
             return reason
-    return check_status(market, IOC) if market.status else OK  # it may take liquidity
+    if market.status or market.collecting:
+        return check_status(market, FOK if tif == FOK else IOC)  # it may take liquidity
+    return OK
 
 
 def _get_trader(context: Context, market: Market, side: int) -> Trader | int:

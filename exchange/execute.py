@@ -28,7 +28,6 @@ from exchange.allowance import count_action
 from exchange.attestation import close_windows, process_attestation
 from exchange.authority import check_key, check_time, prune_nonces, spend_nonce
 from exchange.brackets import admit_bracket
-from exchange.clearing import clear_market
 from exchange.conditional import (
     admit_cancel_after,
     admit_replace_trigger,
@@ -74,6 +73,7 @@ from exchange.operations import (
     Withdraw,
 )
 from exchange.outcome import BalanceChange, LevelChange, Notes, Outcome, Receipt
+from exchange.phases import advance_market
 from exchange.plan_admission import admit_iceberg, admit_schedule
 from exchange.protocol import process_protocol_vote
 from exchange.reasons import REJECTED, Reason
@@ -176,9 +176,9 @@ def execute(state: State, block: BlockInput) -> Outcome:
     for action in block.actions:
         log.receipts.append(_process_action(state, block, action))
     for market in state.markets:
-        if market.batches:
+        if market.batches or market.collecting:
             fills = len(log.fills)
-            clear_market(state, market)
+            advance_market(state, market)
             if market.triggers.by_id and len(log.fills) > fills:
                 collect_reached(market)
             if market.plans.by_id:
@@ -444,6 +444,7 @@ def _make_outcome(state: State, changes: tuple[BalanceChange, ...], is_checkpoin
         notes=state.notes,
         market_changes=tuple(log.market_changes),
         listings=tuple(log.listings),
+        auctions=tuple(log.auctions),
         withdrawal_count=state.withdrawals.size,
         fee_totals=tuple(state.fees),
         fee_rows=list_fee_rows(state),

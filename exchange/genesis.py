@@ -19,6 +19,7 @@ from primitives.errors import ConfigError
 HexAddress = Annotated[str, Meta(pattern="^0x[0-9a-fA-F]{40}$")]
 Hex32 = Annotated[str, Meta(pattern="^0x[0-9a-fA-F]{64}$")]
 Name = Annotated[str, Meta(pattern="^[A-Z0-9][A-Z0-9._-]{0,31}$")]
+Wait = Annotated[int, Meta(ge=1_000, le=limits.AUCTION_WAIT_MS_MAX)]
 FeeBps = Annotated[int, Meta(ge=0, le=1_000)]
 
 
@@ -58,7 +59,7 @@ class MarketConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     """Quote atoms that one lot costs per unit of price."""
     lot: Annotated[int, Meta(ge=1, lt=1 << 62)]
     """Base atoms in one lot."""
-    mode: Literal["sealed", "fair"] = "sealed"
+    mode: Literal["sealed", "fair", "auction"] = "sealed"
     matching: Literal["uniform", "shuffle"] = "uniform"
     """How a sealed batch clears."""
     maker_bps: FeeBps = 10
@@ -77,6 +78,14 @@ class MarketConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
         int, Meta(ge=limits.PRICE_WINDOW_MS_MIN, le=limits.PRICE_WINDOW_MS_MAX)
     ] = 300_000
     """Block time over which the reference price is the mean."""
+    breaker_bps: Annotated[int, Meta(ge=0, le=limits.BPS)] = 0
+    """Widest range of prices within the window, against the reference price; 0 for no breaker."""
+    halt_ms: Wait = 60_000
+    """Block time for which orders are collected before the auction that ends a halt."""
+    opening_ms: Annotated[int, Meta(ge=0, le=limits.AUCTION_WAIT_MS_MAX)] = 0
+    """Block time before the opening auction of a new market; 0 opens it without one."""
+    auction_interval_ms: Wait = 60_000
+    """Block time between the auctions of a market of mode `auction`."""
 
 
 class VolumeRate(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

@@ -15,7 +15,15 @@ from typing import Final
 
 from exchange.batch import Batch, Commitment, Replacement
 from exchange.clearing import process_cancel, resolve
-from exchange.market import CANCEL_ONLY, DELISTED, Market
+from exchange.market import (
+    AUCTION,
+    BY_COMMITTEE,
+    CANCEL_ONLY,
+    DELISTED,
+    OPEN,
+    POST_ONLY,
+    Market,
+)
 from exchange.matching import end_order
 from exchange.operations import SetMarket
 from exchange.outcome import VOIDED, CommitEvent, MarketChanged
@@ -23,13 +31,19 @@ from exchange.proposals import TermsChange
 from exchange.reasons import Reason
 from exchange.settlement import release
 from exchange.state import State
+from exchange.triggers import Triggered
 
 OK: Final = int(Reason.OK)
 COUNTED: Final = int(Reason.COUNTED)
 CANCELLED: Final = int(Reason.CANCELLED)
 NOT_VALIDATOR: Final = int(Reason.NOT_VALIDATOR)
 UNKNOWN_MARKET: Final = int(Reason.UNKNOWN_MARKET)
-MARKET_CANCEL_ONLY: Final = int(Reason.MARKET_CANCEL_ONLY)
+_REASONS: Final = {
+    POST_ONLY: int(Reason.MARKET_POST_ONLY),
+    CANCEL_ONLY: int(Reason.MARKET_CANCEL_ONLY),
+    DELISTED: int(Reason.MARKET_DELISTED),
+}
+MARKET_AUCTION: Final = int(Reason.MARKET_AUCTION)
 MARKET_DELISTED: Final = int(Reason.MARKET_DELISTED)
 NOT_THIS_ROUND: Final = int(Reason.NOT_THIS_ROUND)
 NO_CHANGE: Final = int(Reason.NO_CHANGE)
@@ -62,7 +76,12 @@ def process_market_vote(
     market.votes[validator] = op.status
     if not is_quorum(weights, [v for v, vote in market.votes.items() if vote == op.status]):
         return COUNTED
-    set_status(market, op.status)
+    if op.status == OPEN:
+        open_market(state, market)
+    elif op.status == AUCTION:
+        set_status(market, AUCTION, BY_COMMITTEE, state.time_ms + market.halt_ms)
+    else:
+        set_status(market, op.status, BY_COMMITTEE, 0)
     return OK
 
 
@@ -72,24 +91,54 @@ def is_quorum(weights: dict[bytes, int], validators: Sequence[bytes]) -> bool:
     return agreeing * 3 > sum(weights.values()) * 2
 
 
-def set_status(market: Market, status: int) -> None:
+def open_market(state: State, market: Market) -> None:
+    """Open a market; by an auction at once if it has collected orders, or may have."""
+    bid, ask = market.book.get_best(0), market.book.get_best(1)
+    crossed = bid > 0 and ask > 0 and bid >= ask
+    if market.status == AUCTION or crossed or market.auction_only:
+        set_status(market, AUCTION, BY_COMMITTEE, state.time_ms)
+    else:
+        set_status(market, OPEN, BY_COMMITTEE, 0)
+
+
+def set_status(market: Market, status: int, cause: int, reopens_ms: int) -> None:
     """Give a market another status at once and end the round of votes.
 
     The orders of a delisted market end block by block (`sweeping.py`).
     """
-    market.status = status
+    stops_auction = market.status == AUCTION and status == POST_ONLY
+    market.enter(status, cause, reopens_ms)
     market.round += 1
     market.votes.clear()
     market.opens_height = 0
     market.change.words.clear()
     if status == DELISTED:
         market.change = TermsChange()
-    if status >= CANCEL_ONLY:
-        reason = MARKET_DELISTED if status == DELISTED else MARKET_CANCEL_ONLY
+    if status == AUCTION:
+        _keep_for_auction(market)
+    elif status >= CANCEL_ONLY or stops_auction:
         for batch in market.batches:
-            _void_batch(market, batch, reason)
+            _void_batch(market, batch, _REASONS[status])
         market.batches.clear()
-    market.log.market_changes.append(MarketChanged(market.id, status, market.round))
+    market.log.market_changes.append(
+        MarketChanged(market.id, status, market.round, cause, reopens_ms)
+    )
+
+
+def _keep_for_auction(market: Market) -> None:
+    """Void the commits that wait; visible orders stay to be collected, reached ones to join later.
+
+    What was reached goes back to the front of those that wait for the market to open.
+    """
+    reached: list[Triggered] = []
+    for batch in market.batches:
+        for commitment in batch.commits:
+            _void_commit(market, commitment, MARKET_AUCTION)
+        batch.commits.clear()
+        batch.unopened = 0
+        reached += batch.triggered
+        batch.triggered.clear()
+    market.triggered[:0] = [item for item in reached if item.order.size]
 
 
 def _void_batch(market: Market, batch: Batch, reason: int) -> None:

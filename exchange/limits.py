@@ -78,6 +78,11 @@ EXPIRIES_PER_BLOCK_MAX: Final = 1_024
 SWITCHES_PER_BLOCK_MAX: Final = 64
 """Sub-accounts whose orders a passed cancel-after time cancels in one block."""
 CANCEL_AFTER_MS_MAX: Final = 86_400_000
+AUCTION_STEPS_PER_BLOCK: Final = 4_096
+"""Trades, and orders ended, that one call auction does in one block; the rest come in the next."""
+AUCTION_WAIT_MS_MAX: Final = 86_400_000
+INDICATION_LEVELS_MAX: Final = 2_048
+"""Levels that are read to tell what an auction would give; beyond that it is not told."""
 AUCTION_ROUNDS_MAX: Final = 8
 """Rounds in which a uniform auction may drop orders (fill-or-kill, self-trade) and start again."""
 

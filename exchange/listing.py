@@ -14,9 +14,9 @@ from collections.abc import Sequence
 from typing import Final
 
 from exchange.genesis import AssetConfig, MarketConfig, find_contradiction
-from exchange.governance import is_quorum, set_status
+from exchange.governance import is_quorum, open_market, set_status
 from exchange.limits import ASSETS_MAX, LISTING_NOTICE_HEIGHTS, MARKETS_MAX
-from exchange.market import OPEN, POST_ONLY
+from exchange.market import AUCTION, BY_OPENING, POST_ONLY, Market
 from exchange.operations import ListAsset, ListMarket
 from exchange.outcome import ASSET_LISTED, MARKET_LISTED, Listing
 from exchange.reasons import Reason
@@ -119,12 +119,20 @@ def begin_listings(state: State) -> None:
         listings.decided = waiting
     for market in state.markets:
         if 0 < market.opens_height <= state.height:
-            set_status(market, OPEN)
+            _open_market(state, market)
+
+
+def _open_market(state: State, market: Market) -> None:
+    """Open a new market, by an auction if its terms say so."""
+    if market.opening_ms:
+        set_status(market, AUCTION, BY_OPENING, state.time_ms + market.opening_ms)
+    else:
+        open_market(state, market)
 
 
 def _begin_market(state: State, op: ListMarket) -> None:
     market = state.add_market(op.terms)
-    market.status = POST_ONLY
+    market.enter(POST_ONLY, BY_OPENING, 0)
     if op.opening_blocks:
         market.opens_height = state.height + op.opening_blocks
     state.log.listings.append(Listing(MARKET_LISTED, market.id))

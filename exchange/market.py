@@ -15,8 +15,9 @@ from exchange.batch import Batch, Commitment
 from exchange.book_tree import BookTree
 from exchange.genesis import FeeTier, MarketConfig, VolumeTerms
 from exchange.operations import RegistryEvent
-from exchange.order_book import Book
+from exchange.order_book import Book, Order
 from exchange.outcome import (
+    AuctionHeld,
     BatchCleared,
     CommitEvent,
     DepositCredited,
@@ -45,12 +46,23 @@ CANCEL_ONLY: Final = 2
 """Nothing new; everything may be cancelled."""
 DELISTED: Final = 3
 """For ever: no order is left and none is taken."""
+AUCTION: Final = 4
+"""Orders are collected for the auction that opens the market."""
+
+BY_COMMITTEE: Final = 0
+"""Why a market has its status: decided, or as in genesis."""
+BY_BREAKER: Final = 1
+BY_AUCTION: Final = 2
+"""An auction ended."""
+BY_OPENING: Final = 3
+"""The market is new."""
 
 
 class BlockLog:
     """What happens during one block, collected in order."""
 
     __slots__ = (
+        "auctions",
         "batches",
         "commits",
         "day",
@@ -85,6 +97,7 @@ class BlockLog:
         self.resolutions: list[Resolution] = []
         self.commits: list[CommitEvent] = []
         self.batches: list[BatchCleared] = []
+        self.auctions: list[AuctionHeld] = []
         self.deposits: list[DepositCredited] = []
         self.withdrawals: list[Withdrawal] = []
         self.shares: list[Share] = []
@@ -104,16 +117,23 @@ class Market:
     Price in ticks, size in lots; price * size * tick is exact quote atoms."""
 
     __slots__ = (
+        "auction_interval_ms",
+        "auction_only",
+        "auction_price",
         "band_bps",
         "base",
         "batches",
         "bond_ppm",
         "book",
+        "breaker_bps",
+        "cause",
         "change",
+        "collecting",
         "commit_fee_ppm",
         "commits",
         "expiries",
         "fees",
+        "halt_ms",
         "hold_bps",
         "id",
         "last_price",
@@ -121,9 +141,12 @@ class Market:
         "lot",
         "maker_bps",
         "name",
+        "only_auctions",
+        "opening_ms",
         "opens_height",
         "plans",
         "quote",
+        "reopens_ms",
         "round",
         "sealed",
         "status",
@@ -136,10 +159,12 @@ class Market:
         "tree",
         "triggered",
         "triggers",
+        "uncrossing",
         "uniform",
         "volume_denominator",
         "volume_numerator",
         "votes",
+        "watches_prices",
         "window",
         "window_ms",
     )
@@ -173,8 +198,9 @@ class Market:
         self.uniform: Final[bool] = config.matching == "uniform"
         self.bond_ppm: Final[int] = compute_bond_ppm(config.bond_ppm, config.sigma_ppm, window_ms)
         self.commit_fee_ppm: Final[int] = config.commit_fee_ppm
-        self.band_bps: Final[int] = config.band_bps
         self.window_ms: Final[int] = config.price_window_ms
+        self.guard(config)
+        self.only_auctions: Final[bool] = config.mode == "auction"
         self.log: Final[BlockLog] = log
         self.fees: Final[list[int]] = fees
         """Cumulative fees per asset, shared by all markets."""
@@ -183,12 +209,17 @@ class Market:
         """Commitment to the resting orders, brought up to date when the rest word is."""
         self.last_price: int = config.reference_price
         self.window: Final[PriceWindow] = PriceWindow(self.window_ms, config.reference_price)
-        """Recent prices; kept where a band needs them."""
+        """Recent prices; kept where a band or a breaker needs them."""
         self.batches: list[Batch] = []
         """Batches that wait to clear, oldest first; the last one may be the current block's."""
         self.commits: dict[tuple[int, bytes], Commitment] = {}
         """Live commits by account number and hash."""
-        self.status: int = OPEN
+        if config.opening_ms:
+            self.enter(AUCTION, BY_OPENING, 0)
+        else:
+            self.enter(OPEN, BY_COMMITTEE, 0)
+        self.auction_only: Final[dict[int, Order]] = {}
+        """Resting orders that end with the auction, by id."""
         self.round: int = 0
         """Changes of status so far; validators vote on one round at a time."""
         self.opens_height: int = 0
@@ -207,6 +238,28 @@ class Market:
         self.plans: Final[PlanIndex] = PlanIndex()
         self.traded: int = 0
         """Lots traded while there were plans."""
+
+    def guard(self, config: MarketConfig) -> None:
+        """Take over the terms that keep a market safe; they may change while it has orders."""
+        self.band_bps: int = config.band_bps
+        self.breaker_bps: int = config.breaker_bps
+        self.watches_prices: bool = config.band_bps > 0 or config.breaker_bps > 0
+        self.halt_ms: int = config.halt_ms
+        self.opening_ms: int = config.opening_ms
+        self.auction_interval_ms: int = config.auction_interval_ms
+
+    def enter(self, status: int, cause: int, reopens_ms: int) -> None:
+        """Begin a phase; what waits in the market is not looked at."""
+        self.status: int = status
+        self.cause: int = cause
+        self.reopens_ms: int = reopens_ms
+        """Block time of the auction for which orders are collected, 0 if it is not known yet."""
+        self.collecting: bool = status == AUCTION or self.only_auctions
+        """Orders rest without a trade until the auction; follows from mode and status."""
+        self.uncrossing: bool = False
+        """The auction has begun: its price is fixed, and nothing enters or leaves the book."""
+        self.auction_price: int = 0
+        """The price of the auction under way, 0 if it trades nothing."""
 
 
 def compute_bond_ppm(floor_ppm: int, sigma_ppm: int, delay_ms: int) -> int:

@@ -49,6 +49,8 @@ def process_order(market: Market, order: Order, action_id: bytes, batch: int) ->
     """
     book = market.book
     tif = order.tif
+    if market.collecting:
+        return collect_order(market, order)
     if tif == POST_ONLY:
         if book.is_crossing(order.side, order.price):
             end_order(market, order, POST_ONLY_CROSSES)
@@ -141,6 +143,19 @@ def match(market: Market, taker: Order, action_id: bytes, batch: int) -> bool:
     return False
 
 
+def collect_order(market: Market, order: Order) -> int:
+    """Put an order on the book without a trade, for the auction to come. Returns its status."""
+    if order.tif == FOK:
+        end_order(market, order, FOK_UNFILLABLE)
+        return FOK_UNFILLABLE
+    if order.tif == IOC:
+        order.watched = True
+        market.auction_only[order.id] = order
+    market.book.rest(order)
+    note_order(market, order, RESTING, OK)
+    return OK
+
+
 def rest_order(market: Market, order: Order) -> None:
     """Put an enlisted order on the book."""
     if order.tif == IOC or order.tif == FOK:
@@ -202,7 +217,7 @@ def replace_order(
     """
     book = market.book
     keeps_place = price == order.price and size <= order.size
-    only_rests = market.sealed or order.tif == POST_ONLY
+    only_rests = (market.sealed or order.tif == POST_ONLY) and not market.collecting
     if not keeps_place and only_rests and book.is_crossing(order.side, price):
         return POST_ONLY_CROSSES
     trader = order.trader

@@ -338,8 +338,8 @@ class SetMarket(Op, frozen=True, tag=50):
     market: MarketId
     round: U64
     """Changes of the market's status so far: a word counts for one decision only."""
-    status: Annotated[int, Meta(ge=0, le=3)]
-    """0 open, 1 post only, 2 cancel only, 3 delisted."""
+    status: Annotated[int, Meta(ge=0, le=4)]
+    """0 open, 1 post only, 2 cancel only, 3 delisted, 4 auction."""
 
 
 class SetProtocol(Op, frozen=True, tag=51):

@@ -121,6 +121,17 @@ class BatchCleared(Struct, array_like=True, gc=False, frozen=True):
     size: int
 
 
+class AuctionHeld(Struct, array_like=True, gc=False, frozen=True):
+    """A call auction found its price, 0 for none; the trades follow in this block and the next."""
+
+    market: int
+    height: int
+    price: int
+    size: int
+    surplus: int
+    """Lots demanded at the price beyond those offered; negative if more was offered."""
+
+
 class LevelChange(Struct, array_like=True, gc=False, frozen=True):
     """The total of one price level after the block; size 0 means that the level is gone."""
 
@@ -190,13 +201,17 @@ class WindowClosed(Struct, array_like=True, gc=False, frozen=True):
 
 
 class MarketChanged(Struct, array_like=True, gc=False, frozen=True):
-    """A decision of the committee about a market."""
+    """A market came to another status, by the committee or by its own rules."""
 
     market: int
     status: int
-    """0 open, 1 post only, 2 cancel only, 3 delisted."""
+    """0 open, 1 post only, 2 cancel only, 3 delisted, 4 auction."""
     round: int
     """The round that begins now."""
+    cause: int = 0
+    """0 the committee, 1 the breaker, 2 an auction that ended."""
+    reopens_ms: int = 0
+    """Block time of the auction that ends it, 0 for none."""
 
 
 ASSET_LISTED: Final = 0
@@ -286,3 +301,4 @@ class Outcome(Struct, frozen=True, kw_only=True):
     fee_rows: tuple[FeeRow, ...] = ()
     """What the fees root is made of."""
     moves: tuple[VaultMoved, ...] = ()
+    auctions: tuple[AuctionHeld, ...] = ()

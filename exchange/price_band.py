@@ -11,7 +11,7 @@ Deviations: none.
 from __future__ import annotations
 
 from exchange.limits import BPS, PRICE_TICKS_MAX
-from exchange.market import Market
+from exchange.market import OPEN, Market
 from exchange.order_book import Order
 from exchange.outcome import Fill
 from exchange.settlement import shrink_hold
@@ -44,8 +44,10 @@ def clip_to_band(market: Market, order: Order, time_ms: int) -> None:
         shrink_hold(market, order)
 
 
-def note_prices(market: Market, time_ms: int, fills: list[Fill]) -> None:
-    """Take in the trades of one clearing; a price beyond the plain band starts a new window.
+def note_prices(market: Market, time_ms: int, fills: list[Fill]) -> bool:
+    """Take in the trades of one clearing. Returns whether they trip the breaker.
+
+    Else a price beyond the plain band starts a new window.
 
     That happens where the band had widened, or where the resting order had the better of it: the
     band must not keep others from the price at which the market trades.
@@ -54,7 +56,11 @@ def note_prices(market: Market, time_ms: int, fills: list[Fill]) -> None:
     close = prices[-1]
     window = market.window
     window.note(time_ms, min(prices), max(prices), close)
-    if market.band_bps:
-        reference = window.get_reference(time_ms)
-        if abs(close - reference) * BPS > reference * market.band_bps:
-            window.restart(close)
+    reference = window.get_reference(time_ms)
+    if market.breaker_bps and market.status == OPEN:
+        low, high = window.get_range(time_ms)
+        if (high - low) * BPS > market.breaker_bps * reference:
+            return True
+    if market.band_bps and abs(close - reference) * BPS > reference * market.band_bps:
+        window.restart(close)
+    return False

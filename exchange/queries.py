@@ -304,9 +304,10 @@ def get_allowance(state: State, owner: bytes) -> AllowanceView | None:
 
 
 def has_waiting_batches(state: State) -> bool:
-    """Tell whether some market waits for openings: blocks must go on so that windows close."""
+    """Tell whether blocks must go on: some market waits for openings, or is in an auction."""
     return any(
-        market.batches or (market.triggered and market.status == OPEN) for market in state.markets
+        market.batches or market.uncrossing or (market.triggered and market.status == OPEN)
+        for market in state.markets
     )
 
 

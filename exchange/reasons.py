@@ -141,6 +141,9 @@ class Reason(IntEnum):
     """The market's orders end because its terms change; it can only be delisted meanwhile."""
     TERMS_CHANGED = 123
     """In events: ended because the market's terms change."""
+    MARKET_AUCTION = 124
+    """The market collects orders for an auction: no fill-or-kill, no commits; in events: a commit
+    ended because it came to that. While the auction is carried out, nothing but cancels."""
 
     BAD_TRIGGER = 128
     """No leg, a leg without a limit, overlapping legs, or post-only."""

@@ -29,7 +29,8 @@ from exchange.batch import (
 )
 from exchange.genesis import ExchangeGenesis, MarketConfig
 from exchange.limits import ASSETS_MAX, MARKETS_MAX, PRICE_SLOTS
-from exchange.market import Market
+from exchange.market import AUCTION, Market
+from exchange.operations import IOC
 from exchange.order_book import Order
 from exchange.outcome import Receipt
 from exchange.plans import Bracket, Plan
@@ -277,7 +278,11 @@ def _load_book(
         if not book.next_place <= stored.place < record.next_place or stored.size < 1:
             raise InvalidMessage("resting orders out of place")
         book.next_place = stored.place
-        book.rest(_load_order(state, market, stored))
+        order = _load_order(state, market, stored)
+        if order.tif == IOC:
+            order.watched = True
+            market.auction_only[order.id] = order
+        book.rest(order)
     book.next_place = record.next_place
     book.bids.take_touched()
     book.asks.take_touched()
@@ -295,6 +300,11 @@ def _load_market(state: State, market: Market, record: MarketRecord) -> None:
     change.is_sweeping = record.change.is_sweeping
     change.reopen = record.change.reopen
     market.status = record.status
+    market.cause = record.cause
+    market.reopens_ms = record.reopens_ms
+    market.collecting = record.status == AUCTION or market.only_auctions
+    market.uncrossing = record.uncrossing
+    market.auction_price = record.auction_price
     market.round = record.round
     market.votes = dict(record.votes)
     for stored in record.triggers:

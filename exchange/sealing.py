@@ -52,6 +52,7 @@ OPENED_TOO_EARLY = int(Reason.OPENED_TOO_EARLY)
 ALREADY_OPEN = int(Reason.ALREADY_OPEN)
 OPENING_MISMATCH = int(Reason.OPENING_MISMATCH)
 OPENING_INVALID = int(Reason.OPENING_INVALID)
+MARKET_AUCTION = int(Reason.MARKET_AUCTION)
 OPENING_OVER_TIER = int(Reason.OPENING_OVER_TIER)
 
 
@@ -65,7 +66,7 @@ def admit_commit(context: Context, op: Commit, index: int) -> int:
     if not market.sealed:
         return NOT_SEALED
     if market.status:  # a commit takes liquidity, as an immediate order does
-        return check_status(market, IOC)
+        return check_status(market, IOC) or MARKET_AUCTION
     tiers = split_tier(op.hold, op.tier)
     if tiers == (NO_TIER, NO_TIER):
         return BAD_TIER

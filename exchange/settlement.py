@@ -185,6 +185,7 @@ def delist(market: Market, order: Order) -> None:
     if order.watched:
         market.triggers.forget(order.id)
         market.expiries.forget(order.id)
+        market.auction_only.pop(order.id, None)
         cushion = market.plans.note_end(order)
         if cushion:
             release(market, trader.quote, cushion)

@@ -305,6 +305,10 @@ def _dump_market(market: Market) -> MarketRecord:
         tuple(_dump_bracket(one) for _, one in sorted(market.plans.brackets.items())),
         market.traded,
         _dump_window(market.window),
+        market.cause,
+        market.reopens_ms,
+        market.uncrossing,
+        market.auction_price,
     )
 
 

@@ -24,7 +24,7 @@ from exchange.operations import (
 from exchange.outcome import Notes
 
 Atoms = Annotated[bytes, Meta(min_length=32, max_length=32)]
-VERSION = 14
+VERSION = 15
 
 
 class Record(Struct, frozen=True, array_like=True, forbid_unknown_fields=True, gc=False):
@@ -288,7 +288,7 @@ class ChangeRecord(Record, frozen=True):
     terms: MarketConfig | None
     height: Annotated[int, Meta(ge=0)]
     is_sweeping: bool
-    reopen: Annotated[int, Meta(ge=0, le=3)]
+    reopen: Annotated[int, Meta(ge=0, le=4)]
 
 
 class ListingsRecord(Record, frozen=True):
@@ -311,9 +311,9 @@ class MarketRecord(Record, frozen=True):
     next_place: int
     book_root: Hash32
     batches: tuple[BatchRecord, ...]
-    status: Annotated[int, Meta(ge=0, le=3)]
+    status: Annotated[int, Meta(ge=0, le=4)]
     round: int
-    votes: tuple[tuple[Address, Annotated[int, Meta(ge=0, le=3)]], ...]
+    votes: tuple[tuple[Address, Annotated[int, Meta(ge=0, le=4)]], ...]
     """The status each validator wants, by ascending hot key."""
     triggers: tuple[TriggerRecord, ...]
     """By order id."""
@@ -327,6 +327,10 @@ class MarketRecord(Record, frozen=True):
     """By the order id of the entry."""
     traded: int
     window: WindowRecord
+    cause: Annotated[int, Meta(ge=0, le=3)]
+    reopens_ms: Annotated[int, Meta(ge=0)]
+    uncrossing: bool
+    auction_price: Annotated[int, Meta(ge=0)]
 
 
 class ProtocolRecord(Record, frozen=True):

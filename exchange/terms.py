@@ -1,9 +1,9 @@
 """Change the terms of a market by a quorum of the committee.
 
-Rule: fees may fall at once, for a resting buy holds what it may cost and never less. Every other
-change first ends all orders, block by block, and makes the market anew when none is left: same id,
-name, base and quote, and the phase that it had. Prices and sizes from before are in the tick and
-lot of their time.
+Rule: fees may fall at once, for a resting buy holds what it may cost and never less; bands,
+breakers and times of auctions may change. Every other change first ends all orders, block by block,
+and makes the market anew when none is left: same id, name, base and quote, and the phase that it
+had. Prices and sizes from before are in the tick and lot of their time.
 Spec: docs/spec/markets.md#changed-terms
 Deviations: none.
 """
@@ -18,7 +18,7 @@ import msgspec
 from exchange.genesis import MarketConfig, VolumeTerms, find_contradiction
 from exchange.governance import is_quorum, set_status
 from exchange.limits import LISTING_NOTICE_HEIGHTS
-from exchange.market import CANCEL_ONLY, DELISTED, Market
+from exchange.market import AUCTION, BY_COMMITTEE, CANCEL_ONLY, DELISTED, OPEN, Market
 from exchange.operations import SetTerms
 from exchange.outcome import TERMS_SET, Listing, MarketChanged
 from exchange.proposals import TermsChange
@@ -87,11 +87,22 @@ def _check(market: Market, op: SetTerms) -> int:
 
 
 def is_gentle(market: Market, terms: MarketConfig) -> bool:
-    """Tell whether terms differ from a market's in nothing but fees that do not rise."""
+    """Tell whether terms differ from a market's in nothing but fees that do not rise, and in what
+    keeps it safe.
+    """
     now = market.terms
     if terms.maker_bps > now.maker_bps or terms.taker_bps > now.taker_bps:
         return False
-    same = msgspec.structs.replace(terms, maker_bps=now.maker_bps, taker_bps=now.taker_bps)
+    same = msgspec.structs.replace(
+        terms,
+        maker_bps=now.maker_bps,
+        taker_bps=now.taker_bps,
+        band_bps=now.band_bps,
+        breaker_bps=now.breaker_bps,
+        halt_ms=now.halt_ms,
+        opening_ms=now.opening_ms,
+        auction_interval_ms=now.auction_interval_ms,
+    )
     return bool(same == now)
 
 
@@ -102,12 +113,12 @@ def begin_changes(state: State) -> None:
         if change.terms is None or change.is_sweeping or change.height > state.height:
             continue
         if is_gentle(market, change.terms):
-            _lower_fees(state.genesis.volume, market, change.terms)
+            _apply(state.genesis.volume, market, change.terms)
             state.log.listings.append(Listing(TERMS_SET, market.id))
             continue
         change.reopen = market.status
         if market.status != CANCEL_ONLY:
-            set_status(market, CANCEL_ONLY)
+            set_status(market, CANCEL_ONLY, BY_COMMITTEE, 0)
         change.is_sweeping = True
 
 
@@ -119,17 +130,19 @@ def finish_changes(state: State) -> None:
             assert change.terms is not None
             assert not market.commits, "commits ended with the phase before"
             fresh = state.renew_market(number, change.terms)
-            fresh.status = change.reopen
+            if fresh.status != AUCTION or change.reopen != OPEN:  # else it opens by an auction
+                fresh.enter(change.reopen, BY_COMMITTEE, 0)
             new_units = (market.tick, market.lot) != (fresh.tick, fresh.lot)
             state.log.listings.append(Listing(TERMS_SET, number, new_units))
             state.log.market_changes.append(MarketChanged(number, fresh.status, fresh.round))
 
 
-def _lower_fees(volume: VolumeTerms, market: Market, terms: MarketConfig) -> None:
-    """Charge less from now on; what buys hold stays as it is until they end."""
+def _apply(volume: VolumeTerms, market: Market, terms: MarketConfig) -> None:
+    """Change terms from now on; what buys hold stays as it is until they end."""
     market.terms = terms
     market.maker_bps = terms.maker_bps
     market.taker_bps = terms.taker_bps
+    market.guard(terms)
     market.volume_numerator, market.volume_denominator = compute_weight(volume, terms)
     market.round += 1
     market.votes.clear()

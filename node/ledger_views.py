@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal
 
+from exchange.call_auction import get_indication
 from exchange.limits import NONCES_KEPT
 from exchange.market import DELISTED, Market
 from exchange.order_book import Level
@@ -30,7 +31,8 @@ from node.limits import LEVEL_ORDERS_COUNTED_MAX
 from node.market_stats import MarketStats
 
 PPM_PER_BP = 100
-PHASES = ("OPEN", "POST_ONLY", "CANCEL_ONLY", "DELISTED")
+PHASES = ("OPEN", "POST_ONLY", "CANCEL_ONLY", "DELISTED", "AUCTION")
+CAUSES = ("committee", "breaker", "auction", "opening")
 SIDES: tuple[Literal["buy"], Literal["sell"]] = ("buy", "sell")
 
 
@@ -64,6 +66,7 @@ def make_market(state: State, market: int, stats: MarketStats) -> views.Market:
     bid, ask = get_best(state, market)
     day = stats.day(state.time_ms)
     band = compute_band(live, state.time_ms) if live.window.last_ms and live.band_bps else None
+    call = get_indication(live)
     return views.Market(
         id=market,
         name=live.name,
@@ -74,6 +77,11 @@ def make_market(state: State, market: int, stats: MarketStats) -> views.Market:
         mode=live.terms.mode,
         phase=_show_phase(live),
         phase_round=live.round,
+        phase_cause=CAUSES[live.cause],
+        auction_ms=live.reopens_ms,
+        auction_price=call.price if call and call.price else None,
+        auction_size=call.size if call else 0,
+        auction_surplus=call.surplus if call else 0,
         band_low=band[0] if band else None,
         band_high=band[1] if band else None,
         maker_fee_ppm=live.maker_bps * PPM_PER_BP,

@@ -27,9 +27,6 @@ class View(msgspec.Struct, frozen=True, kw_only=True):
     """Root of everything the API shows."""
 
 
-# -- The node -----------------------------------------------------------------------
-
-
 class Problem(View, frozen=True, kw_only=True):
     """Why the node is not ready, or what needs the operator."""
 
@@ -135,7 +132,7 @@ class Market(View, frozen=True, kw_only=True):
     tick: int  # quote atoms per base lot
     lot: int  # base atoms
     mode: str  # sealed | fair | auction
-    phase: str  # OPEN | POST_ONLY | CANCEL_ONLY | DELISTING | DELISTED
+    phase: str  # OPEN | POST_ONLY | CANCEL_ONLY | DELISTING | DELISTED | AUCTION
     maker_fee_ppm: int
     taker_fee_ppm: int
     orders: int  # resting
@@ -153,6 +150,11 @@ class Market(View, frozen=True, kw_only=True):
     hold_fee_ppm: int = 0  # what buys hold for their fee: the taker fee, or what it was before
     band_low: int | None = None  # lowest limit of a new sell; None = no band now
     band_high: int | None = None  # highest limit of a new buy
+    phase_cause: str = "committee"  # committee | breaker | auction | opening
+    auction_ms: int = 0  # block time of the next auction; 0 = none, or not known yet
+    auction_price: int | None = None  # what the auction would give now; None = no trade
+    auction_size: int = 0  # lots that would trade
+    auction_surplus: int = 0  # lots demanded there beyond those offered; negative: more offered
 
 
 class Level(View, frozen=True, kw_only=True, array_like=True):

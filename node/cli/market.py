@@ -7,6 +7,7 @@ Spec: docs/spec/markets.md; docs/reference/cli.md. Deviations: none.
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from node.cli.show import show_json
 from node.cli.voting import password_option, send_vote
 from primitives.errors import ConfigError
 
-PHASES = ("open", "post-only", "cancel-only", "delisted")
+PHASES = ("open", "post-only", "cancel-only", "delisted", "auction")
 
 
 @click.group()
@@ -36,7 +37,7 @@ def market() -> None:
 @json_option
 @click.pass_obj
 def list_markets(context: Context, as_json: bool) -> None:
-    """Show every market: mode, phase, fees, resting orders.
+    """Show every market: mode, phase, fees, resting orders; its band and its next auction.
 
     \b
     Example:
@@ -54,6 +55,8 @@ def list_markets(context: Context, as_json: bool) -> None:
             f"{row['name']:<14}{row['mode']:<8}{row['phase']:<13}{maker:>8}{taker:>8}"
             f"{row['orders']:>9}"
         )
+        for line in describe_safety(row):
+            click.echo(f"  {line}")
 
 
 @market.command()
@@ -73,7 +76,8 @@ def vote(
 ) -> None:
     """Give this validator's word for a phase of a market, or for a proposal by its id.
 
-    Delisting is for ever: all orders end and their funds are free again.
+    Delisting is for ever: all orders end and their funds are free again. A phase of auction
+    collects orders for a while and then opens the market by an auction.
 
     \b
     Example:
@@ -101,6 +105,21 @@ market.add_command(show_proposals)
 market.add_command(show_terms)
 
 
+def describe_safety(row: dict[str, Any]) -> list[str]:
+    """Say what bounds a market's orders now, and which auction is to come."""
+    lines = []
+    if row.get("band_low"):
+        lines.append(f"orders from {row['band_low']} (sells) to {row['band_high']} (buys) ticks")
+    if row["phase"] == "AUCTION" or row["mode"] == "auction":
+        why = {"breaker": "the breaker tripped", "opening": "the market is new"}
+        reason = why.get(row["phase_cause"], "") if row["phase"] == "AUCTION" else ""
+        when = _format_time(row["auction_ms"]) if row["auction_ms"] else "soon"
+        would = f"{row['auction_size']} lots at {row['auction_price']}"
+        call = would if row["auction_price"] else "no trade"
+        lines.append(f"auction {when}: {call}" + (f" ({reason})" if reason else ""))
+    return lines
+
+
 def find_market(rows: list[dict[str, Any]], name: str) -> dict[str, Any]:
     """Return a market by its name or id. Raises ConfigError."""
     for row in rows:
@@ -108,6 +127,10 @@ def find_market(rows: list[dict[str, Any]], name: str) -> dict[str, Any]:
             return row
     names = ", ".join(row["name"] for row in rows)
     raise ConfigError(f"there is no market {name}", fix=f"the markets are {names}")
+
+
+def _format_time(time_ms: int) -> str:
+    return time.strftime("at %H:%M:%S UTC", time.gmtime(time_ms / 1_000))
 
 
 def _read_markets(context: Context) -> list[dict[str, Any]]:

@@ -150,7 +150,17 @@ export class Chart {
       ["Resting orders", String(market.orders)],
       [market.mode === "sealed" ? "Sealed orders waiting" : "Mode", market.mode === "sealed" ? String(market.sealed_pending) : market.mode],
     ];
-    if (market.phase !== "OPEN") facts.push(["Phase", market.phase]);
+    if (market.phase !== "OPEN") {
+      const why = { breaker: " (breaker)", opening: " (opening)" }[market.phase_cause] ?? "";
+      facts.push(["Phase", market.phase + (market.phase === "AUCTION" ? why : "")]);
+    }
+    if (market.auction_ms) {
+      facts.push(["Auction at", new Date(market.auction_ms).toLocaleTimeString()]);
+      facts.push(["It would give", market.auction_price === null ? "no trade" : `${this.units.volume(market.auction_size)} ${market.base.symbol} at ${this.units.price(market.auction_price)}`]);
+    }
+    if (market.band_low !== null) {
+      facts.push(["Price band", `${this.units.price(market.band_low)} – ${this.units.price(market.band_high)}`]);
+    }
     const box = find("facts");
     if (box.children.length !== facts.length) {
       box.replaceChildren(...facts.map(() => make("span", {}, "", make("b"))));

@@ -43,7 +43,7 @@ from tests.exchange.world import BASE, DOMAIN, QUOTE, World, make_genesis, make_
 NAMES = [f"trader {i}" for i in range(6)]
 
 
-def make_chaos_genesis(**safety: int) -> ExchangeGenesis:
+def make_chaos_genesis(**safety: int | str) -> ExchangeGenesis:
     """Three markets: sealed uniform, sealed shuffle, fair; small windows, early checkpoints."""
     genesis = make_genesis(markets=3, tick=3, open_window_ms=300, checkpoint_interval=16)
     data = {field: getattr(genesis, field) for field in genesis.__struct_fields__}
@@ -55,7 +55,7 @@ def make_chaos_genesis(**safety: int) -> ExchangeGenesis:
         (third, "fair", "uniform"),
     ):
         fields = {field: getattr(market, field) for field in market.__struct_fields__}
-        fields.update(mode=mode, matching=matching, **safety)
+        fields.update({"mode": mode, "matching": matching, **safety})
         markets.append(type(market)(**fields))
     data["markets"] = tuple(markets)
     data["allowance"] = AllowanceTerms(operations_per_hour=150, growth_units=3_000, growth_max=3)
@@ -69,7 +69,7 @@ def make_chaos_genesis(**safety: int) -> ExchangeGenesis:
 class Chaos:
     """Makes blocks; `height` is the height of the next one."""
 
-    def __init__(self, seed: int, **safety: int) -> None:
+    def __init__(self, seed: int, **safety: int | str) -> None:
         self.random = random.Random(seed)
         self.world = World(make_chaos_genesis(**safety))
         self.addresses = {name: make_key(name).address for name in NAMES}

@@ -61,7 +61,7 @@ def test_more_than_two_thirds_of_the_weight_decide() -> None:
     done = vote(world, CANCEL_ONLY, 2, 3)
     assert first(done) == [Reason.OK, Reason.NOT_THIS_ROUND]
     assert world.state.markets[0].status == CANCEL_ONLY
-    assert [tuple(c) for c in map(msgspec.to_builtins, done.market_changes)] == [(0, 2, 1)]
+    assert [tuple(c) for c in map(msgspec.to_builtins, done.market_changes)] == [(0, 2, 1, 0, 0)]
 
 
 def test_a_newer_word_replaces_the_older_one_and_no_change_takes_it_back() -> None:

@@ -17,7 +17,7 @@ from exchange.actions import SignedAction, verify
 from exchange.genesis import AssetConfig, MarketConfig
 from exchange.operations import AnyOp, ListAsset, ListMarket, SetMarket, SetTerms
 from node.cli import http
-from node.cli.market import find_market, market
+from node.cli.market import describe_safety, find_market, market
 from primitives.eip712 import network_domain
 from primitives.errors import ConfigError
 from primitives.secp256k1 import PrivateKey
@@ -189,3 +189,17 @@ def test_what_is_no_proposal_and_what_are_no_terms_is_said(
         with pytest.raises(ConfigError):
             propose(tmp_path, terms)
     assert sent == []
+
+
+def test_bands_and_auctions_are_said_below_their_market() -> None:
+    halted = {
+        **ROW, "phase": "AUCTION", "phase_cause": "breaker", "auction_ms": 1_700_000_000_000,
+        "auction_price": 990, "auction_size": 7, "band_low": 900, "band_high": 1_100,
+    }  # fmt: skip
+    assert describe_safety(ROW) == []
+    assert describe_safety(halted) == [
+        "orders from 900 (sells) to 1100 (buys) ticks",
+        "auction at 22:13:20 UTC: 7 lots at 990 (the breaker tripped)",
+    ]
+    periodic = {**halted, "mode": "auction", "phase": "OPEN", "auction_price": None}
+    assert describe_safety({**periodic, "auction_ms": 0})[1] == "auction soon: no trade"

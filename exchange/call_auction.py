@@ -1,0 +1,153 @@
+"""Carry out a call auction over the whole resting book, in bounded steps.
+
+Rule: all trade at one price, fixed before the first trade. Pairing best with best at that price is
+the whole rule of priority: better limits first, at one limit the older order. What an account would
+trade with itself is taken off both its orders before the price is sought. A step does at most
+`AUCTION_STEPS_PER_BLOCK` trades; until the last one nothing enters or leaves the book.
+
+Spec: docs/spec/markets.md#call-auctions
+Deviations: none.
+"""
+
+from __future__ import annotations
+
+from exchange.call_price import NONE, CallPrice, find_call_price
+from exchange.limits import AUCTION_STEPS_PER_BLOCK, INDICATION_LEVELS_MAX
+from exchange.market import Market
+from exchange.matching import end_order, reduce_order
+from exchange.order_book import Order, Side
+from exchange.outcome import AuctionHeld, Fill
+from exchange.reasons import Reason
+from exchange.settlement import delist, settle
+
+IOC_UNFILLED = int(Reason.IOC_UNFILLED)
+PARTLY_FILLED = int(Reason.PARTLY_FILLED)
+NO_ACTION = bytes(32)
+"""Two resting orders met: no action of the block brought the trade."""
+
+
+class _Queue:
+    """The orders of one side in their priority, without taking anything off the book."""
+
+    __slots__ = ("index", "left", "order", "side")
+
+    def __init__(self, side: Side) -> None:
+        self.side: Side = side
+        self.index: int = len(side.keys)
+        self.order: Order | None = None
+        self.left: int = 0
+        self.advance()
+
+    def advance(self) -> None:
+        """Go to the next order; None at the end."""
+        order = None if self.order is None else self.order.next
+        if order is None and self.index > 0:
+            self.index -= 1
+            order = self.side.levels[self.side.keys[self.index]].head
+        self.order = order
+        self.left = 0 if order is None else order.size
+
+    def take(self, size: int) -> None:
+        """Leave lots behind."""
+        self.left -= size
+        if self.left == 0:
+            self.advance()
+
+
+def get_indication(market: Market) -> CallPrice | None:
+    """Return what the auction would give now; None where none is to come, or in too deep a book.
+
+    What accounts would trade with themselves counts here, for it is taken off only at the auction.
+    """
+    if not market.collecting:
+        return None
+    return find_call_price(market.book, market.last_price, INDICATION_LEVELS_MAX)
+
+
+def begin_auction(market: Market, height: int) -> None:
+    """Net self-trades and fix the price; the trades follow step by step."""
+    _net_self_trades(market)
+    found = find_call_price(market.book, market.last_price) or NONE
+    market.uncrossing = True
+    market.auction_price = found.price
+    market.log.auctions.append(
+        AuctionHeld(market.id, height, found.price, found.size, found.surplus)
+    )
+
+
+def advance_auction(market: Market, height: int) -> bool:
+    """Do the next trades, then end what was for this auction only. Returns whether it is over."""
+    steps = AUCTION_STEPS_PER_BLOCK
+    price = market.auction_price
+    bids, asks = market.book.bids, market.book.asks
+    while price and bids.keys and asks.keys and bids.keys[-1] >= price >= -asks.keys[-1]:
+        if steps == 0:
+            return False
+        steps -= 1
+        buyer = bids.levels[bids.keys[-1]].head
+        seller = asks.levels[asks.keys[-1]].head
+        assert buyer is not None
+        assert seller is not None
+        _trade(market, buyer, seller, price, height)
+    for order_id in sorted(market.auction_only)[:steps]:
+        order = market.auction_only[order_id]
+        traded = order.size < order.total
+        end_order(market, order, PARTLY_FILLED if traded else IOC_UNFILLED)
+    if market.auction_only:
+        return False
+    market.uncrossing = False
+    market.auction_price = 0
+    return True
+
+
+def _net_self_trades(market: Market) -> None:
+    """Take off both sides what would trade with the same account, where they would meet."""
+    bids, asks = _Queue(market.book.bids), _Queue(market.book.asks)
+    met: list[tuple[Order, Order, int]] = []
+    while True:
+        buyer, seller = bids.order, asks.order
+        if buyer is None or seller is None or buyer.price < seller.price:
+            break
+        size = min(bids.left, asks.left)
+        if buyer.account == seller.account:
+            met.append((buyer, seller, size))
+        bids.take(size)
+        asks.take(size)
+    for buyer, seller, size in met:
+        reduce_order(market, buyer, size)
+        reduce_order(market, seller, size)
+
+
+def _trade(market: Market, buyer: Order, seller: Order, price: int, height: int) -> None:
+    """Settle what two orders trade; who came to the book later is the taker."""
+    assert buyer.account != seller.account, "self-trades were netted"
+    size = min(buyer.size, seller.size)
+    buyer_takes = buyer.place > seller.place
+    fees = settle(market, buyer, seller, price, size, buyer_takes, not buyer_takes)
+    for order in (buyer, seller):
+        market.book.reduce(order, size)
+        if order.size == 0:
+            assert order.held == 0
+            delist(market, order)
+    market.last_price = price
+    taker, maker = (buyer, seller) if buyer_takes else (seller, buyer)
+    market.log.fills.append(
+        Fill(
+            market.id,
+            price,
+            size,
+            taker.side,
+            maker.id,
+            maker.account,
+            maker.trader.sub,
+            fees[1] if buyer_takes else fees[0],
+            maker.size,
+            taker.id,
+            taker.account,
+            taker.trader.sub,
+            fees[0] if buyer_takes else fees[1],
+            taker.size,
+            NO_ACTION,
+            height,
+        )
+    )

@@ -76,6 +76,7 @@ class Scoring(Part, frozen=True, kw_only=True):
     period_blocks: Annotated[int, Meta(ge=2, le=1_000_000)] = 3_600  # heights of a scoring period
     lead_blocks: Annotated[int, Meta(ge=33, le=10_000)] = 64  # before a border scores close
     newcomer_points: Annotated[int, Meta(ge=0, le=100)] = 25  # first score of who joins later
+    jail_first_ms: Annotated[int, Meta(ge=1_000, le=86_400_000)] = 600_000  # doubled every time
     rotates: bool = False  # the committee changes every period; else that of genesis stays
     bond_min: Atoms = "1000000000000000000000"  # least bond of a seat, atoms
     bond_cap: Atoms = "100000000000000000000000"  # more gives no more weight, atoms

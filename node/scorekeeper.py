@@ -136,6 +136,7 @@ def make_participation(network: NetworkFile) -> Participation:
         bond_cap=scoring.bond_cap_atoms,
         newcomer_score=scoring.newcomer_points * SCORE_ONE // 100,
         is_fixed=not scoring.rotates,
+        jail_first_ms=scoring.jail_first_ms,
     )
     return Participation(rules, make_members(network), genesis_hash=network.genesis_hash)
 

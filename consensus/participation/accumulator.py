@@ -153,7 +153,7 @@ class Participation:
             if holder is not None:
                 holder.opportunities[PRODUCTION] += 1
                 holder.missed_in_row += 1
-                check_jail(holder, facts.time_ms)
+                check_jail(holder, facts.time_ms, self.rules.jail_first_ms)
         proposer = self._holder(facts.proposer)
         if proposer is not None:
             proposer.opportunities[PRODUCTION] += 1
@@ -182,7 +182,7 @@ class Participation:
             if index in voted:
                 holder.credits[UPTIME] += CREDIT_ONE
             else:
-                check_jail(holder, facts.time_ms)
+                check_jail(holder, facts.time_ms, self.rules.jail_first_ms)
 
     def _convict(self, index: int) -> None:
         holder = self._holder(index)

@@ -7,7 +7,7 @@ Spec: docs/spec/participation.md (Jail). Deviations: none.
 from __future__ import annotations
 
 from consensus.participation.parameters import (
-    JAIL_FIRST_MS,
+    JAIL_DOUBLINGS_MAX,
     JAIL_HEIGHTS_MIN,
     JAIL_MS_MAX,
     JAIL_SLOT_VOTES_PERCENT,
@@ -27,11 +27,14 @@ def note_vote(validator: Validator, voted: bool) -> None:
     validator.vote_heights = min(validator.vote_heights + 1, VOTE_WINDOW_HEIGHTS)
 
 
-def check_jail(validator: Validator, now_ms: int) -> None:
-    """Jail a seat holder who votes or leads too rarely; he is out at the next border."""
+def check_jail(validator: Validator, now_ms: int, first_ms: int) -> None:
+    """Jail a seat holder who votes or leads too rarely; he is out at the next border.
+
+    The first term lasts `first_ms`, every further one twice as long as the one before.
+    """
     if validator.jailed_until_ms or not _is_away(validator):
         return
-    term_ms = JAIL_FIRST_MS << min(validator.jail_count, 8)
+    term_ms = first_ms << min(validator.jail_count, JAIL_DOUBLINGS_MAX)
     validator.jailed_until_ms = now_ms + min(term_ms, JAIL_MS_MAX)
     validator.jail_count += 1
     validator.score = min(validator.score, JAILED_SCORE)

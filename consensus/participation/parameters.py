@@ -41,6 +41,7 @@ JAIL_SLOT_VOTES_PERCENT: Final = 70  # fewer votes after missed slots in a row: 
 JAIL_SLOTS: Final = 3  # missed leader slots in a row
 JAIL_HEIGHTS_MIN: Final = 240  # heights in a record of votes before it proves anything
 JAIL_FIRST_MS: Final = 600_000  # first term, doubled with every further one
+JAIL_DOUBLINGS_MAX: Final = 8
 JAIL_MS_MAX: Final = 86_400_000  # longest term
 
 SEATS_MIN: Final = 4  # members that jail and low scores leave in office
@@ -63,6 +64,7 @@ class Rules:
     newcomer_score: int = NEWCOMER_SCORE  # of everybody who registers after genesis
     is_fixed: bool = False  # the committee of genesis stays in office; scores and pay go on
     period_blocks_min: int = PERIOD_BLOCKS_MIN  # heights of the shortest scoring period
+    jail_first_ms: int = JAIL_FIRST_MS  # the first jail term
 
     def __post_init__(self) -> None:
         if not 0 < self.selection_lead < self.epoch_blocks:

@@ -64,7 +64,7 @@ def status(context: Context, owner: str | None, key: str, rpc: str | None, as_js
         click.echo(f"ledger    {show_standing(score)}")
         if score is not None:
             click.echo(
-                f"score     {score['score'] / 10_000:.2f} of 100; the next seats are drawn at "
+                f"score     {score['score'] / 10_000:.2f} of 100; it changes next at "
                 f"height {score['period_ends_height']}"
             )
     click.echo(f"next      {advice}")

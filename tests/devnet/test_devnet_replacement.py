@@ -76,7 +76,7 @@ def newcomers(devnet: LocalDevnet) -> Iterator[list[FifthValidator]]:
 
 
 def seats(devnet: LocalDevnet) -> set[str]:
-    answer = devnet.ask("v1", "/v1/validators")
+    answer = devnet.ask("v3", "/v1/validators")
     return {row["address"] for row in answer["validators"]} if answer else set()
 
 

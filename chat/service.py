@@ -65,9 +65,12 @@ class ChatService:
         send: Send,
         announce: Announce,
     ) -> None:
-        """Serve the lobby and what `rooms` returns (the names of the markets): more with time."""
+        """Serve the lobby and what `rooms` returns (the names of the markets): the same object
+        until there are more."""
         self._domain = domain
         self._list_rooms = rooms
+        self._listed: Sequence[str] | None = None
+        self._known: tuple[str, ...] = ()
         self._store = store
         self._directory = directory
         self._publish = publish
@@ -76,10 +79,13 @@ class ChatService:
 
     @property
     def _rooms(self) -> tuple[str, ...]:
-        rooms = tuple(dict.fromkeys((LOBBY, *self._list_rooms())))
-        assert not RESERVED_FEEDS & set(rooms), "a room has the name of an internal feed"
-        assert len(rooms) <= limits.ROOMS_MAX, "more rooms than limits.ROOMS_MAX"
-        return rooms
+        listed = self._list_rooms()
+        if listed is not self._listed:
+            rooms = tuple(dict.fromkeys((LOBBY, *listed)))
+            assert not RESERVED_FEEDS & set(rooms), "a room has the name of an internal feed"
+            assert len(rooms) <= limits.ROOMS_MAX, "more rooms than limits.ROOMS_MAX"
+            self._listed, self._known = listed, rooms
+        return self._known
 
     @property
     def _feeds(self) -> tuple[str, ...]:

@@ -16,9 +16,9 @@ from msgspec import Meta, Struct
 from exchange import limits
 from primitives.errors import ConfigError
 
-HexAddress = Annotated[str, Meta(pattern="^0x[0-9a-fA-F]{40}$")]
-Hex32 = Annotated[str, Meta(pattern="^0x[0-9a-fA-F]{64}$")]
-Name = Annotated[str, Meta(pattern="^[A-Z0-9][A-Z0-9._-]{0,31}$")]
+HexAddress = Annotated[str, Meta(pattern=r"^0x[0-9a-fA-F]{40}\Z")]
+Hex32 = Annotated[str, Meta(pattern=r"^0x[0-9a-fA-F]{64}\Z")]
+Name = Annotated[str, Meta(pattern=r"^[A-Z0-9][A-Z0-9._-]{0,31}\Z")]
 Wait = Annotated[int, Meta(ge=1_000, le=limits.AUCTION_WAIT_MS_MAX)]
 FeeBps = Annotated[int, Meta(ge=0, le=1_000)]
 

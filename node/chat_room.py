@@ -54,6 +54,21 @@ class LedgerDirectory:
         return True
 
 
+class MarketRooms:
+    """A room per market that was ever listed; markets keep their names and become only more."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+        self._names: tuple[str, ...] = ()
+
+    def list_rooms(self) -> tuple[str, ...]:
+        """Return the names of all rooms."""
+        markets = self._ledger.state.markets
+        if len(markets) != len(self._names):
+            self._names = tuple(market.name for market in markets)
+        return self._names
+
+
 class ChatRoom:
     """The chat of one node."""
 
@@ -78,7 +93,7 @@ class ChatRoom:
         self._wake = trio.Event()
         self._service = ChatService(
             domain=domain,
-            rooms=lambda: tuple(market.name for market in ledger.state.markets),
+            rooms=MarketRooms(ledger).list_rooms,
             store=store,
             directory=LedgerDirectory(ledger),
             publish=self._publish,

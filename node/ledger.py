@@ -20,6 +20,7 @@ from exchange.restore import restore
 from exchange.roots import compute_fees_root, compute_roots, compute_state_root
 from exchange.snapshot import snapshot
 from exchange.state import State
+from exchange.sweeping import is_sweeping
 from node.limits import ROOTS_KEPT_MAX
 from node.scorekeeper import Scorekeeper
 from node.tape import Tape
@@ -93,8 +94,8 @@ class Ledger:
 
     @property
     def has_pending_batches(self) -> bool:
-        """True while a market waits for openings."""
-        return any(market.batches for market in self.state.markets)
+        """True while a market waits for openings, or its orders end by themselves."""
+        return any(market.batches or is_sweeping(market) for market in self.state.markets)
 
     def execute(self, block: Block, actions: tuple[VerifiedAction, ...]) -> Outcome:
         """Execute the final block that follows the executed ones. Raises ProgramTooOld."""

@@ -270,3 +270,13 @@ def test_a_market_stays_what_it_is() -> None:
         assert vote(world, new_terms(world, **fields), 0) == [Reason.BAD_LISTING]
     unknown = SetTerms(9, 0, 0, world.state.markets[0].terms)
     assert vote(world, unknown, 0) == [Reason.UNKNOWN_MARKET]
+
+
+@pytest.mark.parametrize("text", ["NEW\n", "new", "N" * 33, "", "NÉW"])
+def test_names_that_could_deceive_are_malformed(text: str) -> None:
+    world = make_world()
+    wish = ListMarket(0, 0, 0, new_market(world, name=text))
+    signed = world.act(world.validators[0], wish)
+    assert verify(signed, DOMAIN).error == Reason.MALFORMED
+    wish_asset = ListAsset(0, 0, new_asset(world, token="0x" + "04" * 20 + "\n"))
+    assert verify(world.act(world.validators[0], wish_asset), DOMAIN).error == Reason.MALFORMED

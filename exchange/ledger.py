@@ -21,6 +21,7 @@ from primitives.merkle import leaf_hash
 
 COMPANY_PERCENT: Final = 20
 DEVELOPMENT_PERCENT: Final = 10
+VALIDATORS_PERCENT: Final = 100 - COMPANY_PERCENT - DEVELOPMENT_PERCENT
 REWARDS: Final = keccak256(b"OmniBazaar rewards")[12:]
 """Account that the vault credits block rewards to; nobody has its key."""
 NOBODY: Final = bytes(20)
@@ -113,12 +114,15 @@ def compute_shares(total: int) -> tuple[int, int, int]:
 def share_fees(state: State, committee: Sequence[tuple[bytes, int, bytes]]) -> None:
     """Credit the validators' part by committee weight; what does not divide stays for the next
     time.
+
+    They are credited 70 % rounded down, which never falls: what the treasuries' roundings leave
+    falls by an atom where both of them gain one.
     """
     weight = sum(member[1] for member in committee)
     if weight == 0:
         return
     for asset in range(len(state.assets)):
-        pool = compute_shares(state.fees[asset])[0] - state.fees_shared[asset]
+        pool = state.fees[asset] * VALIDATORS_PERCENT // 100 - state.fees_shared[asset]
         assert pool >= 0
         for _, member_weight, payout in committee:
             amount = pool * member_weight // weight

@@ -8,16 +8,23 @@ Deviations: none.
 
 from __future__ import annotations
 
+from typing import Literal
+
 import msgspec
 
 from exchange.actions import ListAsset, ListMarket, SetMarket, SetTerms, VerifiedAction
 from exchange.execute import BlockInput
 from exchange.genesis import AssetConfig, MarketConfig
-from exchange.market import CANCEL_ONLY, DELISTED, OPEN, POST_ONLY
+from exchange.market import AUCTION, CANCEL_ONLY, DELISTED, OPEN, POST_ONLY
 from primitives.keccak import keccak256
 from tests.exchange.chaos import Chaos
 from tests.exchange.world import DOMAIN
 
+MODES: tuple[Literal["sealed"], Literal["fair"], Literal["auction"]] = (
+    "sealed",
+    "fair",
+    "auction",
+)
 Vote = ListAsset | ListMarket | SetTerms | SetMarket
 
 
@@ -49,7 +56,7 @@ class ListingChaos(Chaos):
         market = rng.choice(state.markets)
         if draw < 6:
             return SetTerms(market.id, market.round, height, self.change_terms(market.terms))
-        status = rng.choice((OPEN, OPEN, OPEN, POST_ONLY, CANCEL_ONLY))
+        status = rng.choice((OPEN, OPEN, OPEN, OPEN, POST_ONLY, CANCEL_ONLY, AUCTION))
         if market.id > 1 and rng.random() < 0.2:
             status = DELISTED
         return SetMarket(market.id, market.round, status)
@@ -65,20 +72,35 @@ class ListingChaos(Chaos):
         rng, state = self.random, self.world.state
         terms = rng.choice(state.markets).terms
         base = rng.choice((1, 1, 1, rng.randrange(6)))
+        terms = self.guard(terms) if rng.random() < 0.4 else terms
         return msgspec.structs.replace(terms, name=f"L{rng.randrange(7)}", base=base)
+
+    def guard(self, terms: MarketConfig) -> MarketConfig:
+        """Bands, breakers and auctions, with short waits."""
+        rng = self.random
+        return msgspec.structs.replace(
+            terms,
+            band_bps=rng.choice((0, 0, 40, 400)),
+            breaker_bps=rng.choice((0, 0, 30, 300)),
+            halt_ms=rng.choice((1_000, 2_000)),
+            opening_ms=rng.choice((0, 0, 600)),
+            auction_interval_ms=1_000,
+        )
 
     def change_terms(self, terms: MarketConfig) -> MarketConfig:
         rng = self.random
-        kind = rng.randrange(6)
+        kind = rng.randrange(8)
         if kind == 0:
             return terms
+        if kind > 5:
+            return self.guard(terms)
         if kind < 3:
             taker = max(0, terms.taker_bps - rng.randrange(1, 4))
             return msgspec.structs.replace(
                 terms, taker_bps=taker, maker_bps=min(terms.maker_bps, taker)
             )
         if kind == 3:
-            mode = "fair" if terms.mode == "sealed" else "sealed"
+            mode = rng.choice([mode for mode in MODES if mode != terms.mode])
             return msgspec.structs.replace(terms, mode=mode)
         if kind == 4:
             return msgspec.structs.replace(terms, taker_bps=terms.taker_bps + 3)

@@ -20,6 +20,7 @@ COMPILING_TESTS = {
     "test_artifacts_are_rebuilt_to_the_byte",
     "test_the_tests_execute_the_contracts",
     "test_todays_mutants_are_noticed",
+    "test_todays_wrong_contracts_are_noticed",
 }
 HAS_COMPILER = shutil.which("node") is not None and (
     os.environ.get(MODULES_VARIABLE) is not None or shutil.which("npm") is not None

@@ -6,22 +6,26 @@
 from __future__ import annotations
 
 import os
+import time
 
 import pytest
 
+from tests.contracts.solc_worker import solc_worker
 from tests.contracts.stateful.machine import DEEDS, Broken, interleaving, run, shrink
-from tests.contracts.stateful.scene import Scene, build_embedded
+from tests.contracts.stateful.stage import Stage, embedded_stage
+from tests.contracts.stateful.teeth import notice
+from tests.contracts.stateful.variants import VARIANTS, Variant
 
 SOAK = int(os.environ.get("OMNIBAZAAR_SOAK", "1"))
 PIECES = 8
 RUNS = 200 * SOAK
-STEPS = 24 if SOAK == 1 else 60
+STEPS = 20 if SOAK == 1 else 60
 
 
 @pytest.fixture(scope="module")
-def scene() -> Scene:
+def stage() -> Stage:
     """Deployed once; every interleaving goes back to it."""
-    return build_embedded()
+    return embedded_stage()
 
 
 def test_every_deed_is_done() -> None:
@@ -31,9 +35,28 @@ def test_every_deed_is_done() -> None:
 
 
 @pytest.mark.parametrize("piece", range(PIECES))
-def test_no_interleaving_breaks_the_contracts(scene: Scene, piece: int) -> None:
+def test_no_interleaving_breaks_the_contracts(stage: Stage, piece: int) -> None:
     for seed in range(piece, RUNS, PIECES):
         try:
-            run(scene, interleaving(seed, STEPS))
+            run(stage, interleaving(seed, STEPS))
         except Broken as broken:
-            pytest.fail(f"seed {seed}: {shrink(scene, broken)}")
+            pytest.fail(f"seed {seed}: {shrink(stage, broken)}")
+
+
+def todays_variants() -> list[Variant]:
+    """Two, others every day; all of them when there is time."""
+    if SOAK > 1:
+        return list(VARIANTS)
+    day = int(time.time()) // 86_400
+    return [VARIANTS[(2 * day + number) % len(VARIANTS)] for number in range(2)]
+
+
+def test_todays_wrong_contracts_are_noticed() -> None:
+    with solc_worker() as worker:
+        for variant in todays_variants():
+            taken, _ = notice(worker, variant, runs=RUNS, steps=STEPS)
+            assert taken, f"nothing shows that {variant.name}"
+
+
+def test_variants_have_names_of_their_own() -> None:
+    assert len({variant.name for variant in VARIANTS}) == len(VARIANTS)

@@ -1,9 +1,11 @@
 """Run interleavings by their seeds; the last line is JSON.
 
-Rule: the exit status is 1 when one fails, after the steps that it takes have been printed.
+Rule: the exit status is 1 when one fails, after the steps that it takes have been printed; or when
+a wrong contract is not noticed.
 
     python -m tests.contracts.stateful --runs 1000               # seeds 0 to 999, 40 steps each
     python -m tests.contracts.stateful --first 5000 --runs 200 --steps 100
+    python -m tests.contracts.stateful --variants                # wrong contracts, all noticed?
 
 Spec: docs/explanation/audit.md
 Deviations: none
@@ -17,8 +19,11 @@ import sys
 import time
 from dataclasses import asdict
 
+from tests.contracts.solc_worker import solc_worker
 from tests.contracts.stateful.machine import Broken, Tally, interleaving, run, shrink
-from tests.contracts.stateful.scene import build_embedded
+from tests.contracts.stateful.stage import embedded_stage
+from tests.contracts.stateful.teeth import notice
+from tests.contracts.stateful.variants import VARIANTS, Variant
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -27,19 +32,42 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--runs", type=int, default=200, help="interleavings")
     parser.add_argument("--first", type=int, default=0, help="first seed")
     parser.add_argument("--steps", type=int, default=40, help="steps of each")
+    parser.add_argument("--variants", nargs="?", const="", metavar="PART", help="of such names")
     options = parser.parse_args(arguments)
-    scene = build_embedded()
+    if options.variants is not None:
+        chosen = [variant for variant in VARIANTS if options.variants in variant.name]
+        return try_variants(chosen, options.runs, options.steps)
+    return play(options.first, options.runs, options.steps)
+
+
+def play(first: int, runs: int, steps: int) -> int:
+    """Run interleavings of the contracts as they are."""
+    stage = embedded_stage()
     tally, started = Tally(), time.process_time()
-    for seed in range(options.first, options.first + options.runs):
+    for seed in range(first, first + runs):
         try:
-            run(scene, interleaving(seed, options.steps), tally)
+            run(stage, interleaving(seed, steps), tally)
         except Broken as broken:
-            print(f"seed {seed}: {shrink(scene, broken)}")
+            print(f"seed {seed}: {shrink(stage, broken)}")
             return 1
     seconds = time.process_time() - started
     rate = round(tally.steps / seconds, 1)
     print(json.dumps({**asdict(tally), "cpuSeconds": round(seconds, 1), "stepsPerSecond": rate}))
     return 0
+
+
+def try_variants(chosen: list[Variant], runs: int, steps: int) -> int:
+    """Print how many interleavings it takes to notice each wrong contract."""
+    missed = 0
+    with solc_worker() as worker:
+        for variant in chosen:
+            started = time.monotonic()
+            taken, problem = notice(worker, variant, runs=runs, steps=steps)
+            missed += not taken
+            seconds = time.monotonic() - started
+            print(f"{taken or 'never':5} {seconds:5.1f} s  {variant.name}: {problem}", flush=True)
+    print(json.dumps({"variants": len(chosen), "missed": missed}))
+    return 1 if missed else 0
 
 
 if __name__ == "__main__":

@@ -87,6 +87,34 @@ def _pay_all(world: World, vault: Vault, *, escapes: bool) -> None:
     world.dice.shuffle(claims)
     for claim in claims:
         claim()
+    _claim_again(world, vault)
+
+
+def _claim_again(world: World, vault: Vault) -> None:
+    """What has been paid is not paid again."""
+    root = vault.last_root
+    if root is not None and root.count:
+        index = world.dice.randrange(root.count)
+        assert not deeds_claims.bring_claim(world, vault, root, index), "paid twice"
+    escaped = [key for key in world.model.cells.image() if key[:2] == (vault.address, "escaped")]
+    if root is not None and escaped:
+        _, _, number, position = world.dice.choice(escaped)
+        owner = list(root.accounts)[number]
+        again = Escape(
+            root=root, owner=owner, position=position, fees=root.fees, sender=THIEF, to=owner
+        )
+        assert not deeds_claims.bring_escape(world, vault, again), "paid twice"
+    refunded = [
+        record
+        for record in world.model.records
+        if vault.is_closed
+        and record.id < vault.get("deposits")
+        and vault.deposit_record(record.id) is None
+    ]
+    if refunded:
+        record = world.dice.choice(refunded)
+        claim = Refund(root=root, record=record, sender=THIEF, to=record.depositor)
+        assert not deeds_claims.bring_refund(world, vault, claim), "given back twice"
 
 
 def _must(done: bool, problem: str) -> None:

@@ -16,6 +16,7 @@ from contracts.transaction import created_address
 
 STARTED_AT = 1_700_000_000
 GAS = 12_000_000
+CREATION_GAS = 60_000_000
 
 
 class Outcome(NamedTuple):
@@ -81,7 +82,13 @@ class EmbeddedGround:
         self._nonces[sender] = nonce + 1
         address = created_address(sender, nonce)
         message = self._message(
-            gas=GAS, to=b"", sender=sender, value=0, data=b"", code=code, create_address=address
+            gas=CREATION_GAS,
+            to=b"",
+            sender=sender,
+            value=0,
+            data=b"",
+            code=code,
+            create_address=address,
         )
         done = self._run(self._state.computation_class.apply_create_message, message, sender)
         assert not done.is_error, done.error

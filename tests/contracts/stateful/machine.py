@@ -22,7 +22,7 @@ from tests.contracts.stateful import (
     deeds_vault,
 )
 from tests.contracts.stateful.finish import finish
-from tests.contracts.stateful.scene import Scene
+from tests.contracts.stateful.stage import Stage
 from tests.contracts.stateful.world import CHECK_ALL_EVERY, World
 
 Step = tuple[str, int]
@@ -40,14 +40,14 @@ BASE: Weights = {
     deeds_ledger.hold: 2,
     deeds_ledger.end_epoch: 2,
     deeds_vault.checkpoint: 9,
-    deeds_vault.skip_checkpoint: 1,
-    deeds_vault.replay_checkpoint: 2,
+    deeds_vault.skip_checkpoint: 2,
+    deeds_vault.replay_checkpoint: 4,
     deeds_vault.forge_checkpoint: 4,
     deeds_vault.boundary: 2,
     deeds_vault.settle: 1,
     deeds_vault.claim_fees: 2,
-    deeds_claims.claim: 8,
-    deeds_claims.forge_claim: 2,
+    deeds_claims.claim: 11,
+    deeds_claims.forge_claim: 3,
     deeds_claims.claim_for_fee: 4,
     deeds_tokens.set_mode: 4,
     deeds_tokens.set_tax: 2,
@@ -127,9 +127,9 @@ def interleaving(seed: int, length: int) -> list[Step]:
     return [(name, dice.randrange(2**32)) for name in names]
 
 
-def run(scene: Scene, steps: Sequence[Step], tally: Tally | None = None) -> None:
+def run(stage: Stage, steps: Sequence[Step], tally: Tally | None = None) -> None:
     """Run an interleaving to its end; raises Broken."""
-    world = World(scene)
+    world = stage.world()
     done: list[Step] = []
     try:
         for name, number in steps:
@@ -149,23 +149,23 @@ def run(scene: Scene, steps: Sequence[Step], tally: Tally | None = None) -> None
         tally.taken += world.taken
 
 
-def fails(scene: Scene, steps: Sequence[Step]) -> Broken | None:
+def fails(stage: Stage, steps: Sequence[Step]) -> Broken | None:
     """How an interleaving fails, if it does."""
     try:
-        run(scene, steps)
+        run(stage, steps)
     except Broken as broken:
         return broken
     return None
 
 
-def shrink(scene: Scene, broken: Broken, attempts: int = 300) -> Broken:
+def shrink(stage: Stage, broken: Broken, attempts: int = 300) -> Broken:
     """Leave out whatever the failure does not need."""
     best, size = broken, max(1, len(broken.steps) // 2)
     while attempts > 0:
         start, shorter = 0, False
         while start < len(best.steps) and attempts > 0:
             attempts -= 1
-            found = fails(scene, best.steps[:start] + best.steps[start + size :])
+            found = fails(stage, best.steps[:start] + best.steps[start + size :])
             if found is None:
                 start += size
             else:

@@ -46,14 +46,13 @@ class Known:
 
 
 class World:
-    """A scene at its start, the model of it, and what was seen so far."""
+    """A scene, the model of it, and what was seen so far."""
 
-    def __init__(self, scene: Scene) -> None:
-        scene.ground.restore()
+    def __init__(self, scene: Scene, model: Model) -> None:
         self.scene = scene
         self.ground = scene.ground
-        self.model = Model(scene)
-        self.book = self.model.book
+        self.model = model
+        self.book = model.book
         self.known: list[Known] = []
         self.orders: list[tuple[bytes, Callable[[], None], int, bytes]] = []
         self.decisions: list[tuple[int, bytes, Callable[[], None]]] = []

@@ -10,15 +10,19 @@ import time
 
 import pytest
 
+from contracts.chain.anvil import find_anvil
 from tests.contracts.solc_worker import solc_worker
-from tests.contracts.stateful.machine import DEEDS, Broken, interleaving, run, shrink
-from tests.contracts.stateful.stage import Stage, embedded_stage
+from tests.contracts.stateful.anvil_ground import anvil_ground
+from tests.contracts.stateful.machine import DEEDS, Broken, fails, interleaving, run, shrink
+from tests.contracts.stateful.scene import COINS, PEOPLE, build
+from tests.contracts.stateful.stage import Stage, embedded_stage, prepare
 from tests.contracts.stateful.teeth import notice
 from tests.contracts.stateful.variants import VARIANTS, Variant
 
 SOAK = int(os.environ.get("OMNIBAZAAR_SOAK", "1"))
 PIECES = 8
 RUNS = 200 * SOAK
+ANVIL_RUNS = 5 * SOAK if find_anvil() else 0
 STEPS = 20 if SOAK == 1 else 60
 
 
@@ -41,6 +45,14 @@ def test_no_interleaving_breaks_the_contracts(stage: Stage, piece: int) -> None:
             run(stage, interleaving(seed, STEPS))
         except Broken as broken:
             pytest.fail(f"seed {seed}: {shrink(stage, broken)}")
+
+
+@pytest.mark.parametrize("runs", [ANVIL_RUNS] if ANVIL_RUNS else [])
+def test_the_same_holds_on_anvil(runs: int) -> None:
+    with anvil_ground(PEOPLE, COINS) as ground:
+        stage = prepare(build(ground))
+        for seed in range(runs):
+            assert fails(stage, interleaving(seed, STEPS)) is None, f"seed {seed}"
 
 
 def todays_variants() -> list[Variant]:

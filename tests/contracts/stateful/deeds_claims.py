@@ -272,7 +272,11 @@ def reentries(world: World, vault: Vault) -> list:
     ]
     provable = _provable(world, vault)
     if provable is not None:
-        root, index = provable
-        data = encode_withdraw(world.book.claim(index, root))
-        found += [(vault.address, data, lambda: pay(vault, root, world.book.leaves[index]))] * 3
+        found += [reentry_of_claim(world, vault, *provable)] * 3
     return found
+
+
+def reentry_of_claim(world: World, vault: Vault, root: Root, index: int) -> tuple:
+    """A withdrawal claimed by the hostile token."""
+    data = encode_withdraw(world.book.claim(index, root))
+    return vault.address, data, lambda: pay(vault, root, world.book.leaves[index])

@@ -8,6 +8,10 @@ Deviations: none
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
+from contracts.artifact import selectors
+from primitives.abi import encode_words
 from tests.contracts.stateful import deeds_claims
 from tests.contracts.stateful.coins import NATIVE, Mode
 from tests.contracts.stateful.scene import THIEF, calldata
@@ -20,6 +24,34 @@ def set_mode(world: World) -> None:
     mode = world.dice.choice((0, 0, 0, 1, 1, 2, 3, 3, 3, 3, 3, 4, 5))
     target, payload, act = world.dice.choice(deeds_claims.reentries(world, world.vault()))
     _set_mode(world, mode, target, payload)
+    world.model.coins.reentry = act
+
+
+def ambush(world: World) -> None:
+    """Let the hostile token call back, and at once let something pay or take it."""
+    evil, vault = world.scene.tokens["EVIL"], world.main
+    target, payload, act = world.dice.choice(deeds_claims.reentries(world, vault))
+    root = vault.last_root
+    leaves = world.book.leaves[: root.count] if root is not None else []
+    baits = [leaf for leaf in leaves if leaf.token == evil and leaf.vault == vault.address]
+    baits = [leaf for leaf in baits if not vault.get("paid", leaf.index)]
+    if root is not None and baits and world.chance(0.6):
+        bait = world.dice.choice(baits)
+        if world.chance(0.5):  # the very claim that is being paid
+            target, payload, act = deeds_claims.reentry_of_claim(world, vault, root, bait.index)
+        _call_back(world, target, payload, act)
+        deeds_claims.bring_claim(world, vault, root, bait.index)
+        return
+    _call_back(world, target, payload, act)
+    user, amount = world.user(), 1 + world.dice.randrange(10**6)
+    data = selectors("Settlement")["deposit"] + encode_words(evil, amount)
+    put = lambda: vault.deposit(user, evil, amount, user)  # noqa: E731
+    world.play(user, vault.address, data, put, tokens=(evil,))
+
+
+def _call_back(world: World, target: bytes, payload: bytes, act: Callable[[], object]) -> None:
+    """From now on the token does this whenever it is called."""
+    _set_mode(world, Mode.REENTER, target, payload)
     world.model.coins.reentry = act
 
 

@@ -36,11 +36,11 @@ class Ground(Protocol):
         """Deploy a contract and return its address."""
 
     def send(
-        self, sender: bytes, to: bytes, data: bytes, value: int = 0, gas: int = GAS
+        self, sender: bytes, to: bytes, payload: bytes, value: int = 0, gas: int = GAS
     ) -> Outcome:
         """Send a message, whoever the sender is."""
 
-    def view(self, to: bytes, data: bytes) -> bytes:
+    def view(self, to: bytes, payload: bytes) -> bytes:
         """Result of a call that changes nothing."""
 
     def coins(self, address: bytes) -> int:
@@ -95,16 +95,16 @@ class EmbeddedGround:
         return address
 
     def send(
-        self, sender: bytes, to: bytes, data: bytes, value: int = 0, gas: int = GAS
+        self, sender: bytes, to: bytes, payload: bytes, value: int = 0, gas: int = GAS
     ) -> Outcome:
         """Send a message, whoever the sender is."""
-        done = self._call(sender, to, data, value, gas)
+        done = self._call(sender, to, payload, value, gas)
         return Outcome(not done.is_error, bytes(done.output))
 
-    def view(self, to: bytes, data: bytes) -> bytes:
+    def view(self, to: bytes, payload: bytes) -> bytes:
         """Result of a call that changes nothing."""
         self.now -= 1
-        done = self._call(bytes(20), to, data, 0, GAS)
+        done = self._call(bytes(20), to, payload, 0, GAS)
         assert not done.is_error, done.error
         return bytes(done.output)
 

@@ -28,6 +28,7 @@ USERS = tuple(PrivateKey(keccak256(b"user" + bytes([i]))) for i in range(3))
 """Have approved the vaults and the registry."""
 PERMITTING = PrivateKey(keccak256(b"permitting user"))
 """Has approved nothing."""
+PEOPLE = (*(user.address for user in USERS), PERMITTING.address)
 RELAYER = b"\x4e" * 20
 THIEF = b"\x7f" * 20
 DEPLOYER = b"\xdd" * 20
@@ -103,8 +104,7 @@ def calldata(contract: str, function: str, *arguments: Any) -> bytes:
 
 def build_embedded() -> Scene:
     """The scene on a chain in this process."""
-    people = (*(user.address for user in USERS), PERMITTING.address)
-    return build(EmbeddedGround(CHAIN_ID, people, COINS))
+    return build(EmbeddedGround(CHAIN_ID, PEOPLE, COINS))
 
 
 def build(ground: Ground) -> Scene:
@@ -181,9 +181,8 @@ def _vault_arguments(registry: bytes, tokens: dict[str, bytes]) -> tuple[Any, ..
 
 def _enrich(scene: Scene, cells: Cells) -> None:
     """Give everybody everything, let the vaults take it, and pay the stakes."""
-    people = (*(user.address for user in USERS), PERMITTING.address)
     for symbol, token in scene.tokens.items():
-        for person in people:
+        for person in PEOPLE:
             _give(scene, cells, symbol, token, person)
         for user in USERS if token != NATIVE else ():
             _approve(scene, cells, symbol, token, user.address)

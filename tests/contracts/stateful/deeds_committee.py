@@ -185,6 +185,3 @@ def migrate(world: World) -> None:
         amount = world.book.balances(token)
         decision = next_decision(world, old, DecisionKind.HAND_OVER, token, amount)
         assert bring_decision(world, old, decision), "the hand-over failed"
-
-
-DECISIONS = (any_decision, lie, announce, fortnight, migrate)

@@ -315,8 +315,3 @@ def claim_fees(world: World) -> None:
     data = selectors("FeeDistributor")["claim"] + encode_words(which, token)
     act = lambda: world.model.claim_fees(vault, which, token)  # noqa: E731
     world.play(THIEF, vault.distributor, data, act, tokens=(token,))
-
-
-DEPOSITS = (deposit, deposit_with_permit, deposit_by_order, fund)
-CHECKPOINTS = (checkpoint, skip_checkpoint, replay_checkpoint, forge_checkpoint, boundary)
-FEES = (settle, claim_fees)

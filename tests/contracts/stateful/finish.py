@@ -24,12 +24,16 @@ def finish(world: World) -> None:
     """Pay everybody, by whatever way there is."""
     deeds_tokens.tame(world)
     main = world.main
+    if _is_alive(world, main) and world.chance(0.4):
+        _false_alarm(world, main)
     if not _is_alive(world, main) or world.chance(0.5):
         ends_open = False
     else:
         _empty_ledger(world)
         ends_open = True
     for vault in world.model.vaults:
+        if vault is not main and not vault.get("deposits") and world.chance(0.7):
+            continue  # it has nothing to pay; its turn comes often enough
         if not (vault is main and ends_open):
             _close(world, vault)
         _pay_all(world, vault, escapes=vault is main and not ends_open)
@@ -57,14 +61,55 @@ def _empty_ledger(world: World) -> None:
     assert deeds_vault.bring_checkpoint(world, main, known), "the vault is bricked"
 
 
+def _false_alarm(world: World, vault: Vault) -> None:
+    """Silence and a notice, which pays nobody and which the next checkpoint makes void."""
+    world.ground.now = max(world.ground.now, vault.last_at + SILENCE)
+    _give_notice(world, vault)
+    _try_too_early(world, vault)
+    deeds_vault.follow(world, vault)
+    known = deeds_vault.new_checkpoint(world)
+    assert deeds_vault.bring_checkpoint(world, vault, known), "the vault is bricked"
+    assert not vault.get("notice")
+    if world.chance(0.5):
+        world.ground.now += NOTICE
+        _try_too_early(world, vault)
+    deeds_claims.open_escape(world)
+
+
+def _give_notice(world: World, vault: Vault) -> None:
+    """Anyone may, after a week of silence."""
+    if not vault.get("notice"):
+        data = selectors("Settlement")["openEscape"]
+        assert world.send(vault, data, vault.open_escape), "no escape is possible"
+
+
+def _try_too_early(world: World, vault: Vault) -> None:
+    """While the vault is open, nothing but withdrawals is paid by proof."""
+    root = vault.last_root
+    if root is not None and root.accounts:
+        owner = next(iter(root.accounts))
+        early = Escape(root=root, owner=owner, position=0, fees=root.fees, sender=THIEF, to=owner)
+        assert not deeds_claims.bring_escape(world, vault, early), "paid too early"
+    if vault.get("deposits"):
+        record = vault.deposit_record(vault.get("deposits") - 1)
+        if record is not None:
+            claim = Refund(root=root, record=record, sender=THIEF, to=record.depositor)
+            assert not deeds_claims.bring_refund(world, vault, claim), "given back too early"
+
+
 def _close(world: World, vault: Vault) -> None:
     """Wait until a vault has closed; escape has to be possible."""
-    data = selectors("Settlement")["openEscape"]
     if not vault.get("notice"):
-        world.ground.now = max(world.ground.now, vault.last_at + SILENCE)
-        assert world.send(vault, data, vault.open_escape), "no escape is possible"
+        late = world.chance(0.3)
+        world.ground.now = max(world.ground.now, vault.last_at + (EXPIRY + 1 if late else SILENCE))
+        if late:
+            assert not deeds_vault.bring_checkpoint(world, vault, deeds_vault.new_checkpoint(world))
+        _give_notice(world, vault)
+        _try_too_early(world, vault)
     world.ground.now = max(world.ground.now, vault.get("notice") + NOTICE)
     assert vault.is_closed
+    if world.chance(0.3):
+        assert not deeds_vault.bring_checkpoint(world, vault, deeds_vault.new_checkpoint(world))
 
 
 def _pay_all(world: World, vault: Vault, *, escapes: bool) -> None:

@@ -79,6 +79,7 @@ STAKES: Weights = {
     deeds_registry.add_stake: 4,
     deeds_registry.change_key: 4,
     deeds_registry.request_exit: 8,
+    deeds_registry.leave: 6,
     deeds_registry.withdraw_stake: 10,
     deeds_registry.report: 14,
     deeds_registry.raise_penalty: 8,
@@ -89,9 +90,9 @@ STAKES: Weights = {
 }
 PROFILES: tuple[tuple[Weights, ...], ...] = (
     (BASE,),
-    (BASE, FREEZE),
-    (BASE, MOVE),
-    (BASE, STAKES),
+    (BASE, FREEZE, FREEZE),
+    (BASE, MOVE, MOVE),
+    (BASE, STAKES, STAKES),
     (BASE, FREEZE, MOVE, STAKES),
 )
 """What an interleaving is about, by its seed in turn; the last is everything at once."""

@@ -29,7 +29,7 @@ from tests.contracts.stateful.vault import TREASURIES, Vault
 
 SHORT_GAS = 1_500_000
 """For messages while the hostile token burns all it gets."""
-CHECK_ALL_EVERY = 16
+CHECK_ALL_EVERY = 32
 BALANCES_SLOT = 0
 """Where all the tokens keep their balances: read without a call, for speed."""
 SHORT_PAYLOAD = 36

@@ -23,7 +23,7 @@ SOAK = int(os.environ.get("OMNIBAZAAR_SOAK", "1"))
 PIECES = 8
 RUNS = 200 * SOAK
 ANVIL_RUNS = 5 * SOAK if find_anvil() else 0
-STEPS = 20 if SOAK == 1 else 60
+STEPS = 20 if SOAK == 1 else 40
 
 
 @pytest.fixture(scope="module")

@@ -119,17 +119,31 @@ class ActionBuilder:
         nonce_ms = self._next_nonce(key)
         return self._sign(key, nonce_ms, ops, atomic, deadline_ms or nonce_ms + self._deadline_ms)
 
-    def seal(self, market: MarketTerms, *orders: Place, deadline_ms: int = 0) -> SealedOrder:
+    def seal(
+        self,
+        market: MarketTerms,
+        *orders: Place,
+        deadline_ms: int = 0,
+        builder_ppm: int = 0,
+    ) -> SealedOrder:
         """Make the commit that hides taking orders of one market, and its opening.
 
-        The commit holds the smallest tier that covers them with the taker fee. Raises ClientError
-        for orders that cannot be sealed.
+        The commit holds the smallest tier that covers them with the taker fee, and with the fee of
+        the builder that the opening's action will name. Raises ClientError for orders that cannot
+        be sealed.
         """
-        commit, (opening,) = self.seal_many(market, [orders], deadline_ms=deadline_ms)
+        commit, (opening,) = self.seal_many(
+            market, [orders], deadline_ms=deadline_ms, builder_ppm=builder_ppm
+        )
         return SealedOrder(commit=commit, opening=opening, orders=orders)
 
     def seal_many(
-        self, market: MarketTerms, groups: Sequence[tuple[Place, ...]], *, deadline_ms: int = 0
+        self,
+        market: MarketTerms,
+        groups: Sequence[tuple[Place, ...]],
+        *,
+        deadline_ms: int = 0,
+        builder_ppm: int = 0,
     ) -> tuple[Signed, tuple[Open, ...]]:
         """Make one action that commits to each group of orders by itself, and their openings.
 
@@ -139,20 +153,20 @@ class ActionBuilder:
         nonce_ms = self._next_nonce(key)
         commits, openings = [], []
         for orders in groups:
-            commit, opening = self._hide(market, orders, nonce_ms)
+            commit, opening = self._hide(market, orders, nonce_ms, builder_ppm)
             commits.append(commit)
             openings.append(opening)
         deadline = deadline_ms or nonce_ms + self._deadline_ms
         return self._sign(key, nonce_ms, commits, False, deadline), tuple(openings)
 
     def _hide(
-        self, market: MarketTerms, orders: tuple[Place, ...], nonce_ms: int
+        self, market: MarketTerms, orders: tuple[Place, ...], nonce_ms: int, builder_ppm: int
     ) -> tuple[Commit, Open]:
         if not orders or any(order.market != market.id for order in orders):
             raise ClientError("a sealed order needs orders of its own market")
         if any(order.tif == POST_ONLY for order in orders):
             raise ClientError("a post-only order takes nothing and cannot be sealed")
-        quote, base = compute_needs(orders, market.tick, market.lot, market.taker_bps)
+        quote, base = compute_needs(orders, market.tick, market.lot, market.taker_bps, builder_ppm)
         hold, tier = choose_tier(quote, base, market.tick, market.lot)
         salt = secrets.token_bytes(SALT_BYTES)
         commit_hash = compute_commit_hash(

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from client.errors import ClientError
-from exchange.actions import TRADING_MASK, Grant, Revoke, encode_amount
+from exchange.actions import TRADING_MASK, ApproveBuilder, Grant, Revoke, encode_amount
 from primitives.secp256k1 import PrivateKey
 
 
@@ -68,6 +68,11 @@ def make_grant(
         notional_total=encode_amount(notional_total),
         orders_cap=orders_cap,
     )
+
+
+def make_approval(builder: bytes, max_fee_ppm: int) -> ApproveBuilder:
+    """Let a builder charge up to a fee in millionths of the notional; 0 takes it back."""
+    return ApproveBuilder(builder=builder, max_fee_ppm=max_fee_ppm)
 
 
 def make_revoke(key: bytes) -> Revoke:

@@ -168,9 +168,9 @@ class WithdrawalView(View, frozen=True, kw_only=True):
 
 
 class IncomeView(View, frozen=True, kw_only=True):
-    """A validator's part of fees or block rewards."""
+    """A validator's part of fees or block rewards, or a builder's fee on a trade."""
 
-    source: str  # fees | rewards
+    source: str  # fees | rewards | orders
     asset: int
     amount: Atoms
 
@@ -238,6 +238,22 @@ class AccountFees(View, frozen=True, kw_only=True):
     taker_share_bps: int
     tiers: tuple[FeeTier, ...]
     markets: tuple[MarketFee, ...]
+
+
+class Approval(View, frozen=True, kw_only=True):
+    """A builder that may charge the account's orders; 100 ppm are one basis point."""
+
+    builder: bytes
+    max_fee_ppm: int
+
+
+class AccountBuilders(View, frozen=True, kw_only=True):
+    """The builders an account has approved, and the most that anybody may approve."""
+
+    address: bytes
+    height: int
+    network_max_ppm: int
+    builders: tuple[Approval, ...]
 
 
 class AccountAllowance(View, frozen=True, kw_only=True):

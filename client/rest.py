@@ -18,6 +18,7 @@ from client.errors import ConnectionLost, RequestRefused
 from client.limits import ANSWER_BYTES_MAX, CONNECT_TIMEOUT_S, REQUEST_TIMEOUT_S
 from client.market_views import (
     AccountAllowance,
+    AccountBuilders,
     AccountEvents,
     AccountFees,
     AccountState,
@@ -198,6 +199,10 @@ class RestClient:
         """Return what a wallet may send, and what is left. Raises RequestRefused `not_found`."""
         path = f"/v1/accounts/{to_checksum(address)}/allowance"
         return await self.get(path, AccountAllowance)
+
+    async def account_builders(self, address: bytes) -> AccountBuilders:
+        """Return the builders that may charge a wallet's orders."""
+        return await self.get(f"/v1/accounts/{to_checksum(address)}/builders", AccountBuilders)
 
     async def account_events(
         self, address: bytes, after: int = 0, limit: int = 500

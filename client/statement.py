@@ -18,8 +18,17 @@ from client.market_views import AccountEvent
 from client.rest import RestClient
 from client.views import Asset, Fill, Market
 
-KINDS: Final = ("deposit", "withdrawal", "trade", "fee", "fee share", "reward", "other")
-INCOME: Final = {"fees": "fee share", "rewards": "reward"}
+KINDS: Final = (
+    "deposit",
+    "withdrawal",
+    "trade",
+    "fee",
+    "fee share",
+    "reward",
+    "builder fee",
+    "other",
+)
+INCOME: Final = {"fees": "fee share", "rewards": "reward", "orders": "builder fee"}
 Place = tuple[int, int]
 """(sub-account, asset)"""
 

@@ -18,7 +18,7 @@ from client.actions import ActionBuilder
 from client.desk import Desk, verify_accepted
 from client.errors import ClientError, ConnectionLost, OutcomeUnknown, RiskyRecipient
 from client.groups import unwrap
-from client.keys import Credentials, make_grant, make_revoke
+from client.keys import Credentials, make_approval, make_grant, make_revoke
 from client.limits import GRANT_MS_DEFAULT, OUTCOME_TIMEOUT_S, RECEIPT_POLL_S, SEAL_GRACE_S
 from client.node_client import NodeClient, now_ms
 from client.outcomes import is_ended
@@ -253,6 +253,16 @@ class Trader:
     async def revoke(self, key: bytes, *, timeout_s: float = OUTCOME_TIMEOUT_S) -> None:
         """End a session key at once; the wallet signs. Raises ActionRejected."""
         verify_accepted(await self.execute(make_revoke(key), timeout_s=timeout_s))
+
+    async def approve_builder(
+        self, builder: bytes, max_fee_ppm: int, *, timeout_s: float = OUTCOME_TIMEOUT_S
+    ) -> None:
+        """Let a builder charge this account's orders up to a fee (100 ppm are one basis point).
+
+        0 takes it back at once, for resting orders too. Needs the wallet's key.
+        """
+        approval = make_approval(builder, max_fee_ppm)
+        verify_accepted(await self.execute(approval, timeout_s=timeout_s))
 
     async def withdraw(
         self,

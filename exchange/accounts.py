@@ -77,6 +77,7 @@ class Account:
     __slots__ = (
         "action_count",
         "action_height",
+        "builders",
         "by_key",
         "clients",
         "commits",
@@ -113,6 +114,8 @@ class Account:
         self.forfeit_ms: int = 0
         self.action_height: int = 0
         self.action_count: int = 0
+        self.builders: dict[int, int] = {}
+        """The most each approved builder may charge, in ppm, by the builder's account number."""
         self.operations_hour: int = 0
         """The hour that `operations_used` is of: hours since the Unix epoch, by block time."""
         self.operations_used: int = 0

@@ -37,6 +37,7 @@ from exchange.operations import (
     WALLET_OPS,
     Action,
     AnyOp,
+    ApproveBuilder,
     Attest,
     Cancel,
     CancelAfter,
@@ -66,6 +67,7 @@ from exchange.operations import (
     SetProtocol,
     SetTerms,
     Transfer,
+    UseBuilder,
     Withdraw,
     decode_amount,
     encode_amount,
@@ -97,6 +99,8 @@ __all__ = [
     "FOK",
     "GTC",
     "Grant",
+    "ApproveBuilder",
+    "UseBuilder",
     "Heartbeat",
     "HOLD_BASE",
     "HOLD_BOTH",
@@ -305,7 +309,7 @@ def _check_kind(action: Action, signer: bytes) -> Reason:
         op = ops[0]
         if isinstance(op, WALLET_OPS) and signer != action.account:
             return Reason.NEEDS_WALLET
-        if isinstance(op, Grant | Revoke) and action.sub != 0:
+        if isinstance(op, Grant | Revoke | ApproveBuilder) and action.sub != 0:
             return Reason.MALFORMED
         if isinstance(op, VALIDATOR_OPS) and signer != action.account:
             return Reason.NOT_VALIDATOR

@@ -68,6 +68,9 @@ class Context:
         "account",
         "action",
         "block_hash",
+        "builder",
+        "builder_ppm",
+        "builder_reason",
         "grant",
         "group",
         "group_market",
@@ -95,6 +98,11 @@ class Context:
         self.key: SessionKey | None = key
         self.grant: int = 0 if key is None else key.number
         self.receipt: Receipt = receipt
+        self.builder: Account | None = None
+        """Of the orders that follow in the action."""
+        self.builder_ppm: int = 0
+        self.builder_reason: int = OK
+        """Why they are refused, if their builder was."""
         self.group: Group | None = None
         self.group_market: int = -1
         self.undo: list[Callable[[], None]] | None = [] if action.atomic else None
@@ -177,6 +185,8 @@ def admit_place(context: Context, op: Place, index: int) -> int:
         op.client_id,
         context.grant,
     )
+    order.builder = context.builder
+    order.builder_ppm = context.builder_ppm
     if order.client_key and order.client_key in account.clients:
         return DUPLICATE_CLIENT_ID
     if not hold_funds(market, order):
@@ -252,7 +262,7 @@ def admit_replace(context: Context, op: Replace, index: int) -> int:
         and is_outside(market, order.side, op.price, context.state.time_ms)
     ):
         return OUTSIDE_BAND
-    extra = compute_hold(market, order.side, op.price, op.size) - order.held
+    extra = compute_hold(market, order, op.price, op.size) - order.held
     trader = order.trader
     balance = trader.base if order.side else trader.quote
     if extra > 0:

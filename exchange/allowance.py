@@ -21,6 +21,7 @@ from exchange.operations import (
     CancelAll,
     CancelClient,
     Open,
+    UseBuilder,
 )
 from exchange.reasons import Reason
 from exchange.state import State
@@ -28,7 +29,7 @@ from exchange.volume import compute_past
 
 HOUR_MS: Final = 3_600_000
 CALMING_FACTOR: Final = 2
-CALMING: Final = (Cancel, CancelAfter, CancelAll, CancelClient, Open)
+CALMING: Final = (Cancel, CancelAfter, CancelAll, CancelClient, Open, UseBuilder)
 """What lowers risk or saves a bond."""
 OK = int(Reason.OK)
 RATE_LIMITED = int(Reason.RATE_LIMITED)

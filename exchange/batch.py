@@ -97,6 +97,8 @@ class Commitment:
         "base_bond",
         "base_tier",
         "batch",
+        "builder",
+        "builder_ppm",
         "commit_hash",
         "first_order",
         "grant",
@@ -132,6 +134,9 @@ class Commitment:
         self.first_order: int = 0
         self.salt: bytes = b""
         self.grant: int = 0
+        self.builder: Account | None = None
+        """Of the orders, and its fee; as in `Order`."""
+        self.builder_ppm: int = 0
         self.open_ticket: Ticket | None = None
 
 

@@ -129,5 +129,7 @@ def make_order_record(order: Order) -> OrderRecord:
         order.stp,
         order.client_id,
         order.grant,
+        0 if order.builder is None else order.builder.number,
+        order.builder_ppm,
         order.place,
     )

@@ -117,7 +117,7 @@ def _arm(state: State, market: Market, bracket: Bracket, lots: int) -> None:
     known = market.triggers.by_id.get(bracket.exit_id)
     if known is not None and known.order.price == price:
         order = known.order
-        if compute_hold(market, side, price, order.size + lots) - order.held <= balance.free:
+        if compute_hold(market, order, price, order.size + lots) - order.held <= balance.free:
             order.size += lots
             order.total += lots
             release_funds(market, order)
@@ -128,6 +128,8 @@ def _arm(state: State, market: Market, bracket: Bracket, lots: int) -> None:
     order = Order(
         state.next_order, trader, side, price, lots, bracket.tif, entry.stp, 0, entry.grant
     )
+    order.builder = entry.builder
+    order.builder_ppm = entry.builder_ppm
     state.next_order += 1
     if not hold_funds(market, order):
         note_order(market, order, CLOSED, INSUFFICIENT_FUNDS)

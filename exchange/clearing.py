@@ -239,6 +239,8 @@ def _list_orders(
             client_id,
             commitment.grant,
         )
+        order.builder = commitment.builder
+        order.builder_ppm = commitment.builder_ppm
         covered = hold_funds(market, order)
         assert covered, "an opened order is covered by its commit's tier"
         enlist(market, order)

@@ -72,7 +72,9 @@ def choose_tier(quote_atoms: int, base_atoms: int, tick: int, lot: int) -> tuple
     return HOLD_BOTH, both
 
 
-def compute_needs(orders: Sequence[Place], tick: int, lot: int, taker_bps: int) -> tuple[int, int]:
+def compute_needs(
+    orders: Sequence[Place], tick: int, lot: int, taker_bps: int, builder_ppm: int = 0
+) -> tuple[int, int]:
     """Compute the (quote, base) atoms that hidden orders may cost together."""
     quote = base = 0
     for order in orders:
@@ -80,7 +82,7 @@ def compute_needs(orders: Sequence[Place], tick: int, lot: int, taker_bps: int) 
             base += order.size * lot
         else:
             cost = order.price * order.size * tick
-            quote += cost - -cost * taker_bps // limits.BPS
+            quote += cost - -cost * taker_bps // limits.BPS + cost * builder_ppm // limits.PPM
     return quote, base
 
 

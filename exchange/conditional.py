@@ -132,7 +132,7 @@ def admit_replace_trigger(context: Context, op: ReplaceTrigger, index: int) -> i
     if _is_reached(market, op):
         return TRIGGER_REACHED
     balance = trader.base if order.side else trader.quote
-    need = compute_hold(market, order.side, price, op.size)
+    need = compute_hold(market, order, price, op.size)
     if need - order.held > balance.free:
         return INSUFFICIENT_FUNDS
     before = (order.size, order.price, trigger.above, trigger.above_price)
@@ -265,7 +265,7 @@ def _get_trader(context: Context, market: Market, side: int) -> Trader | int:
 def _make_order(
     context: Context, trader: Trader, op: PlaceTrigger | PlaceTrailing, price: int
 ) -> Order:
-    return Order(
+    order = Order(
         context.state.next_order,
         trader,
         op.side,
@@ -276,6 +276,9 @@ def _make_order(
         op.client_id,
         context.grant,
     )
+    order.builder = context.builder
+    order.builder_ppm = context.builder_ppm
+    return order
 
 
 def _add_trigger(

@@ -39,7 +39,7 @@ def verify_holds(state: State) -> None:
     needed: dict[int, int] = {}
     for market in state.markets:
         for order in market.book.orders.values():
-            need = compute_hold(market, order.side, order.price, order.size)
+            need = compute_hold(market, order, order.price, order.size)
             assert order.held == need, "an order holds exactly what it may cost"
             trader = order.trader
             balance = trader.base if order.side else trader.quote

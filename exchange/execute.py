@@ -28,6 +28,7 @@ from exchange.allowance import count_action
 from exchange.attestation import close_windows, process_attestation
 from exchange.authority import check_key, check_time, prune_nonces, spend_nonce
 from exchange.brackets import admit_bracket
+from exchange.builders import admit_builder, process_approval
 from exchange.conditional import (
     admit_cancel_after,
     admit_replace_trigger,
@@ -44,6 +45,7 @@ from exchange.listing import begin_listings, process_listing_vote
 from exchange.migration import move_vaults, process_move_vote
 from exchange.operations import (
     VOTES,
+    ApproveBuilder,
     Attest,
     Cancel,
     CancelAfter,
@@ -70,6 +72,7 @@ from exchange.operations import (
     SetProtocol,
     SetTerms,
     Transfer,
+    UseBuilder,
     Withdraw,
 )
 from exchange.outcome import BalanceChange, LevelChange, Notes, Outcome, Receipt
@@ -260,6 +263,8 @@ def _process_ops(context: Context, statuses: list[int]) -> None:
         kind = type(op)
         if key is not None and not key.actions >> _TAGS[kind] & 1:
             status = KEY_LACKS_ACTION
+        elif context.builder_reason and kind in _BUILDERS_OPS:
+            status = context.builder_reason
         else:
             status = _HANDLERS[kind](context, op, index)
         statuses[index] = status
@@ -348,6 +353,8 @@ def _process_wallet_op(context: Context, op: Any, index: int) -> int:
         return process_grant(context, op)
     if isinstance(op, Revoke):
         return process_revoke(context, op)
+    if isinstance(op, ApproveBuilder):
+        return process_approval(context, op)
     if isinstance(op, Transfer):
         return process_transfer(state, account.owner, context.sub, op)
     assert isinstance(op, Withdraw)
@@ -374,6 +381,8 @@ _HANDLERS: Final[dict[type, Callable[[Context, Any, int], int]]] = {
     PlaceIceberg: admit_iceberg,
     PlaceSchedule: admit_schedule,
     PlaceBracket: admit_bracket,
+    ApproveBuilder: _process_wallet_op,
+    UseBuilder: admit_builder,
 }
 _TAGS: Final[dict[type, int]] = {
     Place: 1,
@@ -391,8 +400,24 @@ _TAGS: Final[dict[type, int]] = {
     PlaceIceberg: 13,
     PlaceSchedule: 14,
     PlaceBracket: 15,
+    UseBuilder: 16,
 }
 """Bits of a session key's allowed operations; wallet operations never come with a session key."""
+
+
+_BUILDERS_OPS: Final = frozenset(
+    (
+        Place,
+        Open,
+        PlaceTrigger,
+        PlaceUntil,
+        PlaceTrailing,
+        PlaceIceberg,
+        PlaceSchedule,
+        PlaceBracket,
+    )
+)
+"""What names the builder that stands before it in the action."""
 
 
 def _collect_balances(state: State) -> tuple[BalanceChange, ...]:

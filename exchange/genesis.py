@@ -140,6 +140,8 @@ class ExchangeGenesis(Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     actions_per_account_block: Annotated[int, Meta(ge=1, le=1 << 20)] = 1_024
     orders_per_account_market: Annotated[int, Meta(ge=1, le=1 << 20)] = 10_000
     """Live orders (resting and pending) of one sub-account in one market."""
+    builder_fee_ppm_max: Annotated[int, Meta(ge=0, le=limits.BUILDER_FEE_PPM_MAX)] = 1_000
+    """Most that an account may approve for a builder, in millionths of the notional; 0 for none."""
     volume: VolumeTerms = VolumeTerms()
     allowance: AllowanceTerms = AllowanceTerms()
     vault_notice_ms: Annotated[int, Meta(ge=0, le=366 * 86_400_000)] = 14 * 86_400_000

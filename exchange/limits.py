@@ -15,6 +15,9 @@ AMOUNT_BYTES: Final = 16
 ASSETS_MAX: Final = 256
 MARKETS_MAX: Final = 1024
 FEE_TIERS_MAX: Final = 32
+BUILDERS_PER_ACCOUNT_MAX: Final = 16
+BUILDER_FEE_PPM_MAX: Final = 10_000
+"""No network lets a builder charge more, in millionths of the notional."""
 SUB_ACCOUNT_MAX: Final = 127
 
 OPS_PER_ACTION_MAX: Final = 64

@@ -222,7 +222,7 @@ def replace_order(
         return POST_ONLY_CROSSES
     trader = order.trader
     balance = trader.base if order.side else trader.quote
-    more = compute_hold(market, order.side, price, size) - order.held
+    more = compute_hold(market, order, price, size) - order.held
     if more > balance.free:
         return INSUFFICIENT_FUNDS
     balance.held += more

@@ -167,6 +167,21 @@ class Transfer(Op, frozen=True, tag=13):
     to_sub: SubAccount
 
 
+class ApproveBuilder(Op, frozen=True, tag=58):
+    """Let a builder charge the account's orders up to a fee; zero takes it back."""
+
+    builder: Address
+    max_fee_ppm: Annotated[int, Meta(ge=0, le=limits.BUILDER_FEE_PPM_MAX)]
+    """Millionths of the notional: 100 are one basis point."""
+
+
+class UseBuilder(Op, frozen=True, tag=59):
+    """The orders that follow in the action are a builder's, and pay it this fee."""
+
+    builder: Address
+    fee_ppm: Annotated[int, Meta(ge=0, le=limits.BUILDER_FEE_PPM_MAX)]
+
+
 class PlaceTrigger(Op, frozen=True, tag=30):
     """An order that waits until a trade is at or above, or at or below a price. Two legs make one
     order that cancels the other.
@@ -427,14 +442,16 @@ AnyOp = (
     | PlaceIceberg
     | PlaceSchedule
     | PlaceBracket
+    | ApproveBuilder
+    | UseBuilder
 )
-TRADING_TAGS: Final = (1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15)
+TRADING_TAGS: Final = (1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16)
 """Bits of a session key: the tags of operations 1 to 7, then 8 PlaceTrigger, 9 PlaceUntil,
 10 CancelAfter, 11 PlaceTrailing, 12 ReplaceTrigger, 13 PlaceIceberg, 14 PlaceSchedule,
-15 PlaceBracket.
+15 PlaceBracket, 16 UseBuilder.
 """
 TRADING_MASK: Final = sum(1 << tag for tag in TRADING_TAGS)
-WALLET_OPS: Final = (Grant, Revoke, Withdraw, Transfer)
+WALLET_OPS: Final = (Grant, Revoke, Withdraw, Transfer, ApproveBuilder)
 VOTES: Final = (SetMarket, SetProtocol, ListAsset, ListMarket, SetTerms, MoveVault)
 """Words of committee members: each stands alone in its action."""
 VALIDATOR_OPS: Final = (Attest, Heartbeat, *VOTES)

@@ -15,7 +15,7 @@ from __future__ import annotations
 from bisect import bisect_left, insort
 from typing import Final
 
-from exchange.accounts import Trader, make_client_key
+from exchange.accounts import Account, Trader, make_client_key
 
 BUY: Final = 0
 SELL: Final = 1
@@ -26,6 +26,8 @@ class Order:
 
     __slots__ = (
         "account",
+        "builder",
+        "builder_ppm",
         "client_id",
         "client_key",
         "grant",
@@ -79,6 +81,10 @@ class Order:
             self.client_key = make_client_key(trader.sub, trader.market, client_id)
         self.grant: int = grant
         """Number of the session key that placed it, 0 for the wallet."""
+        self.builder: Account | None = None
+        """Who brought it and earns a fee on its fills."""
+        self.builder_ppm: int = 0
+        """That fee in millionths of the notional."""
         self.place: int = 0
         """Its number in the order in which orders came to rest on this book."""
         self.noted: bool = False

@@ -178,16 +178,19 @@ class Withdrawal(Struct, array_like=True, gc=False, frozen=True):
 
 FROM_FEES: Final = 0
 FROM_REWARDS: Final = 1
+FROM_ORDERS: Final = 2
 
 
 class Share(Struct, array_like=True, gc=False, frozen=True):
-    """A validator's payout account got its part of fees or block rewards at a checkpoint height."""
+    """An account earned something: a validator's payout account its part of fees or block rewards
+    at a checkpoint height, a builder its fee on a trade.
+    """
 
     account: int
     asset: int
     amount: int
     source: int
-    """FROM_FEES or FROM_REWARDS."""
+    """FROM_FEES, FROM_REWARDS or FROM_ORDERS."""
 
 
 class WindowClosed(Struct, array_like=True, gc=False, frozen=True):

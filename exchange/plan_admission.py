@@ -125,7 +125,7 @@ def _check(context: Context, op: PlaceIceberg | PlaceSchedule, tif: int) -> int:
 
 def _make_whole(context: Context, op: PlaceIceberg | PlaceSchedule) -> Order:
     trader: Trader = open_trader(context, context.state.markets[op.market])
-    return Order(
+    order = Order(
         context.state.next_order,
         trader,
         op.side,
@@ -136,6 +136,9 @@ def _make_whole(context: Context, op: PlaceIceberg | PlaceSchedule) -> Order:
         op.client_id,
         context.grant,
     )
+    order.builder = context.builder
+    order.builder_ppm = context.builder_ppm
+    return order
 
 
 def _add_plan(context: Context, market: Market, plan: Plan, parts: int) -> int:

@@ -303,6 +303,14 @@ def get_allowance(state: State, owner: bytes) -> AllowanceView | None:
     )
 
 
+def get_builders(state: State, owner: bytes) -> list[tuple[bytes, int]]:
+    """List (builder, most it may charge in ppm) that an account has approved, by account number."""
+    account = state.by_address.get(owner)
+    if account is None:
+        return []
+    return [(state.accounts[n].owner, ppm) for n, ppm in sorted(account.builders.items())]
+
+
 def has_waiting_batches(state: State) -> bool:
     """Tell whether blocks must go on: some market waits for openings, or is in an auction."""
     return any(

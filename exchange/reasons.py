@@ -106,6 +106,13 @@ class Reason(IntEnum):
     KEY_USED_BEFORE = 80
     BAD_GRANT = 81
     BAD_TRANSFER = 82
+    UNKNOWN_BUILDER = 83
+    """No such account, the own one, or not approved by this one."""
+    BAD_BUILDER = 84
+    """More than the network lets anybody approve."""
+    TOO_MANY_BUILDERS = 85
+    OVER_APPROVAL = 86
+    """A builder's fee above what the account has approved."""
 
     NOT_VALIDATOR = 96
     ATTESTED_ALREADY = 97

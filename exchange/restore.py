@@ -15,7 +15,7 @@ from typing import Final, TypeVar
 
 import msgspec
 
-from exchange.accounts import SessionKey, Trader
+from exchange.accounts import Account, SessionKey, Trader
 from exchange.allowance import HOUR_MS
 from exchange.batch import (
     WAITING,
@@ -28,7 +28,7 @@ from exchange.batch import (
     Ticket,
 )
 from exchange.genesis import ExchangeGenesis, MarketConfig
-from exchange.limits import ASSETS_MAX, MARKETS_MAX, PRICE_SLOTS
+from exchange.limits import ASSETS_MAX, BUILDER_FEE_PPM_MAX, MARKETS_MAX, PRICE_SLOTS
 from exchange.market import AUCTION, Market
 from exchange.operations import IOC
 from exchange.order_book import Order
@@ -244,6 +244,10 @@ def _load_records(state: State, rest: RestRecord) -> None:
         state.accounts[account_number].forfeit_ms = time_ms
     for saved in rest.volumes:
         _load_volume(state, saved)
+    for account_number, builder, ppm in rest.approvals:
+        if not 0 < builder < len(state.accounts) or not 0 < ppm <= BUILDER_FEE_PPM_MAX:
+            raise InvalidMessage("an approval of an unknown builder")
+        state.accounts[account_number].builders[builder] = ppm
     for account_number, used in rest.operations:
         if used < 1:
             raise InvalidMessage("an account's operations are not counted")
@@ -411,9 +415,18 @@ def _load_order(state: State, market: Market, record: OrderRecord) -> Order:
         record.grant,
     )
     order.total = record.total
-    order.held = compute_hold(market, order.side, order.price, order.size)
+    order.builder, order.builder_ppm = _load_builder(state, record.builder, record.builder_ppm)
+    order.held = compute_hold(market, order, order.price, order.size)
     enlist(market, order)
     return order
+
+
+def _load_builder(state: State, number: int, ppm: int) -> tuple[Account | None, int]:
+    if number == 0 and ppm == 0:
+        return None, 0
+    if number < 1:
+        raise InvalidMessage("a fee for no builder")
+    return state.accounts[number], ppm
 
 
 def _load_ticket(record: TicketRecord) -> Ticket:
@@ -478,6 +491,7 @@ def _load_commit(state: State, market: Market, height: int, record: CommitRecord
     commit.first_order = record.first_order
     commit.salt = record.salt
     commit.grant = record.grant
+    commit.builder, commit.builder_ppm = _load_builder(state, record.builder, record.builder_ppm)
     if record.open_ticket is not None:
         commit.open_ticket = _load_ticket(record.open_ticket)
     market.commits[(trader.number, record.commit_hash)] = commit

@@ -155,7 +155,7 @@ def admit_open(context: Context, op: Open, index: int) -> int:
             return reason  # the commit waits on: another key, or the wallet, may open it
     batch = _find_batch(market, commitment.batch)
     batch.unopened -= 1
-    reason = _judge(market, commitment, op)
+    reason = _judge(market, commitment, op, context.builder_ppm)
     if reason:
         commitment.state = VOID
         commitment.reason = reason
@@ -165,6 +165,8 @@ def admit_open(context: Context, op: Open, index: int) -> int:
         commitment.orders = op.orders
         commitment.salt = op.salt
         commitment.grant = context.grant
+        commitment.builder = context.builder
+        commitment.builder_ppm = context.builder_ppm
         commitment.first_order = state.next_order
         commitment.open_ticket = (context.receipt, state.height, index)
         context.receipt.orders[index] = state.next_order
@@ -176,12 +178,12 @@ def admit_open(context: Context, op: Open, index: int) -> int:
     return reason
 
 
-def _judge(market: Market, commitment: Commitment, op: Open) -> int:
+def _judge(market: Market, commitment: Commitment, op: Open, builder_ppm: int) -> int:
     """Tell why shown orders make their commit void, or 0."""
     for order in op.orders:
         if order.market != op.market or order.tif == POST_ONLY:
             return OPENING_INVALID
-    needs = compute_needs(op.orders, market.tick, market.lot, market.hold_bps)
+    needs = compute_needs(op.orders, market.tick, market.lot, market.hold_bps, builder_ppm)
     if needs[0] > commitment.quote_tier or needs[1] > commitment.base_tier:
         return OPENING_OVER_TIER
     return OK

@@ -1,13 +1,13 @@
 """Move money for orders: hold, release, settle a trade.
 
 Rule: the only file that changes balances because of orders. Quote atoms of a trade are exact; fees
-are in quote and round up against the payer; a hold is always exactly what the rest of the order may
-cost.
+are in quote and round up against the payer, a builder's fee rounds down; a hold is always exactly
+what the rest of the order may cost.
 
-A buyer holds its notional and the taker fee (`hold_bps`) on it, rounded up once for the whole
-order. On each fill the hold is computed anew for the rest, and the fee can take no more than what
-that sets free: so the fees of an order add up to its total rounded up, and the hold can never run
-short.
+A buyer holds its notional, the taker fee (`hold_bps`) on it, rounded up once for the whole order,
+and the fee of its builder, rounded down once. On each fill the hold is computed anew for the rest,
+and the fees can take no more than what that sets free: so the fees of an order add up to its total
+rounded up, and the hold can never run short.
 
 Spec: docs/spec/exchange.md#money
 Deviations: none.
@@ -18,28 +18,32 @@ from __future__ import annotations
 from typing import Final
 
 from exchange.accounts import Balance
-from exchange.limits import BPS
+from exchange.limits import BPS, PPM
 from exchange.market import Market
 from exchange.order_book import Order
+from exchange.outcome import FROM_ORDERS, Share
 from exchange.volume import Volume, roll
 
 SHARES: Final = BPS * BPS
 """A fee in basis points, times a share of it in ten-thousandths, per whole."""
 
 
-def compute_hold(market: Market, side: int, price: int, size: int) -> int:
-    """Compute the atoms an order must hold: quote with the taker fee for a buy, base for a sell."""
-    if side:
+def compute_hold(market: Market, order: Order, price: int, size: int) -> int:
+    """Compute the atoms that such an order must hold: quote with the fees for a buy, else base."""
+    if order.side:
         return size * market.lot
     cost = price * size * market.tick
-    return cost - -cost * market.hold_bps // BPS
+    hold = cost - -cost * market.hold_bps // BPS
+    if order.builder_ppm:
+        hold += cost * order.builder_ppm // PPM
+    return hold
 
 
 def hold_funds(market: Market, order: Order) -> bool:
     """Hold what the order needs out of free funds; False (and nothing changed) if they do not
     suffice.
     """
-    need = compute_hold(market, order.side, order.price, order.size)
+    need = compute_hold(market, order, order.price, order.size)
     trader = order.trader
     balance = trader.base if order.side else trader.quote
     if balance.free < need:
@@ -78,7 +82,7 @@ def touch(market: Market, balance: Balance) -> None:
 
 def shrink_hold(market: Market, order: Order) -> None:
     """Release what an order no longer needs after its size or price fell."""
-    need = compute_hold(market, order.side, order.price, order.size)
+    need = compute_hold(market, order, order.price, order.size)
     assert need <= order.held
     trader = order.trader
     balance = trader.base if order.side else trader.quote
@@ -103,30 +107,36 @@ def settle(
     tick = market.tick
     cost = price * size * tick
     base_atoms = size * market.lot
-    rest = buyer.price * (buyer.size - size) * tick
-    rest -= -rest * market.hold_bps // BPS
+    left = buyer.price * (buyer.size - size) * tick
+    rest = left - -left * market.hold_bps // BPS
+    over = 0  # what the hold sets free of the builder's fee
+    if buyer.builder_ppm:
+        kept = left * buyer.builder_ppm // PPM
+        over = buyer.price * buyer.size * tick * buyer.builder_ppm // PPM - kept
+        rest += kept
     freed = buyer.held - rest
     buyer_bps = market.taker_bps if buyer_takes else market.maker_bps
     seller_bps = market.taker_bps if seller_takes else market.maker_bps
     if market.volume_numerator or market.tiers:
-        units = cost * market.volume_numerator // market.volume_denominator
-        buyer_share = _count_volume(market, buyer, units, buyer_takes)
-        seller_share = _count_volume(market, seller, units, seller_takes)
-        buyer_fee = -(-cost * buyer_bps * buyer_share // SHARES)
+        buyer_fee = -(-cost * buyer_bps * _count_volume(market, buyer, cost, buyer_takes) // SHARES)
+        seller_share = _count_volume(market, seller, cost, seller_takes)
         seller_fee = -(-cost * seller_bps * seller_share // SHARES)
     else:
         buyer_fee = -(-cost * buyer_bps // BPS)
         seller_fee = -(-cost * seller_bps // BPS)
-    if buyer_fee > freed - cost:
-        buyer_fee = freed - cost
+    if buyer_fee > freed - cost - over:
+        buyer_fee = freed - cost - over
     assert buyer_fee >= 0
-    assert seller_fee <= cost
+    buyer_extra = 0 if buyer.builder is None else _pay_builder(market, buyer, cost)
+    assert buyer_extra <= over
+    seller_extra = 0 if seller.builder is None else _pay_builder(market, seller, cost)
+    assert seller_fee + seller_extra <= cost
 
     buyer.held = rest
     side = buyer.trader
     paying = side.quote
     paying.held -= freed
-    paying.free += freed - cost - buyer_fee
+    paying.free += freed - cost - buyer_fee - buyer_extra
     getting = side.base
     getting.free += base_atoms
     seller.held -= base_atoms
@@ -134,7 +144,7 @@ def settle(
     giving = side.base
     giving.held -= base_atoms
     earning = side.quote
-    earning.free += cost - seller_fee
+    earning.free += cost - seller_fee - seller_extra
     market.fees[market.quote] += buyer_fee + seller_fee
 
     touched = market.log.touched
@@ -148,12 +158,27 @@ def settle(
         giving.touched = True
         touched.append(giving)
     if not earning.touched:
-        earning.touched = True
-        touched.append(earning)
+        touch(market, earning)
     return buyer_fee, seller_fee
 
 
-def _count_volume(market: Market, order: Order, units: int, takes: bool) -> int:
+def _pay_builder(market: Market, order: Order, cost: int) -> int:
+    """Credit an order's builder with its fee on a trade, as far as it is approved now."""
+    builder = order.builder
+    assert builder is not None
+    ppm = order.trader.account.builders.get(builder.number, 0)
+    if ppm > order.builder_ppm:
+        ppm = order.builder_ppm
+    amount = cost * ppm // PPM
+    if amount:
+        balance = builder.open_balance(0, market.quote)
+        balance.free += amount
+        touch(market, balance)
+        market.log.shares.append(Share(builder.number, market.quote, amount, FROM_ORDERS))
+    return amount
+
+
+def _count_volume(market: Market, order: Order, cost: int, takes: bool) -> int:
     """Add a trade to its account's volume of the day; returns the share of the fee it pays."""
     account = order.trader.account
     day = market.log.day
@@ -162,7 +187,7 @@ def _count_volume(market: Market, order: Order, units: int, takes: bool) -> int:
         volume = account.volume = Volume(day)
     elif volume.day != day:
         roll(volume, day, market.tiers)
-    volume.today += units
+    volume.today += cost * market.volume_numerator // market.volume_denominator
     return volume.taker_share if takes else volume.maker_share
 
 

@@ -66,6 +66,8 @@ def make_part(state: State, market: Market, plan: Plan, size: int, tif: int) -> 
         client_id,
         whole.grant,
     )
+    part.builder = whole.builder
+    part.builder_ppm = whole.builder_ppm
     state.next_order += 1
     is_covered = hold_funds(market, part)
     assert is_covered, "a part is covered by what its plan set free"
@@ -137,7 +139,7 @@ def _follow_end(state: State, market: Market, plan: Plan) -> None:
     if returned:
         trader = whole.trader
         balance = trader.base if whole.side else trader.quote
-        more = compute_hold(market, whole.side, whole.price, whole.size + returned) - whole.held
+        more = compute_hold(market, whole, whole.price, whole.size + returned) - whole.held
         if balance.free < more:
             return  # its owner used the funds in the block that voided the part
         whole.size += returned

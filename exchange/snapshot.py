@@ -127,6 +127,12 @@ def dump_rest(state: State) -> bytes:
         tuple((signer, tuple(state.nonces[signer])) for signer in sorted(state.nonces)),
         tuple((a.number, a.forfeit_count, a.forfeit_ms) for a in state.accounts if a.forfeit_count),
         tuple(_dump_volume(a.number, a.volume) for a in state.accounts if a.volume is not None),
+        tuple(
+            (account.number, *approval)
+            for account in state.accounts
+            if account.builders
+            for approval in sorted(account.builders.items())
+        ),
         _dump_operations(state),
         state.switches.list_all(),
         tuple(_dump_market(market) for market in state.markets),
@@ -436,6 +442,8 @@ def _dump_commit(commit: Commitment) -> CommitRecord:
         commit.first_order,
         commit.salt,
         commit.grant,
+        0 if commit.builder is None else commit.builder.number,
+        commit.builder_ppm,
         None if commit.open_ticket is None else _dump_ticket(commit.open_ticket),
     )
 

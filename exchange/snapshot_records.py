@@ -13,6 +13,7 @@ from typing import Annotated
 from msgspec import Meta, Struct
 
 from exchange.genesis import AssetConfig, MarketConfig
+from exchange.limits import BUILDER_FEE_PPM_MAX
 from exchange.operations import (
     Address,
     Hash32,
@@ -24,7 +25,7 @@ from exchange.operations import (
 from exchange.outcome import Notes
 
 Atoms = Annotated[bytes, Meta(min_length=32, max_length=32)]
-VERSION = 15
+VERSION = 16
 
 
 class Record(Struct, frozen=True, array_like=True, forbid_unknown_fields=True, gc=False):
@@ -127,6 +128,9 @@ class OrderRecord(Record, frozen=True):
     stp: int
     client_id: int
     grant: int
+    builder: int
+    """Account number, 0 for none; an order of the insurance account's does not exist."""
+    builder_ppm: Annotated[int, Meta(ge=0, le=BUILDER_FEE_PPM_MAX)]
     place: int
     """Its place in the queue of its book; of no meaning for an order that only waits."""
 
@@ -196,6 +200,8 @@ class CommitRecord(Record, frozen=True):
     first_order: int
     salt: bytes
     grant: int
+    builder: int
+    builder_ppm: Annotated[int, Meta(ge=0, le=BUILDER_FEE_PPM_MAX)]
     open_ticket: TicketRecord | None
 
 
@@ -368,6 +374,8 @@ class RestRecord(Record, frozen=True):
     """(account number, forfeit count, time of the last one) where the count is not zero."""
     volumes: tuple[VolumeRecord, ...]
     """By account number."""
+    approvals: tuple[tuple[int, int, int], ...]
+    """(account number, builder's account number, ppm) ascending by account and builder."""
     operations: tuple[tuple[int, int], ...]
     """(account number, operations in the present hour) where there are any."""
     switches: tuple[tuple[int, int], ...]

@@ -10,7 +10,16 @@ from __future__ import annotations
 
 from typing import Final
 
-from exchange.operations import Action, Grant, Op, Revoke, Transfer, Withdraw, decode_amount
+from exchange.operations import (
+    Action,
+    ApproveBuilder,
+    Grant,
+    Op,
+    Revoke,
+    Transfer,
+    Withdraw,
+    decode_amount,
+)
 from primitives.keccak import keccak256
 
 GRANT_TYPE: Final = (
@@ -27,11 +36,15 @@ TRANSFER_TYPE: Final = (
     "Transfer(address account,uint8 sub,uint32 asset,uint128 amount,address to,uint8 toSub,"
     "uint64 nonce,uint64 deadline)"
 )
+APPROVE_BUILDER_TYPE: Final = (
+    "ApproveBuilder(address account,address builder,uint32 maxFeePpm,uint64 nonce,uint64 deadline)"
+)
 _TYPES: Final[dict[type[Op], str]] = {
     Grant: GRANT_TYPE,
     Revoke: REVOKE_TYPE,
     Withdraw: WITHDRAW_TYPE,
     Transfer: TRANSFER_TYPE,
+    ApproveBuilder: APPROVE_BUILDER_TYPE,
 }
 _TYPE_HASHES: Final = {kind: keccak256(text.encode()) for kind, text in _TYPES.items()}
 _DOMAIN_FIELDS: Final = (("string", "name"), ("string", "version"), ("bytes32", "salt"))
@@ -49,7 +62,7 @@ def compute_wallet_digest(domain: bytes, action: Action, op: Op) -> bytes:
 def encode_typed_data(network_id: bytes, action: Action) -> dict[str, object]:
     """Make the JSON that `eth_signTypedData_v4` takes for a wallet action.
 
-    Raises ValueError if the action is none: exactly one Grant, Revoke, Withdraw or Transfer.
+    Raises ValueError if the action is none: exactly one of `WALLET_OPS`.
     """
     op = action.ops[0]
     if len(action.ops) != 1 or type(op) not in _TYPES:
@@ -78,6 +91,8 @@ def _get_values(action: Action, op: Op) -> tuple[Value, ...]:
         total = decode_amount(op.notional_total)
         scope = (op.actions, op.markets, cap, op.cancel_on_revoke, total, op.orders_cap)
         return (account, op.key, op.expiry_ms, *scope, *tail)
+    if isinstance(op, ApproveBuilder):
+        return (account, op.builder, op.max_fee_ppm, *tail)
     if isinstance(op, Revoke):
         return (account, op.key, *tail)
     if isinstance(op, Withdraw):

@@ -102,7 +102,7 @@ class ResolutionNews(Event, frozen=True, tag=7):
 
 
 class IncomeNews(Event, frozen=True, tag=8):
-    """A validator's part of fees or block rewards; `source` as in `exchange.outcome.Share`."""
+    """A validator's part of fees or rewards, or a builder's fee; `source` as in `Share`."""
 
     source: int
     asset: int

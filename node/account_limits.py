@@ -11,10 +11,10 @@ from __future__ import annotations
 from typing import Final
 
 from exchange.actions import VerifiedAction
-from exchange.operations import Cancel, CancelAll, CancelClient, Open
+from exchange.operations import Cancel, CancelAll, CancelClient, Open, UseBuilder
 from node.api.rates import RateLimit
 
-CALMING: Final = (Cancel, CancelAll, CancelClient, Open)
+CALMING: Final = (Cancel, CancelAll, CancelClient, Open, UseBuilder)
 BURST_S: Final = 2  # seconds of the allowance that may be used at once
 
 

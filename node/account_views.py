@@ -37,7 +37,11 @@ from node.receipts import make_receipt
 from node.tape import AccountBatch
 from storage.records import StoredAccountEvents, StoredFill
 
-SOURCES: tuple[Literal["fees"], Literal["rewards"]] = ("fees", "rewards")
+SOURCES: tuple[Literal["fees"], Literal["rewards"], Literal["orders"]] = (
+    "fees",
+    "rewards",
+    "orders",
+)
 
 
 def make_account_events(

@@ -7,9 +7,16 @@ Spec: docs/reference/api.md; docs/spec/fees.md. Deviations: none.
 from __future__ import annotations
 
 from exchange.allowance import CALMING_FACTOR
-from exchange.queries import get_allowance, get_fees
+from exchange.queries import get_allowance, get_builders, get_fees
 from exchange.state import State
-from node.api.fee_views import AccountAllowance, AccountFees, FeeTierView, MarketFee
+from node.api.fee_views import (
+    AccountAllowance,
+    AccountBuilders,
+    AccountFees,
+    Approval,
+    FeeTierView,
+    MarketFee,
+)
 
 
 def make_fees(state: State, address: bytes) -> AccountFees | None:
@@ -58,4 +65,17 @@ def make_allowance(state: State, address: bytes) -> AccountAllowance | None:
         operations_left=max(hourly - used, 0) if hourly else None,
         cancels_left=max(CALMING_FACTOR * hourly - used, 0) if hourly else None,
         hour_ends_ms=found.hour_ends_ms,
+    )
+
+
+def make_builders(state: State, address: bytes) -> AccountBuilders:
+    """Show the builders an account has approved; none for an unknown one."""
+    return AccountBuilders(
+        address=address,
+        height=state.height,
+        network_max_ppm=state.genesis.builder_fee_ppm_max,
+        builders=tuple(
+            Approval(builder=builder, max_fee_ppm=ppm)
+            for builder, ppm in get_builders(state, address)
+        ),
     )

@@ -19,7 +19,6 @@ from exchange.limits import DEADLINE_AFTER_NONCE_MS_MAX, NONCE_FUTURE_MS_MAX, NO
 from exchange.reasons import Reason
 from node.account_limits import AccountLimits
 from node.api import views
-from node.api.fee_views import AccountAllowance, AccountFees
 from node.api.listing_views import Assets, Listings, MarketTerms
 from node.api.proof_views import BalanceProof
 from node.api.score_views import Validator, ValidatorScore
@@ -28,7 +27,7 @@ from node.api.settlement_views import Settlement
 from node.chain_views import make_detail, make_summary, own_certificate, show_protocol
 from node.committee_views import is_validator, show_committee, show_own_seat
 from node.decision_board import DecisionBoard
-from node.fee_views import make_allowance, make_fees
+from node.fee_service import FeeService
 from node.ledger_views import (
     make_account,
     make_book,
@@ -58,7 +57,7 @@ SEALED_WAIT_MS_MAX = 60_000  # how long an opening is kept for its commit to bec
 SEALED_WAITING_MAX = 10_000
 
 
-class Service:
+class Service(FeeService):
     """`node.api.service.NodeService` over a `Node`."""
 
     def __init__(self, node: Node) -> None:
@@ -197,14 +196,6 @@ class Service:
     def account(self, address: bytes) -> views.Account | None:
         """Return an account."""
         return make_account(self._node.ledger.state, address)
-
-    def account_fees(self, address: bytes) -> AccountFees | None:
-        """Return what an account pays on the day of the last block."""
-        return make_fees(self._node.ledger.state, address)
-
-    def account_allowance(self, address: bytes) -> AccountAllowance | None:
-        """Return what an account may send and leave standing."""
-        return make_allowance(self._node.ledger.state, address)
 
     def orders(self, address: bytes) -> tuple[views.Order, ...]:
         """Return an account's live orders."""

@@ -12,7 +12,7 @@ from exchange.limits import SUB_ACCOUNT_MAX
 from node.api.bodies import ActionsBody, OneRequest, PairBytes, SealedBody, envelope
 from node.api.endpoint import Call, Endpoint, Parameter
 from node.api.errors import ApiError
-from node.api.fee_views import AccountAllowance, AccountFees
+from node.api.fee_views import AccountAllowance, AccountBuilders, AccountFees
 from node.api.limits import EVENTS_WEIGHT, PAGE_DEFAULT, PAGE_MAX, PROOF_WEIGHT
 from node.api.market_views import AccountEvents, AccountState, FillPage
 from node.api.proof_views import BalanceProof
@@ -75,6 +75,11 @@ async def get_allowance(call: Call) -> AccountAllowance:
     if found is None:
         raise ApiError("not_found", "the ledger has no such account", fix="Deposit first.")
     return found
+
+
+async def get_builders(call: Call) -> AccountBuilders:
+    """Return who may charge one wallet's orders."""
+    return call.service.account_builders(call.values["address"])
 
 
 async def get_orders(call: Call) -> Orders:
@@ -205,6 +210,14 @@ ENDPOINTS = (
         summary="What the account may send and leave standing, and what is left of it",
         handler=get_allowance,
         answer=AccountAllowance,
+        parameters=(ADDRESS,),
+    ),
+    Endpoint(
+        method="GET",
+        path="/v1/accounts/{address}/builders",
+        summary="Builders that may charge the account's orders",
+        handler=get_builders,
+        answer=AccountBuilders,
         parameters=(ADDRESS,),
     ),
     Endpoint(

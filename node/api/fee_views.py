@@ -40,6 +40,22 @@ class AccountFees(View, frozen=True, kw_only=True):
     markets: tuple[MarketFee, ...]
 
 
+class Approval(View, frozen=True, kw_only=True):
+    """A builder that may charge the account's orders."""
+
+    builder: Address
+    max_fee_ppm: int  # millionths of the notional: 100 are one basis point
+
+
+class AccountBuilders(View, frozen=True, kw_only=True):
+    """The builders an account has approved."""
+
+    address: Address
+    height: int
+    network_max_ppm: int  # most that anybody may approve
+    builders: tuple[Approval, ...]
+
+
 class AccountAllowance(View, frozen=True, kw_only=True):
     """What the ledger lets an account send and leave standing; it grows with volume."""
 

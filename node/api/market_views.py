@@ -151,9 +151,9 @@ class WithdrawalView(View, frozen=True, kw_only=True):
 
 
 class IncomeView(View, frozen=True, kw_only=True):
-    """A validator's part of fees or block rewards."""
+    """A validator's part of fees or block rewards, or a builder's fee on a trade."""
 
-    source: Literal["fees", "rewards"]
+    source: Literal["fees", "rewards", "orders"]
     asset: int
     amount: Amount
 

@@ -15,7 +15,7 @@ import msgspec
 from contracts.claim_fees import ClaimFee
 from contracts.deposit_orders import DepositOrder, Permit
 from node.api.decision_views import DecisionView
-from node.api.fee_views import AccountAllowance, AccountFees
+from node.api.fee_views import AccountAllowance, AccountBuilders, AccountFees
 from node.api.listing_views import Assets, Listings, MarketTerms
 from node.api.market_views import (
     AccountEvents,
@@ -203,6 +203,10 @@ class NodeService(Protocol):
 
     def account_allowance(self, address: bytes) -> AccountAllowance | None:
         """Return what an account may send and leave standing."""
+        ...
+
+    def account_builders(self, address: bytes) -> AccountBuilders:
+        """Return the builders an account has approved."""
         ...
 
     def orders(self, address: bytes) -> tuple[Order, ...]:

@@ -12,6 +12,7 @@ import random
 
 from exchange.actions import (
     AnyOp,
+    ApproveBuilder,
     Cancel,
     CancelAfter,
     CancelAll,
@@ -30,6 +31,7 @@ from exchange.actions import (
     ReplaceTrigger,
     Revoke,
     Transfer,
+    UseBuilder,
     VerifiedAction,
     Withdraw,
     encode_amount,
@@ -58,6 +60,7 @@ def make_chaos_genesis(**safety: int | str) -> ExchangeGenesis:
         fields.update({"mode": mode, "matching": matching, **safety})
         markets.append(type(market)(**fields))
     data["markets"] = tuple(markets)
+    data["builder_fee_ppm_max"] = 10_000
     data["allowance"] = AllowanceTerms(operations_per_hour=150, growth_units=3_000, growth_max=3)
     data["volume"] = VolumeTerms(
         rates=(VolumeRate(asset=QUOTE, numerator=2, denominator=3),),
@@ -88,6 +91,9 @@ class Chaos:
         midnight = (self.world.time_ms // DAY_MS + 1) * DAY_MS
         self.world.time_ms = self.world.nonce = midnight - 2_500  # fee tiers begin in the run
         self.world.fund(*NAMES, quote=5_000_000, base=500_000)
+        for name in NAMES[1:]:
+            builder = self.world.number(NAMES[0])
+            self.world.state.by_address[self.addresses[name]].builders[builder] = 10_000
         self.time_ms = self.world.time_ms
         self.nonce = self.time_ms + 1_000
 
@@ -123,6 +129,9 @@ class Chaos:
             if self.sessions[name] and rng.random() < 0.5:
                 signer = rng.choice(self.sessions[name])
             ops = tuple(self.make_op(name) for _ in range(rng.randrange(1, 6)))
+            if rng.random() < 0.35:
+                builder = self.addresses[NAMES[0] if rng.random() < 0.9 else rng.choice(NAMES)]
+                ops = (UseBuilder(builder, rng.choice((0, 3_333, 5_000, 10_000))), *ops)
         action = VerifiedAction(
             keccak256(b"action" + self.nonce.to_bytes(8, "big")), 0, None, signer
         )
@@ -137,7 +146,7 @@ class Chaos:
 
     def make_wallet_op(self, name: str) -> AnyOp:
         rng = self.random
-        kind = rng.randrange(5)
+        kind = rng.randrange(6)
         if kind == 0:
             self.used_keys += 1
             key = keccak256(b"session" + bytes([self.used_keys % 6]))[:20]
@@ -146,10 +155,12 @@ class Chaos:
             markets = rng.choice(((), (), (0, 2)))
             expiry = self.time_ms + rng.choice((500, 10**7))
             return Grant(
-                key, expiry, rng.choice((0xFFFE, 0x7FE, 0x06)), markets, cap, rng.random() < 0.5
+                key, expiry, rng.choice((0x1FFFE, 0x7FE, 0x06)), markets, cap, rng.random() < 0.5
             )
         if kind == 1 and self.sessions[name]:
             return Revoke(rng.choice(self.sessions[name]))
+        if kind > 4:
+            return ApproveBuilder(self.addresses[NAMES[0]], rng.choice((0, 5_000, 10_000, 10_000)))
         amount = encode_amount(rng.choice((1, 500, 50_000, 10**9)))
         if kind == 2:
             return Withdraw(rng.randrange(3), amount, b"\x09" * 20)

@@ -64,6 +64,7 @@ def make_genesis(*, markets: int = 1, **market: object) -> ExchangeGenesis:
             "volume",
             "allowance",
             "vault_notice_ms",
+            "builder_fee_ppm_max",
         )
         if name in market
     }

@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
-from node.api.fee_views import AccountAllowance, AccountFees, FeeTierView, MarketFee
+from node.api.fee_views import (
+    AccountAllowance,
+    AccountBuilders,
+    AccountFees,
+    Approval,
+    FeeTierView,
+    MarketFee,
+)
 
 ALICE = bytes.fromhex("f39fd6e51aad88f6f4ce6ab8827279cfffb92266")
 
@@ -40,4 +47,10 @@ class FakeFees:
             operations_left=70,
             cancels_left=170,
             hour_ends_ms=1_700_000_000_000,
+        )
+
+    def account_builders(self, address: bytes) -> AccountBuilders:
+        approvals = (Approval(builder=ALICE, max_fee_ppm=500),) if address == ALICE else ()
+        return AccountBuilders(
+            address=address, height=self.height, network_max_ppm=1_000, builders=approvals
         )

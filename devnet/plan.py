@@ -318,7 +318,8 @@ MARKETS = (
         name="WBTC-USDX", base=WBTC, quote=USDX, tick=1, lot=10**3, reference_price=600_000
     ),
     # One WETH lot is 0.0001 WETH; a tick of 10^14 atoms per lot is 1 XOM per WETH; ranked by
-    # chance within the batch instead of one price.
+    # chance within the batch instead of one price. It has a price band, and a breaker that halts
+    # it for a quarter of a minute.
     MarketConfig(
         name="WETH-XOM",
         base=WETH,
@@ -327,6 +328,10 @@ MARKETS = (
         lot=10**14,
         matching="shuffle",
         reference_price=20_000,
+        band_bps=1_000,
+        breaker_bps=500,
+        price_window_ms=60_000,
+        halt_ms=15_000,
     ),
 )
 

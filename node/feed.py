@@ -17,7 +17,7 @@ from node.epoch_book import EpochBook
 from node.executor import Execution
 from node.ledger import Ledger
 from node.ledger_views import make_account_updates, make_book, make_trades
-from node.market_feed import publish_events, publish_market_data
+from node.market_feed import publish_events, publish_market_data, publish_tickers
 from node.metrics import Metrics
 from node.order_count import OrderCount
 from node.receipts import PendingReceipts, make_receipt
@@ -58,6 +58,7 @@ class Feed:
         self._count(execution, record)
         self._publish_markets(outcome, first_trade)
         publish_market_data(self._hub, self._ledger, outcome)
+        publish_tickers(self._hub, self._ledger, outcome)
         publish_events(self._hub, self._ledger, outcome)
         self._publish_accounts(outcome, first_trade)
         if self._hub.is_wanted("blocks"):

@@ -10,12 +10,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal
 
-from exchange.call_auction import get_indication
 from exchange.limits import NONCES_KEPT
-from exchange.market import DELISTED, Market
 from exchange.order_book import Level
 from exchange.outcome import CHANGED, CLOSED, REACHED, RESTING, WAITING, Fill, OrderEvent, Outcome
-from exchange.price_band import compute_band
 from exchange.queries import (
     OpenOrder,
     count_orders,
@@ -29,10 +26,9 @@ from exchange.state import State
 from node.api import views
 from node.limits import LEVEL_ORDERS_COUNTED_MAX
 from node.market_stats import MarketStats
+from node.phase_views import describe_safety
 
 PPM_PER_BP = 100
-PHASES = ("OPEN", "POST_ONLY", "CANCEL_ONLY", "DELISTED", "AUCTION")
-CAUSES = ("committee", "breaker", "auction", "opening")
 SIDES: tuple[Literal["buy"], Literal["sell"]] = ("buy", "sell")
 
 
@@ -65,8 +61,7 @@ def make_market(state: State, market: int, stats: MarketStats) -> views.Market:
     live = state.markets[market]
     bid, ask = get_best(state, market)
     day = stats.day(state.time_ms)
-    band = compute_band(live, state.time_ms) if live.window.last_ms and live.band_bps else None
-    call = get_indication(live)
+    safety = describe_safety(live, state.time_ms)
     return views.Market(
         id=market,
         name=live.name,
@@ -75,15 +70,15 @@ def make_market(state: State, market: int, stats: MarketStats) -> views.Market:
         tick=live.tick,
         lot=live.lot,
         mode=live.terms.mode,
-        phase=_show_phase(live),
+        phase=safety.phase,
         phase_round=live.round,
-        phase_cause=CAUSES[live.cause],
-        auction_ms=live.reopens_ms,
-        auction_price=call.price if call and call.price else None,
-        auction_size=call.size if call else 0,
-        auction_surplus=call.surplus if call else 0,
-        band_low=band[0] if band else None,
-        band_high=band[1] if band else None,
+        phase_cause=safety.cause,
+        auction_ms=safety.auction_ms,
+        auction_price=safety.auction_price,
+        auction_size=safety.auction_size,
+        auction_surplus=safety.auction_surplus,
+        band_low=safety.band_low,
+        band_high=safety.band_high,
         maker_fee_ppm=live.maker_bps * PPM_PER_BP,
         taker_fee_ppm=live.taker_bps * PPM_PER_BP,
         hold_fee_ppm=live.hold_bps * PPM_PER_BP,
@@ -99,13 +94,6 @@ def make_market(state: State, market: int, stats: MarketStats) -> views.Market:
         volume_24h=day.volume if day else 0,
         sealed_pending=len(live.commits),
     )
-
-
-def _show_phase(market: Market) -> str:
-    """Name a phase; a delisted market says so once its last order has ended."""
-    if market.status == DELISTED and market.book.orders:
-        return "DELISTING"
-    return PHASES[market.status]
 
 
 def make_book(state: State, market: int, depth: int) -> views.Book:

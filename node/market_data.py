@@ -29,6 +29,7 @@ from node.api.market_views import (
 )
 from node.book_views import make_l2, make_l3
 from node.ledger_views import SIDES, make_balances, make_order
+from node.phase_views import describe_safety
 from node.tape import Tape
 from primitives.errors import TransientError
 from storage.candles import MINUTE_MS, Candle
@@ -281,6 +282,7 @@ def make_ticker(state: State, tape: Tape, market: int) -> Ticker:
     bids, asks = book.bids, book.asks
     bid = bids.levels[bids.keys[-1]] if bids.keys else None
     ask = asks.levels[asks.keys[-1]] if asks.keys else None
+    safety = describe_safety(state.markets[market], state.time_ms)
     return Ticker(
         market=market,
         update=tape.get_update(market),
@@ -299,4 +301,12 @@ def make_ticker(state: State, tape: Tape, market: int) -> Ticker:
         volume_24h=day.volume if day else 0,
         quote_volume_24h=day.quote_volume if day else 0,
         trades_24h=day.trades if day else 0,
+        phase=safety.phase,
+        phase_cause=safety.cause,
+        auction_ms=safety.auction_ms,
+        auction_price=safety.auction_price,
+        auction_size=safety.auction_size,
+        auction_surplus=safety.auction_surplus,
+        band_low=safety.band_low,
+        band_high=safety.band_high,
     )

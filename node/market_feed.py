@@ -22,13 +22,19 @@ def publish_market_data(hub: Hub, ledger: Books, outcome: Outcome) -> None:
             hub.publish("l2", make_l2_update(state, tape, outcome, market), market, seq=update)
         if hub.is_wanted("l3", market):
             hub.publish("l3", make_l3_update(state, tape, outcome, market), market, seq=update)
-        if hub.is_wanted("ticker", market):
-            hub.publish("ticker", make_ticker(state, tape, market), market)
         if hub.is_wanted("candles", market):
             candles = [c for c in tape.block.candles if c.market == market]
             if candles:
                 shown = tuple(make_live_candle(candle) for candle in candles)
                 hub.publish("candles", shown, market)
+
+
+def publish_tickers(hub: Hub, ledger: Books, outcome: Outcome) -> None:
+    """Publish the figures of markets whose book or phase the block changed."""
+    changed = {change.market for change in outcome.market_changes}
+    for market in sorted(changed.union(ledger.tape.block.updates)):
+        if hub.is_wanted("ticker", market):
+            hub.publish("ticker", make_ticker(ledger.state, ledger.tape, market), market)
 
 
 def publish_events(hub: Hub, ledger: Books, outcome: Outcome) -> None:

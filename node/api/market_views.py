@@ -114,6 +114,14 @@ class Ticker(View, frozen=True, kw_only=True):
     volume_24h: int  # lots
     quote_volume_24h: Amount  # quote atoms
     trades_24h: int
+    phase: str = "OPEN"
+    phase_cause: str = "committee"  # committee | breaker | auction | opening
+    auction_ms: int = 0  # block time of the next auction; 0 = none, or not known yet
+    auction_price: int | None = None  # what it would give now; None = no trade
+    auction_size: int = 0  # lots that would trade
+    auction_surplus: int = 0  # lots demanded there beyond those offered; negative: more offered
+    band_low: int | None = None  # lowest limit of a new sell; None = no band now
+    band_high: int | None = None  # highest limit of a new buy
 
 
 class LiveCandle(View, frozen=True, kw_only=True, array_like=True):

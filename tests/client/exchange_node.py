@@ -30,7 +30,7 @@ from node.ledger_views import (
 )
 from node.listing_views import make_assets, make_listings, make_terms
 from node.market_data import MarketData
-from node.market_feed import publish_events, publish_market_data
+from node.market_feed import publish_events, publish_market_data, publish_tickers
 from node.order_count import OrderCount
 from node.receipts import PendingReceipts, make_receipt
 from node.records import make_executed_record
@@ -101,6 +101,7 @@ class ExchangeNode(FakeService):
         self.tape.apply(outcome, state.accounts, state.markets)
         self.store.write_executed(make_executed_record(outcome, state, self.tape.block))
         publish_market_data(self._hub, self, outcome)
+        publish_tickers(self._hub, self, outcome)
         publish_events(self._hub, self, outcome)
         for follower in self.followers:
             if follower.lagging is None:

@@ -9,6 +9,8 @@ from __future__ import annotations
 import random
 from types import SimpleNamespace
 
+import msgspec
+
 from exchange.actions import (
     BUY,
     FOK,
@@ -24,6 +26,7 @@ from exchange.actions import (
     encode_amount,
 )
 from exchange.actions import verify as verify_action
+from exchange.genesis import AllowanceTerms
 from exchange.outcome import Outcome
 from node.ledger import Ledger
 from node.records import make_executed_record
@@ -97,9 +100,11 @@ class Flow:
 class ChaosFlow:
     """The exchange's own stream of everything, commits and openings included."""
 
-    def __init__(self, seed: int) -> None:
-        self.chaos = Chaos(seed)
-        self.world = self.chaos.world
+    def __init__(self, seed: int, **safety: int | str) -> None:
+        self.chaos = Chaos(seed, **safety)
+        genesis = self.chaos.world.genesis
+        genesis = msgspec.structs.replace(genesis, allowance=AllowanceTerms())  # a long hour
+        self.world = self.chaos.world = World(genesis)
 
     def ledger(self) -> Ledger:
         return Ledger(self.world.genesis, self.world.committee)

@@ -95,6 +95,26 @@ def test_a_missing_update_is_noticed_and_a_repeated_one_ignored():
         l3.apply(made[2][1])
 
 
+def test_copies_follow_crossed_books_through_auctions_and_halts(soak):
+    crossed = 0
+    for seed, safety in (
+        (0, {"mode": "auction", "auction_interval_ms": 1_500}),
+        (1, {"breaker_bps": 18, "price_window_ms": 3_200, "halt_ms": 1_000}),
+    ):
+        flow = ChaosFlow(seed, **safety)
+        ledger = flow.ledger()
+        l2, l3 = begin(ledger, 2)
+        for _ in range(100 * soak):
+            updates = step(ledger, flow, 2)
+            if updates is not None:
+                l2.apply(updates[0])
+                l3.apply(updates[1])
+            check(ledger, l2, l3, 2)
+            bids, asks = l2.bids(), l2.asks()
+            crossed += bool(bids and asks and bids[0][0] >= asks[0][0])
+    assert crossed > 20
+
+
 @pytest.mark.parametrize("seed", range(4))
 @pytest.mark.parametrize("market", [0, 1, 2])
 def test_copies_follow_every_kind_of_market(seed, market, soak):

@@ -36,7 +36,7 @@ from node.network_file import Bootstrap, Chain, NetworkFile, Scoring, Timers, ma
 from node.scorekeeper import make_scorekeeper
 from node.signing_key import KeySigner
 from node.sync_server import SyncServer
-from node.sync_start import catch_up
+from node.sync_start import catch_up, make_sync
 from node.verifier import Verifier
 from p2p.config import KnownValidator, NetworkConfig
 from p2p.identity import peer_id_from_seed
@@ -123,20 +123,19 @@ async def fetch_state(chain: LongChain, folder: Path) -> dict[str, Any]:
         await nursery.start(serving.run)
         async with open_network(file, 1, peer.listen_addresses, folder) as network:
             began = time.perf_counter()
-            adopted = await catch_up(
+            sync = make_sync(
                 config=Config(evm=EvmSettings(rpc_urls=()), sync=SyncSettings(behind_blocks=100)),
                 data=data,
                 file=file,
-                book=book,
                 store=store,
                 writer=StoreWriter(store),
                 snapshots=snapshots,
                 bitswap=Bitswap(HostStreams(network.host), StoredBlocks(blocks)),
                 network=network,
-                clock=NodeClock(),
                 open_rpc=lambda _: _refuse(),
-                stop=trio.Event(),
             )
+            assert sync is not None, "there is a peer to ask"
+            adopted = await catch_up(sync, book, clock=NodeClock(), stop=trio.Event())
             assert adopted, "the chain is far ahead"
             seats = tuple((s.address_bytes, s.weight, s.payout_bytes) for s in file.committee)
             ledger = Ledger(file.exchange, seats, make_scorekeeper(file))

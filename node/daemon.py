@@ -60,7 +60,9 @@ def run(data: DataDir, config: Config, version: str) -> int:
             announce=tuple(map(to_multiaddr, config.p2p.announce)),
             version=version,
         )
-        return trio.run(_main, setup)
+        while (code := trio.run(_main, setup)) is None:
+            log.info("starting again to fetch a state")
+        return code
 
 
 def load_keys(data: DataDir, config: Config) -> tuple[PrivateKey, PrivateKey]:
@@ -103,7 +105,8 @@ def load_identity(data: DataDir) -> bytes:
     return seed
 
 
-async def _main(setup: Setup) -> int:
+async def _main(setup: Setup) -> int | None:
+    """Run one life of the node; None when it shall begin anew from a state."""
     host, _, port = setup.config.api.listen.rpartition(":")
     listeners = await open_listeners(host.strip("[]"), int(port))
     node = Node(setup)
@@ -113,6 +116,8 @@ async def _main(setup: Setup) -> int:
         await nursery.start(_run_node, node, nursery.cancel_scope)
         await _serve_api(node, setup, listeners)
     log.info("stopped")
+    if node.fell_behind and not code_of:
+        return None
     return code_of[0] if code_of else 0
 
 

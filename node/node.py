@@ -54,9 +54,11 @@ from node.segment_log import SegmentLog
 from node.settlement_room import SettlementRoom, open_rpc
 from node.signing_guard import SigningGuard, verify_guard_present
 from node.signing_key import KeySigner, KeyVerifier
+from node.state_sync import Position, StateSync
 from node.succession import ScoredSuccession
 from node.sync_server import SyncServer
-from node.sync_start import catch_up
+from node.sync_start import catch_up, make_sync
+from node.sync_watch import SyncWatch
 from node.upgrades import note_upgrade
 from node.verifier import Verifier
 from node.wire import FrameKind
@@ -114,6 +116,7 @@ class Node:
         self.metrics = Metrics(version=setup.version, network=setup.file.name)
         self.domain = network_domain(setup.file.network_id)
         self._stop = trio.Event()
+        self.fell_behind = False  # it stopped to begin anew from a state
         self._open_stores()
         self._build_ledger()
 
@@ -170,24 +173,41 @@ class Node:
             on_stall=lambda peer: self.network.disconnect(str(peer)),
         )
 
-    async def _catch_up(self) -> bool:
-        """Fetch a state when this node is far behind; True when the store goes on from one."""
-        if not self.config.sync.state:
-            return False
-        return await catch_up(
+    def _make_sync(self) -> StateSync | None:
+        return make_sync(
             config=self.config,
             data=self._setup.data,
             file=self.file,
-            book=self.book,
             store=self.store,
             writer=self.writer,
             snapshots=self.snapshots,
             bitswap=self.bitswap,
             network=self.network,
-            clock=self.clock,
             open_rpc=partial(open_rpc, self.config),
-            stop=self._stop,
         )
+
+    async def _catch_up(self) -> bool:
+        """Fetch a state when this node is far behind; True when the store goes on from one."""
+        sync = self._make_sync()
+        if sync is None:
+            return False
+        return await catch_up(sync, self.book, clock=self.clock, stop=self._stop)
+
+    async def _watch_distance(self) -> None:
+        """Stop when this node is too far behind to replay, so that it begins anew."""
+        await self.driver.started.wait()
+
+        def find() -> Position:
+            tip = self.replica.tip
+            return Position(height=tip.height, time_ms=tip.time_ms, committee=self.committee)
+
+        def stop() -> None:
+            self.fell_behind = True
+            self.request_stop()
+
+        await SyncWatch(
+            self._make_sync, find_position=find, now_ms=self.clock.now_ms, on_behind=stop
+        ).run()
 
     def _build_chain(self, restored: startup.Restored) -> None:
         """Build everything between the network and the stores."""
@@ -352,6 +372,7 @@ class Node:
                 )
             )
         nursery.start_soon(watch_host, self, self._setup.data.root)
+        nursery.start_soon(self._watch_distance)
         for task in self._settlement_tasks:
             nursery.start_soon(task)
 

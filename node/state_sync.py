@@ -3,8 +3,8 @@
 Rule: only what a trusted committee certified is adopted; any peer may lie, stall or leave at any
 moment and costs no more than the time until the next one is asked. What was fetched stays on disk,
 and a plan once proven is carried on after a kill.
-Spec: docs/spec/state-sync.md. Deviations: a node that falls behind while it runs replays; it
-fetches a state at its next start (ADR 0185).
+Spec: docs/spec/state-sync.md. Deviations: a node that falls behind while it runs starts again in
+its process and fetches the state then (ADR 0185, 0261).
 """
 
 from __future__ import annotations
@@ -126,6 +126,21 @@ class StateSync:
         finally:
             self.progress.end()
 
+    async def look(self, position: Position, *, is_stuck: bool) -> int | None:
+        """Return the height of a proven state that replay cannot reach, or not soon; else None.
+
+        A peer's word on what it has pruned counts only for a node that is stuck.
+        """
+        for peer, checkpoint in self._choose(position, await gather_offers(self.peers)):
+            try:
+                target = await self._prove(position, peer, checkpoint)
+            except NodeError as error:
+                log.info("the state that %s offers is not proven: %s", peer or "the plan", error)
+                continue
+            if is_stuck or target.height >= position.height + self.behind_blocks:
+                return target.height
+        return None
+
     # Deciding
 
     def _choose(self, position: Position, offers: dict[str, Offer]) -> list[tuple[str, Checkpoint]]:
@@ -184,13 +199,18 @@ class StateSync:
                 await self._drop_plan()
             return None
 
-    async def _fetch(self, position: Position, peer: str, checkpoint: Checkpoint) -> int:
+    async def _prove(self, position: Position, peer: str, checkpoint: Checkpoint) -> Target:
+        """Return what a checkpoint proves under trusted committees. Raises NodeError."""
         epoch = decode_header(checkpoint.headers[-1]).epoch
         trust = await self._reach(epoch, peer)
         interval = self.file.checkpoint_interval
         target = verify_checkpoint(self.domain, trust, checkpoint, interval=interval)
         if target.height <= position.height:
             raise InvalidBlock(f"the state of height {target.height} is behind this node")
+        return target
+
+    async def _fetch(self, position: Position, peer: str, checkpoint: Checkpoint) -> int:
+        target = await self._prove(position, peer, checkpoint)
         plan = await self._make_plan(peer, checkpoint, target)
         await self.writer.run(ChainStore.put_meta, PLAN_KEY, encode(plan))
         manifest = await fetch_snapshot(
@@ -208,7 +228,8 @@ class StateSync:
         self.before_adoption()
         await self.writer.run(adopt, fetched)
         await self._drop_plan()
-        log.info("adopted the state of height %d, certified under %s", target.height, trust.source)
+        source = self._trusts[target.epoch].source
+        log.info("adopted the state of height %d, certified under %s", target.height, source)
         return target.height
 
     def _check(self, manifest: Manifest, target: Target, plan: Plan) -> Fetched:

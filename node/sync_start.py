@@ -36,32 +36,22 @@ from storage.writer import StoreWriter
 DISTRUST = "a state was fetched: the blocks with this key's last votes were not\n"
 
 
-async def catch_up(
+def make_sync(
     *,
     config: Config,
     data: DataDir,
     file: NetworkFile,
-    book: EpochBook,
     store: ChainStore,
     writer: StoreWriter[ChainStore],
     snapshots: Snapshots,
     bitswap: Bitswap,
     network: Network,
-    clock: NodeClock,
     open_rpc: Callable[[Chain], RpcPool],
-    stop: trio.Event,
-) -> bool:
-    """Fetch a state if this node is far behind; True when one was adopted.
-
-    Raises OperatorError when the disk refuses.
-    """
-    latest = store.read.latest_final()
-    position = Position(
-        height=store.final_height,
-        time_ms=file.genesis_time_ms if latest is None else latest.time_ms,
-        committee=book.current.committee,
-    )
-    sync = StateSync(
+) -> StateSync | None:
+    """Return an attempt to catch up; None where it is off, or nobody could be asked."""
+    if not config.sync.state or all(one.peer_id == network.peer_id for one in file.bootstrap):
+        return None
+    return StateSync(
         file=file,
         domain=network_domain(file.network_id),
         writer=writer,
@@ -77,12 +67,24 @@ async def catch_up(
         disk=data.chain,
         disk_free_min=config.safety.disk_free_mb_min << 20,
     )
-    has_peers = any(peer.peer_id != network.peer_id for peer in file.bootstrap)
-    if not has_peers or not sync.may_be_needed(position, clock.now_ms()):
+
+
+async def catch_up(sync: StateSync, book: EpochBook, *, clock: NodeClock, stop: trio.Event) -> bool:
+    """Fetch a state if this node is far behind; True when one was adopted.
+
+    Raises OperatorError when the disk refuses.
+    """
+    latest = sync.store.read.latest_final()
+    position = Position(
+        height=sync.store.final_height,
+        time_ms=sync.file.genesis_time_ms if latest is None else latest.time_ms,
+        committee=book.current.committee,
+    )
+    if not sync.may_be_needed(position, clock.now_ms()):
         return False
     adopted: list[int | None] = []
     async with trio.open_nursery() as nursery:
-        await nursery.start(bitswap.run)
+        await nursery.start(sync.bitswap.run)
 
         async def run() -> None:
             adopted.append(await sync.run(position))
@@ -93,7 +95,7 @@ async def catch_up(
         nursery.cancel_scope.cancel()
     if not adopted or adopted[0] is None:
         return False
-    book.load(store.read.epochs())
+    book.load(sync.store.read.epochs())
     return True
 
 

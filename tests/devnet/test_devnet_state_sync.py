@@ -8,10 +8,16 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
+from contextlib import closing
 
 import pytest
 
 from devnet.limits import EPOCH_BLOCKS_MIN
+from devnet.plan import CHECKPOINT_INTERVAL
+from storage.block_store import BlockStore
+from storage.chain_store import ChainStore
+from storage.pruning import delete_below
+from storage.snapshots import Snapshots
 from tests.devnet.local_devnet import LocalDevnet
 
 pytestmark = pytest.mark.processes
@@ -49,6 +55,39 @@ def test_a_validator_without_its_chain_fetches_the_state_and_votes(devnet: Local
     top = min(devnet.finals())
     assert devnet.hashes("v3", oldest, top) == devnet.hashes("v0", oldest, top)
     assert devnet.ask("v3", "/v1/markets")["markets"][0]["trades"] > 0
+
+
+def prune(devnet: LocalDevnet, name: str) -> int:
+    """Have a stopped node forget its oldest blocks, as it would when they take too much space."""
+    data = devnet.folder.data(name)
+    with (
+        closing(BlockStore(data.chain / "blocks.sqlite")) as blocks,
+        closing(ChainStore(data.chain / "chain.sqlite", devnet.plan.network_id)) as store,
+    ):
+        oldest = sorted(one.height for one in Snapshots(blocks).complete())[-2]
+        delete_below(store.database, store.path, oldest)
+    return oldest
+
+
+def test_a_running_node_that_nobody_can_give_blocks_fetches_the_state_by_itself(
+    devnet: LocalDevnet,
+) -> None:
+    others = ("v0", "v1", "v2")
+    log = devnet.folder.data("v3").log_file
+    begun = log.read_text().count("adopted the state of height")
+    devnet.pause("v3")
+    paused = max(devnet.finals(others))
+    devnet.wait_final(paused + 4 * CHECKPOINT_INTERVAL + 40, others, limit_s=120)
+    devnet.kill(*others)
+    assert min(prune(devnet, name) for name in others) > paused + 1
+    devnet.start(*others)
+    devnet.resume("v3")
+    devnet.wait_final(paused + 4 * CHECKPOINT_INTERVAL + 40, limit_s=120)
+    assert "too far behind a certified state" in log.read_text()
+    assert log.read_text().count("adopted the state of height") == begun + 1
+    found = devnet.hashes("v3", paused + 1, devnet.final("v3"))  # as far as they are executed
+    known = devnet.hashes("v0", min(found), max(found))
+    assert found == known
 
 
 def test_it_starts_again_from_what_it_adopted(devnet: LocalDevnet) -> None:

@@ -141,6 +141,10 @@ class SyncSettings(Section, frozen=True, kw_only=True):
         str,
         about("HEIGHT:0xHASH of a final block to trust instead of the contract", max_length=90),
     ] = ""
+    gateways: Annotated[
+        tuple[Url, ...],
+        about("IPFS gateways (a Kubo's too) that are asked for what no peer gives", max_length=16),
+    ] = ()
 
 
 class SafetySettings(Section, frozen=True, kw_only=True):

@@ -57,6 +57,7 @@ from node.sync_trust import trust_header
 from primitives.errors import InvalidBlock, LimitExceeded, NodeError, OperatorError, TransientError
 from storage.bitswap import Bitswap
 from storage.chain_store import ChainStore
+from storage.gateway_client import GatewayClient
 from storage.snapshot_fetch import fetch_snapshot
 from storage.snapshots import Manifest, Snapshots
 from storage.writer import StoreWriter
@@ -93,6 +94,7 @@ class StateSync:
     before_adoption: Callable[[], None]
     disk: Path
     disk_free_min: int  # bytes
+    gateways: GatewayClient | None = None  # asked for what no peer gives
     _trusts: dict[int, Trust] = field(default_factory=dict)  # by epoch
     _borders: dict[int, Border] = field(default_factory=dict)
     _moved_s: float = 0.0  # when something was last fetched
@@ -222,6 +224,7 @@ class StateSync:
             peers=self.bitswap.peers(),
             on_manifest=self._on_manifest,
             on_chunk=self._on_chunk,
+            gateways=self.gateways,
         )
         self.progress.enter("checking the state")
         fetched = await trio.to_thread.run_sync(self._check, manifest, target, plan)

@@ -30,6 +30,7 @@ from p2p.network import Network
 from primitives.eip712 import network_domain
 from storage.bitswap import Bitswap
 from storage.chain_store import ChainStore
+from storage.gateway_client import GatewayClient
 from storage.snapshots import Snapshots
 from storage.writer import StoreWriter
 
@@ -66,6 +67,7 @@ def make_sync(
         before_adoption=partial(write_atomic, data.distrust_file, DISTRUST),
         disk=data.chain,
         disk_free_min=config.safety.disk_free_mb_min << 20,
+        gateways=GatewayClient(config.sync.gateways) if config.sync.gateways else None,
     )
 
 

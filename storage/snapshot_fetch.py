@@ -1,4 +1,4 @@
-"""Fetch a state snapshot from peers, chunk by chunk, verified and resumable.
+"""Fetch a state snapshot from peers, or else from gateways, chunk by chunk, verified and resumable.
 
 Rule: only the CID is trusted (it comes from a certified header); a manifest that states another
 height or root than expected is refused. Chunks that are here already are not fetched again.
@@ -14,9 +14,10 @@ from typing import Final
 import trio
 
 from primitives.cid import Cid
-from primitives.errors import InvalidMessage
+from primitives.errors import InvalidMessage, TransientError
 from storage.bitswap import Bitswap
 from storage.bitswap_want import Peer
+from storage.gateway_client import GatewayClient
 from storage.snapshots import Manifest, Snapshots, decode_manifest
 
 CHUNKS_AT_ONCE: Final = 8
@@ -38,6 +39,18 @@ def _ignore(_: int) -> None:
     """Nobody watches."""
 
 
+async def _fetch(
+    bitswap: Bitswap, gateways: GatewayClient | None, cid: Cid, peers: tuple[Peer, ...] | None
+) -> bytes:
+    """Return a block from a peer, else from a gateway. Raises TransientError."""
+    try:
+        return await bitswap.fetch(cid, peers)
+    except TransientError:
+        if gateways is None:
+            raise
+    return await gateways.fetch(cid)
+
+
 async def fetch_snapshot(
     bitswap: Bitswap,
     snapshots: Snapshots,
@@ -48,16 +61,18 @@ async def fetch_snapshot(
     peers: Iterable[Peer] | None = None,
     on_manifest: Callable[[Manifest], None] = _accept,
     on_chunk: Callable[[int], None] = _ignore,
+    gateways: GatewayClient | None = None,
 ) -> Manifest:
     """Return the manifest once every chunk is on disk and the snapshot is listed.
 
     Raises TransientError when a block does not come (what came is kept: call again), InvalidMessage
     when the manifest is not the expected state's, OperatorError when the disk or the quota refuses.
     `state_root` is None where the manifest itself is the proof. `on_manifest` may refuse by
-    raising; `on_chunk` is told the bytes of every chunk that is here.
+    raising; `on_chunk` is told the bytes of every chunk that is here. What no peer gives is asked
+    of the gateways.
     """
     known = None if peers is None else tuple(peers)
-    manifest = decode_manifest(await bitswap.fetch(cid, known))
+    manifest = decode_manifest(await _fetch(bitswap, gateways, cid, known))
     if manifest.height != height or state_root not in (None, manifest.state_root):
         raise InvalidMessage(f"snapshot {cid} is of another state than height {height}")
     on_manifest(manifest)
@@ -69,7 +84,7 @@ async def fetch_snapshot(
             if failures:
                 return
             try:
-                chunk = await bitswap.fetch(chunk_cid, rotate(known, number))
+                chunk = await _fetch(bitswap, gateways, chunk_cid, rotate(known, number))
                 on_chunk(len(chunk))
                 await trio.to_thread.run_sync(snapshots.put_chunk, manifest, chunk_cid, chunk)
             except Exception as error:  # noqa: BLE001 - handed to the caller below, alone

@@ -209,6 +209,10 @@ class Order(View, frozen=True, kw_only=True):
     above: int = 0
     below: int = 0
     expiry_ms: int = 0
+    visible: int = 0  # lots of each part of an iceberg that waits with the rest
+    slots: int = 0  # parts of a schedule still to come
+    next_slot_ms: int = 0  # block time from which the next of them is made
+    part: int = 0  # id of the part that is live now
 
 
 class Fill(View, frozen=True, kw_only=True):

@@ -41,6 +41,14 @@ class OpenOrder(NamedTuple):
     """Block time at which it ends, 0 for none."""
     waits: bool
     """True while it waits off the book: for a price, or with what its parts have not yet."""
+    visible: int
+    """Lots of each part of an iceberg, 0 for another order."""
+    slots: int
+    """Parts of a schedule that are still to come, 0 for another order."""
+    next_slot_ms: int
+    """Block time from which the next of them is made, 0 for none."""
+    part: int
+    """Order id of the part that is live now, 0 for none."""
 
 
 class TriggerView(NamedTuple):
@@ -207,6 +215,7 @@ def _view_order(state: State, order: Order) -> OpenOrder:
     trail = None if trigger is None else trigger.trail
     stop = 0 if trail is None else max(trail.get_stop(), 0)
     is_sell = order.side == SELL
+    plan = market.plans.by_id.get(order.id)
     return OpenOrder(
         order.id,
         trader.market,
@@ -222,7 +231,11 @@ def _view_order(state: State, order: Order) -> OpenOrder:
         (0 if is_sell else stop) if trigger is None or trail is not None else trigger.above,
         (stop if is_sell else 0) if trigger is None or trail is not None else trigger.below,
         market.expiries.due.get(order.id, 0),
-        trigger is not None or order.id in market.plans.by_id,
+        trigger is not None or plan is not None,
+        0 if plan is None else plan.visible,
+        0 if plan is None else plan.slots,
+        0 if plan is None else plan.next_ms,
+        0 if plan is None or plan.part is None else plan.part.id,
     )
 
 

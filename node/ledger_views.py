@@ -137,6 +137,10 @@ def make_order(order: OpenOrder) -> views.Order:
         above=order.above,
         below=order.below,
         expiry_ms=order.expiry_ms,
+        visible=order.visible,
+        slots=order.slots,
+        next_slot_ms=order.next_slot_ms,
+        part=order.part,
     )
 
 

@@ -278,6 +278,10 @@ class Order(View, frozen=True, kw_only=True):
     above: int = 0  # price that reaches an order that waits, 0 none
     below: int = 0
     expiry_ms: int = 0  # block time at which it ends, 0 none
+    visible: int = 0  # lots of each part of an iceberg that waits with the rest
+    slots: int = 0  # parts of a schedule still to come
+    next_slot_ms: int = 0  # block time from which the next of them is made
+    part: int = 0  # id of the part that is live now
 
 
 class Fill(View, frozen=True, kw_only=True):

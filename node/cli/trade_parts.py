@@ -23,6 +23,7 @@ from node.cli.trade import (
     trade,
     with_trader,
 )
+from node.cli.trade_changes import approve, replace
 from node.cli.trade_fees import allowance, fees
 from node.cli.units import count_steps
 
@@ -239,5 +240,5 @@ def _finish(
     show_json(result) if as_json else click.echo(f"order {result['order_id']} {end}")
 
 
-for _command in (bracket, iceberg, schedule, ladder, fees, allowance):
+for _command in (bracket, iceberg, schedule, ladder, fees, allowance, replace, approve):
     trade.add_command(_command)

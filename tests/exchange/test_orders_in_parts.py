@@ -250,3 +250,21 @@ def test_a_snapshot_holds_plans_and_their_parts() -> None:
     twin.state, twin.time_ms, twin.nonce = other, world.time_ms, world.nonce
     for gap in (100, 1_000, 1_000, 5_000):
         assert twin.block(gap_ms=gap) == world.block(gap_ms=gap)
+
+
+def test_a_query_shows_the_parts_of_an_iceberg_and_the_slots_of_a_schedule() -> None:
+    world = make_world()
+    send(world, PlaceIceberg(0, SELL, 1_000, 50, 20))
+    send(world, PlaceSchedule(0, BUY, 900, 30, 3, 2_000))
+    found = get_open_orders(world.state, make_key("whale").address)
+    whole = next(order for order in found if order.visible)
+    part = next(order for order in found if order.order_id == whole.part)
+    assert (whole.size, whole.visible, whole.slots, part.size) == (30, 20, 0, 20)
+    assert (part.visible, part.slots, part.part) == (0, 0, 0)
+    schedule = next(order for order in found if order.slots)
+    assert (schedule.size, schedule.visible) == (30, 0)
+    assert schedule.next_slot_ms > world.state.time_ms
+    before = schedule.slots
+    world.block(gap_ms=2_100)
+    again = next(o for o in get_open_orders(world.state, make_key("whale").address) if o.slots)
+    assert again.slots == before - 1

@@ -76,7 +76,8 @@ def _is_possible(state: State, vault: Vault, op: MoveVault) -> bool:
     if op.at_ms < state.time_ms + state.genesis.vault_notice_ms:
         return False
     taken = [(chain, one.next_vault) for (chain, _), one in state.vaults.items()]
-    return (op.chain_id, op.successor) not in (*state.vaults, *taken)
+    wanted = (op.chain_id, op.successor)
+    return wanted not in state.vaults and wanted not in taken
 
 
 def move_vaults(state: State) -> None:

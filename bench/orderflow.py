@@ -186,7 +186,7 @@ def _make_genesis() -> ExchangeGenesis:
         for number, name in enumerate(("QUOTE", "BASE"))
     )
     market = MarketConfig(name="REPLAY", base=BASE, quote=QUOTE, tick=1, lot=1, mode="fair")
-    return ExchangeGenesis(assets=assets, markets=(market,))
+    return ExchangeGenesis(assets=assets, markets=(market,), freeze_after_ms=0)
 
 
 def replay_directory(directory: Path) -> tuple[dict[str, object], bool]:

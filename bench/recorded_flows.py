@@ -83,7 +83,7 @@ class VenueFlow:
         base = make_genesis(checkpoint_interval=16)
         market = MarketConfig(name="VENUE", base=1, quote=0, tick=1, lot=1, mode="fair")
         self.genesis = ExchangeGenesis(
-            assets=base.assets[:2], markets=(market,), checkpoint_interval=16
+            assets=base.assets[:2], markets=(market,), checkpoint_interval=16, freeze_after_ms=0
         )
         self.funds = tuple(Funds(owner, asset, FUNDS) for owner in OWNERS for asset in (0, 1))
         self.state: State = start(self.genesis, self.funds)

@@ -47,6 +47,7 @@ OK = int(Reason.OK)
 PENDING = int(Reason.PENDING)
 CANCELLED = int(Reason.CANCELLED)
 UNKNOWN_MARKET = int(Reason.UNKNOWN_MARKET)
+VAULT_FROZEN = int(Reason.VAULT_FROZEN)
 UNKNOWN_ORDER = int(Reason.UNKNOWN_ORDER)
 INSUFFICIENT_FUNDS = int(Reason.INSUFFICIENT_FUNDS)
 NEEDS_COMMIT = int(Reason.NEEDS_COMMIT)
@@ -154,7 +155,7 @@ def admit_place(context: Context, op: Place, index: int) -> int:
         if reason:
             return reason
     tif = op.tif
-    if market.status or market.collecting:
+    if market.status or market.collecting or market.is_frozen:
         reason = check_status(market, tif)
         if reason:
             return reason
@@ -248,7 +249,7 @@ def admit_replace(context: Context, op: Replace, index: int) -> int:
     order = market.book.orders.get(op.order_id)
     if order is None or not _is_own(context, order):
         return UNKNOWN_ORDER
-    if market.status or market.collecting:
+    if market.status or market.collecting or market.is_frozen:
         reason = check_status(market, IOC if order.tif != POST_ONLY else POST_ONLY)
         if reason:
             return reason
@@ -313,6 +314,8 @@ def check_status(market: Market, tif: int) -> int:
     """Check that a market which does not match at once takes an order. Returns a reason code."""
     if market.status == DELISTED:
         return MARKET_DELISTED
+    if market.is_frozen:
+        return VAULT_FROZEN
     if market.status == CANCEL_ONLY:
         return MARKET_CANCEL_ONLY
     if market.collecting and market.status != POST_ONLY_PHASE:

@@ -17,12 +17,13 @@ from exchange.operations import Attest, decode_amount
 from exchange.outcome import DepositCredited, WindowClosed
 from exchange.reasons import Reason
 from exchange.state import State
-from exchange.vaults import NOWHERE, OpenWindow, Vault, compute_window_hash
+from exchange.vaults import NOWHERE, STALE, Applied, OpenWindow, Vault, compute_window_hash
 
 OK = int(Reason.OK)
 COUNTED = int(Reason.COUNTED)
 UNKNOWN_VAULT = int(Reason.UNKNOWN_VAULT)
 VAULT_MOVED = int(Reason.VAULT_MOVED)
+VAULT_FROZEN = int(Reason.VAULT_FROZEN)
 NOT_VALIDATOR = int(Reason.NOT_VALIDATOR)
 ATTESTED_ALREADY = int(Reason.ATTESTED_ALREADY)
 ATTESTATION_NOT_NEXT = int(Reason.ATTESTATION_NOT_NEXT)
@@ -56,6 +57,8 @@ def process_attestation(
         return ATTESTATION_NOT_NEXT
     if not op.deposits and not op.events:
         return BAD_DEPOSITS
+    if op.deposits and vault.frozen & STALE:
+        return VAULT_FROZEN
     for offset, deposit in enumerate(op.deposits):
         if deposit.id != vault.credited + offset:
             return BAD_DEPOSITS
@@ -71,6 +74,8 @@ def process_attestation(
 
 
 def _apply_window(state: State, vault: Vault, op: Attest, content: bytes) -> None:
+    vault.before = Applied(op.previous, vault.credited, vault.registry_changes, op.end_hash)
+    vault.doubts.clear()  # more than two thirds see the chain as before
     for deposit in op.deposits:
         amount = decode_amount(deposit.amount)
         asset = _find_asset(state, op.chain_id, op.vault, deposit.token)

@@ -199,7 +199,7 @@ def begin_block(state: State, block_hash: bytes) -> None:
                 _open_batch(state, market, block_hash).cancels.append(request)
         if market.plans.due.queue:
             make_due_parts(state, market)
-        if market.triggered and market.status == OPEN:
+        if market.triggered and market.status == OPEN and not market.is_frozen:
             _activate(state, market, block_hash)
 
 
@@ -240,7 +240,7 @@ def _check_waiting(
         reason = check_scope(context.key, market, price, size)
         if reason:
             return reason
-    if market.status or market.collecting:
+    if market.status or market.collecting or market.is_frozen:
         return check_status(market, FOK if tif == FOK else IOC)  # it may take liquidity
     return OK
 

@@ -39,6 +39,7 @@ from exchange.conditional import (
     collect_reached,
 )
 from exchange.conservation import verify_conservation
+from exchange.freezing import begin_freezes, process_doubt, process_settled
 from exchange.governance import process_market_vote
 from exchange.ledger import process_transfer, process_withdrawal, share_fees, share_rewards
 from exchange.listing import begin_listings, process_listing_vote
@@ -52,6 +53,7 @@ from exchange.operations import (
     CancelAll,
     CancelClient,
     Commit,
+    Doubt,
     Grant,
     Heartbeat,
     ListAsset,
@@ -71,6 +73,7 @@ from exchange.operations import (
     SetMarket,
     SetProtocol,
     SetTerms,
+    Settled,
     Transfer,
     UseBuilder,
     Withdraw,
@@ -174,6 +177,7 @@ def execute(state: State, block: BlockInput) -> Outcome:
     state.protocol.begin(block.height)
     begin_listings(state)
     begin_changes(state)
+    begin_freezes(state, block.committee)
     _note_block(state, block)
     begin_block(state, block.block_hash)
     for action in block.actions:
@@ -319,7 +323,7 @@ def _process_vote(
     state: State,
     block: BlockInput,
     action: VerifiedAction,
-    op: SetMarket | SetProtocol | ListAsset | ListMarket | SetTerms | MoveVault,
+    op: SetMarket | SetProtocol | ListAsset | ListMarket | SetTerms | MoveVault | Settled | Doubt,
 ) -> Receipt:
     """A committee member's word on a market, the rules or a vault; it needs no account."""
     known = state.by_address.get(action.account)
@@ -337,6 +341,10 @@ def _process_vote(
         status = process_listing_vote(state, block.committee, action.signer, op)
     elif isinstance(op, MoveVault):
         status = process_move_vote(state, block.committee, action.signer, op)
+    elif isinstance(op, Settled):
+        status = process_settled(state, block.committee, action.signer, op)
+    elif isinstance(op, Doubt):
+        status = process_doubt(state, block.committee, action.signer, op)
     else:
         status = process_protocol_vote(
             state.protocol, block.height, block.committee, action.signer, op
@@ -474,5 +482,6 @@ def _make_outcome(state: State, changes: tuple[BalanceChange, ...], is_checkpoin
         fee_totals=tuple(state.fees),
         fee_rows=list_fee_rows(state),
         moves=tuple(log.moves),
+        freezes=tuple(log.freezes),
         is_checkpoint=is_checkpoint,
     )

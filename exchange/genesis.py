@@ -144,6 +144,8 @@ class ExchangeGenesis(Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     """Most that an account may approve for a builder, in millionths of the notional; 0 for none."""
     volume: VolumeTerms = VolumeTerms()
     allowance: AllowanceTerms = AllowanceTerms()
+    freeze_after_ms: Annotated[int, Meta(ge=0, le=366 * 86_400_000)] = 4 * 86_400_000
+    """Block time without a settled checkpoint after which a vault's assets freeze; 0: never."""
     vault_notice_ms: Annotated[int, Meta(ge=0, le=366 * 86_400_000)] = 14 * 86_400_000
     """Least block time between the decision to move to another vault and the move."""
 

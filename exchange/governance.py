@@ -117,9 +117,7 @@ def set_status(market: Market, status: int, cause: int, reopens_ms: int) -> None
     if status == AUCTION:
         _keep_for_auction(market)
     elif status >= CANCEL_ONLY or stops_auction:
-        for batch in market.batches:
-            _void_batch(market, batch, _REASONS[status])
-        market.batches.clear()
+        void_batches(market, _REASONS[status])
     market.log.market_changes.append(
         MarketChanged(market.id, status, market.round, cause, reopens_ms)
     )
@@ -139,6 +137,13 @@ def _keep_for_auction(market: Market) -> None:
         reached += batch.triggered
         batch.triggered.clear()
     market.triggered[:0] = [item for item in reached if item.order.size]
+
+
+def void_batches(market: Market, reason: int) -> None:
+    """End all that waits in a market's batches, for a reason."""
+    for batch in market.batches:
+        _void_batch(market, batch, reason)
+    market.batches.clear()
 
 
 def _void_batch(market: Market, batch: Batch, reason: int) -> None:

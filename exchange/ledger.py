@@ -30,6 +30,7 @@ OK = int(Reason.OK)
 UNKNOWN_ASSET = int(Reason.UNKNOWN_ASSET)
 BELOW_MINIMUM = int(Reason.BELOW_MINIMUM)
 BAD_TRANSFER = int(Reason.BAD_TRANSFER)
+VAULT_FROZEN = int(Reason.VAULT_FROZEN)
 INSUFFICIENT_FUNDS = int(Reason.INSUFFICIENT_FUNDS)
 
 
@@ -56,6 +57,8 @@ def process_transfer(state: State, owner: bytes, sub: int, op: Transfer) -> int:
         return UNKNOWN_ASSET
     if amount == 0 or op.to == NOBODY or (op.to == owner and op.to_sub == sub):
         return BAD_TRANSFER
+    if state.is_frozen(op.asset):
+        return VAULT_FROZEN
     if amount < state.assets[op.asset].terms.transfer_minimum and op.to != owner:
         return BELOW_MINIMUM
     source = state.by_address[owner].get_balance(sub, op.asset)
@@ -75,6 +78,8 @@ def process_withdrawal(state: State, owner: bytes, sub: int, op: Withdraw, actio
     asset = state.assets[op.asset]
     if amount == 0 or op.to in (NOBODY, asset.token) or (asset.chain_id, op.to) in state.vaults:
         return BAD_TRANSFER  # the vault could never pay these
+    if state.is_frozen(op.asset):
+        return VAULT_FROZEN
     if amount < asset.terms.withdrawal_minimum:
         return BELOW_MINIMUM
     account = state.by_address[owner]

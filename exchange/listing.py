@@ -75,16 +75,16 @@ def check_asset(state: State, terms: AssetConfig) -> int:
         return VAULT_MOVED
     if terms.vault_bytes == token:
         return BAD_LISTING
-    taken = [(asset.name, asset.chain_id, asset.vault, asset.token) for asset in state.assets]
+    taken = [(asset.name, (asset.chain_id, asset.vault, asset.token)) for asset in state.assets]
     for _, op in state.listings.decided:
         if isinstance(op, ListAsset):
             one = op.terms
             present = state.find_present(one.chain_id, one.vault_bytes)
-            taken.append((one.name, one.chain_id, present, one.token_bytes))
+            taken.append((one.name, (one.chain_id, present, one.token_bytes)))
     if len(taken) >= ASSETS_MAX:
         return LISTINGS_FULL
-    for name, *place in taken:
-        if name == terms.name or place == [*vault, token]:
+    for name, place in taken:
+        if name == terms.name or place == (terms.chain_id, terms.vault_bytes, token):
             return LISTED_ALREADY
     return OK
 

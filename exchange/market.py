@@ -28,6 +28,7 @@ from exchange.outcome import (
     Receipt,
     Resolution,
     Share,
+    VaultFrozen,
     VaultMoved,
     WindowClosed,
     Withdrawal,
@@ -68,6 +69,7 @@ class BlockLog:
         "day",
         "deposits",
         "fills",
+        "freezes",
         "heartbeats",
         "height",
         "listings",
@@ -107,6 +109,7 @@ class BlockLog:
         self.market_changes: list[MarketChanged] = []
         self.listings: list[Listing] = []
         self.moves: list[VaultMoved] = []
+        self.freezes: list[VaultFrozen] = []
         self.touched: list[Balance] = []
         """Balances that changed, each once."""
 
@@ -136,6 +139,7 @@ class Market:
         "halt_ms",
         "hold_bps",
         "id",
+        "is_frozen",
         "last_price",
         "log",
         "lot",
@@ -220,6 +224,7 @@ class Market:
             self.enter(OPEN, BY_COMMITTEE, 0)
         self.auction_only: Final[dict[int, Order]] = {}
         """Resting orders that end with the auction, by id."""
+        self.is_frozen: bool = False  # by the vault of one of its assets: it takes no orders
         self.round: int = 0
         """Changes of status so far; validators vote on one round at a time."""
         self.opens_height: int = 0

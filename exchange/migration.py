@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
+from exchange.freezing import freeze_markets
 from exchange.ledger import compute_shares, credit
 from exchange.limits import VAULTS_MAX
 from exchange.operations import MoveVault
@@ -75,9 +76,9 @@ def _is_possible(state: State, vault: Vault, op: MoveVault) -> bool:
         return False
     if op.at_ms < state.time_ms + state.genesis.vault_notice_ms:
         return False
+    place = (op.chain_id, op.successor)
     taken = [(chain, one.next_vault) for (chain, _), one in state.vaults.items()]
-    wanted = (op.chain_id, op.successor)
-    return wanted not in state.vaults and wanted not in taken
+    return place not in state.vaults and place not in taken
 
 
 def move_vaults(state: State) -> None:
@@ -93,6 +94,7 @@ def move_vaults(state: State) -> None:
         old = state.vaults[(chain_id, address)]
         new = Vault()
         new.registry_changes = old.registry_changes
+        new.settled_ms = state.time_ms
         state.vaults[(chain_id, old.next_vault)] = new
         for asset in state.assets:
             if (asset.chain_id, asset.vault) == (chain_id, address):
@@ -102,7 +104,12 @@ def move_vaults(state: State) -> None:
         old.move_round += 1
         old.move_votes.clear()
         old.votes.clear()
+        old.settled_votes.clear()
+        old.doubts.clear()
+        old.frozen = 0
         state.log.moves.append(VaultMoved(chain_id, address, old.moved_to))
+    if due:
+        freeze_markets(state)
 
 
 def _close_account(state: State, number: int) -> Retired:

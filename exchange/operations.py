@@ -401,6 +401,26 @@ class SetTerms(Op, frozen=True, tag=54):
     """The present ones to call off what was decided."""
 
 
+class Settled(Op, frozen=True, tag=61):
+    """A validator's word that a vault has accepted a checkpoint, by its hot key."""
+
+    chain_id: U64
+    vault: Address
+    height: U64
+    """Executed height of the newest one that is confirmed."""
+
+
+class Doubt(Op, frozen=True, tag=62):
+    """A validator's word on whether it sees on the chain what was applied last of a vault."""
+
+    chain_id: U64
+    vault: Address
+    content: Hash32
+    """`compute_window_hash` of the last applied attestation."""
+    doubts: bool
+    """False takes it back."""
+
+
 class MoveVault(Op, frozen=True, tag=60):
     """A validator's word on where a vault's assets move and when, by its hot key."""
 
@@ -434,6 +454,8 @@ AnyOp = (
     | ListMarket
     | SetTerms
     | MoveVault
+    | Settled
+    | Doubt
     | PlaceTrigger
     | PlaceUntil
     | CancelAfter
@@ -452,7 +474,7 @@ TRADING_TAGS: Final = (1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16)
 """
 TRADING_MASK: Final = sum(1 << tag for tag in TRADING_TAGS)
 WALLET_OPS: Final = (Grant, Revoke, Withdraw, Transfer, ApproveBuilder)
-VOTES: Final = (SetMarket, SetProtocol, ListAsset, ListMarket, SetTerms, MoveVault)
+VOTES: Final = (SetMarket, SetProtocol, ListAsset, ListMarket, SetTerms, MoveVault, Settled, Doubt)
 """Words of committee members: each stands alone in its action."""
 VALIDATOR_OPS: Final = (Attest, Heartbeat, *VOTES)
 

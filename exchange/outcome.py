@@ -241,6 +241,15 @@ class VaultMoved(Struct, array_like=True, gc=False, frozen=True):
     successor: bytes
 
 
+class VaultFrozen(Struct, array_like=True, gc=False, frozen=True):
+    """A vault froze, thawed, or is frozen for another reason from this block on."""
+
+    chain_id: int
+    vault: bytes
+    frozen: int
+    """1 stale, 2 doubted, 3 both, 0 thawed."""
+
+
 class FeeRow(Struct, array_like=True, gc=False, frozen=True):
     """Cumulative fees of a token in a vault, atoms: one row of the fees root."""
 
@@ -305,3 +314,4 @@ class Outcome(Struct, frozen=True, kw_only=True):
     """What the fees root is made of."""
     moves: tuple[VaultMoved, ...] = ()
     auctions: tuple[AuctionHeld, ...] = ()
+    freezes: tuple[VaultFrozen, ...] = ()

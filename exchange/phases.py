@@ -26,7 +26,7 @@ def advance_market(state: State, market: Market) -> None:
     while market.batches and clear_market(state, market):
         market.window.restart(market.last_price)
         set_status(market, AUCTION, BY_BREAKER, state.time_ms + market.halt_ms)
-    if not market.collecting or market.status not in (OPEN, AUCTION):
+    if not market.collecting or market.status not in (OPEN, AUCTION) or market.is_frozen:
         return
     if market.reopens_ms == 0:
         wait_ms = market.opening_ms if market.status == AUCTION else market.auction_interval_ms

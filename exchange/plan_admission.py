@@ -106,7 +106,7 @@ def _check(context: Context, op: PlaceIceberg | PlaceSchedule, tif: int) -> int:
         reason = check_scope(context.key, market, op.price, op.size)
         if reason:
             return reason
-    if market.status or market.collecting:
+    if market.status or market.collecting or market.is_frozen:
         reason = check_status(market, tif)
         if reason:
             return reason

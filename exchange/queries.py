@@ -327,7 +327,9 @@ def get_builders(state: State, owner: bytes) -> list[tuple[bytes, int]]:
 def has_waiting_batches(state: State) -> bool:
     """Tell whether blocks must go on: some market waits for openings, or is in an auction."""
     return any(
-        market.batches or market.uncrossing or (market.triggered and market.status == OPEN)
+        market.batches
+        or market.uncrossing
+        or (market.triggered and market.status == OPEN and not market.is_frozen)
         for market in state.markets
     )
 

@@ -121,6 +121,8 @@ class Reason(IntEnum):
     UNKNOWN_VAULT = 100
     VAULT_MOVED = 101
     """The assets of this vault have moved to another one."""
+    VAULT_FROZEN = 103
+    """Its chain has lost the ledger, or validators see another chain; in events: ended by that."""
     BAD_MOVE = 102
     """Not another vault, too early, or something else is decided: call that off first."""
 

@@ -14,7 +14,7 @@ from exchange.ledger import compute_shares
 from exchange.limits import VAULTS_MAX
 from exchange.snapshot_records import RetiredRecord, VaultRecord
 from exchange.state import State
-from exchange.vaults import NOWHERE, OpenWindow, Retired, Vault
+from exchange.vaults import NOWHERE, Applied, OpenWindow, Retired, Vault
 from primitives.errors import InvalidMessage
 
 
@@ -39,6 +39,8 @@ def load_vaults(
         _load_retired(state, one)
     for asset in state.assets:
         asset.vault = state.find_present(asset.chain_id, asset.vault)
+    for market in state.markets:
+        market.is_frozen = state.is_frozen(market.base) or state.is_frozen(market.quote)
 
 
 def _load_vault(record: VaultRecord) -> Vault:
@@ -50,6 +52,14 @@ def _load_vault(record: VaultRecord) -> Vault:
     vault.registry_changes = record.registry_changes
     for one in record.open_windows:
         vault.open_windows[one.content] = OpenWindow(one.window, one.height, set(one.attesters))
+    if record.before is not None:
+        last = record.before
+        vault.before = Applied(last.previous, last.credited, last.changes, last.end_hash)
+    vault.doubts = set(record.doubts)
+    vault.settled_height = record.settled_height
+    vault.settled_ms = record.settled_ms
+    vault.settled_votes = dict(record.settled_votes)
+    vault.frozen = record.frozen
     vault.next_vault = record.next_vault
     vault.move_at_ms = record.move_at_ms
     vault.moved_to = record.moved_to

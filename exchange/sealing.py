@@ -65,7 +65,7 @@ def admit_commit(context: Context, op: Commit, index: int) -> int:
     market = state.markets[op.market]
     if not market.sealed:
         return NOT_SEALED
-    if market.status:  # a commit takes liquidity, as an immediate order does
+    if market.status or market.is_frozen:  # a commit takes liquidity, as an immediate order does
         return check_status(market, IOC) or MARKET_AUCTION
     tiers = split_tier(op.hold, op.tier)
     if tiers == (NO_TIER, NO_TIER):

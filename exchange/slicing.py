@@ -84,7 +84,7 @@ def make_due_parts(state: State, market: Market) -> None:
     for order_id in plans.due.take(state.time_ms, SLICES_PER_BLOCK_MAX):
         plan = plans.by_id[order_id]
         size = 0
-        if plan.part is None and market.status == OPEN:
+        if plan.part is None and market.status == OPEN and not market.is_frozen:
             size = _compute_size(market, plan)
         plan.slots -= 1
         plan.seen = market.traded

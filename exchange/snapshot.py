@@ -27,6 +27,7 @@ from exchange.protocol import Protocol
 from exchange.snapshot_records import (
     VERSION,
     AccountRecord,
+    AppliedRecord,
     BatchRecord,
     BracketRecord,
     CancelRecord,
@@ -141,6 +142,7 @@ def dump_rest(state: State) -> bytes:
 
 
 def _dump_vault(chain_id: int, address: bytes, vault: Vault) -> VaultRecord:
+    before = vault.before
     return VaultRecord(
         chain_id,
         address,
@@ -153,6 +155,14 @@ def _dump_vault(chain_id: int, address: bytes, vault: Vault) -> VaultRecord:
             OpenWindowRecord(content, one.window, one.height, tuple(sorted(one.attesters)))
             for content, one in vault.open_windows.items()
         ),
+        None
+        if before is None
+        else AppliedRecord(before.previous, before.credited, before.changes, before.end_hash),
+        tuple(sorted(vault.doubts)),
+        vault.settled_height,
+        vault.settled_ms,
+        tuple(sorted(vault.settled_votes.items())),
+        vault.frozen,
         vault.next_vault,
         vault.move_at_ms,
         vault.moved_to,

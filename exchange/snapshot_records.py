@@ -25,7 +25,7 @@ from exchange.operations import (
 from exchange.outcome import Notes
 
 Atoms = Annotated[bytes, Meta(min_length=32, max_length=32)]
-VERSION = 16
+VERSION = 17
 
 
 class Record(Struct, frozen=True, array_like=True, forbid_unknown_fields=True, gc=False):
@@ -83,6 +83,15 @@ class OpenWindowRecord(Record, frozen=True):
     attesters: tuple[Address, ...]
 
 
+class AppliedRecord(Record, frozen=True):
+    """What was applied last of a vault, and where the vault was before."""
+
+    previous: Hash32
+    credited: Annotated[int, Meta(ge=0)]
+    changes: Annotated[int, Meta(ge=0)]
+    end_hash: Hash32
+
+
 class VaultRecord(Record, frozen=True):
     """A vault's cursor, the votes for its next window, and its move."""
 
@@ -94,6 +103,13 @@ class VaultRecord(Record, frozen=True):
     votes: tuple[tuple[Address, Hash32], ...]
     registry_changes: int
     open_windows: tuple[OpenWindowRecord, ...]
+    before: AppliedRecord | None
+    doubts: tuple[Address, ...]
+    """Ascending, as the words on settled heights."""
+    settled_height: Annotated[int, Meta(ge=0)]
+    settled_ms: Annotated[int, Meta(ge=0)]
+    settled_votes: tuple[tuple[Address, int], ...]
+    frozen: Annotated[int, Meta(ge=0, le=3)]
     next_vault: Address
     move_at_ms: Annotated[int, Meta(ge=0)]
     moved_to: Address

@@ -150,6 +150,11 @@ class State:
             vault = moved_to
         return vault
 
+    def is_frozen(self, asset_id: int) -> bool:
+        """Tell whether the vault of an asset is frozen."""
+        asset = self.assets[asset_id]
+        return self.vaults[(asset.chain_id, asset.vault)].frozen != 0
+
     def add_market(self, terms: MarketConfig) -> Market:
         """Give a market the next id; its book is empty."""
         assert max(terms.base, terms.quote) < len(self.assets), "a market trades known assets"
@@ -161,6 +166,7 @@ class State:
             self.fees,
             self.genesis.volume,
         )
+        market.is_frozen = self.is_frozen(market.base) or self.is_frozen(market.quote)
         self.markets.append(market)
         return market
 
@@ -179,6 +185,7 @@ class State:
         if (old.tick, old.lot) == (fresh.tick, fresh.lot):
             fresh.last_price = old.last_price
         fresh.round = old.round + 1
+        fresh.is_frozen = old.is_frozen
         self.markets[number] = fresh
         return fresh
 

@@ -14,6 +14,10 @@ from exchange.operations import Attest
 from primitives.keccak import keccak256
 
 _encoder = msgspec.msgpack.Encoder()
+STALE = 1
+"""Frozen because its newest settled checkpoint is too old."""
+DOUBTED = 2
+"""Frozen because too many validators do not see what was applied last."""
 NOWHERE = bytes(20)
 """No vault: nothing is planned, or nothing has moved."""
 
@@ -30,11 +34,30 @@ class OpenWindow:
         self.attesters: set[bytes] = attesters
 
 
+class Applied:
+    """What a validator needs to tell whether the last applied window is still on the chain."""
+
+    __slots__ = ("changes", "credited", "end_hash", "previous")
+
+    def __init__(self, previous: bytes, credited: int, changes: int, end_hash: bytes) -> None:
+        self.previous: bytes = previous
+        """Content hash of the one before."""
+        self.credited: int = credited
+        """Deposits credited before it."""
+        self.changes: int = changes
+        """Registry changes applied before it."""
+        self.end_hash: bytes = end_hash
+        """Hash of its last EVM block, as attested."""
+
+
 class Vault:
     """How far a vault's events are applied, who attests what as the next window, and its move."""
 
     __slots__ = (
+        "before",
         "credited",
+        "doubts",
+        "frozen",
         "last_hash",
         "move_at_ms",
         "move_round",
@@ -43,6 +66,9 @@ class Vault:
         "next_vault",
         "open_windows",
         "registry_changes",
+        "settled_height",
+        "settled_ms",
+        "settled_votes",
         "votes",
         "window",
     )
@@ -60,6 +86,18 @@ class Vault:
         """Changes of the chain's validator registry applied: the number of the next one."""
         self.open_windows: dict[bytes, OpenWindow] = {}
         """Applied windows by content hash, oldest first, while late attestations still count."""
+        self.before: Applied | None = None
+        """What was applied last, and where the vault was before; None if nothing was."""
+        self.doubts: set[bytes] = set()
+        """Hot keys of validators who do not see on the chain what was applied last."""
+        self.settled_height: int = 0
+        """Newest checkpoint that the vault is attested to have accepted, by executed height."""
+        self.settled_ms: int = 0
+        """Block time at which that was known; at first that of the vault's first block."""
+        self.settled_votes: dict[bytes, int] = {}
+        """The newer height that each validator says."""
+        self.frozen: int = 0
+        """STALE and DOUBTED, added; 0 if it is not frozen."""
         self.next_vault: bytes = NOWHERE
         """Where the assets move, as decided; NOWHERE if nothing is decided."""
         self.move_at_ms: int = 0

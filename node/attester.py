@@ -15,12 +15,13 @@ from typing import TypeVar
 import trio
 
 from contracts.settlement_client import SettlementClient
-from exchange.actions import Action, Attest, SignedAction, sign
+from exchange.actions import Action, Attest, Doubt, Settled, SignedAction, sign
 from exchange.vaults import NOWHERE, Vault, compute_window_hash
+from node.chain_witness import ChainWitness, name_freezes
 from node.clock import NodeClock
 from node.evm_windows import Cursor, WindowReader, make_attestation, read_cursor
 from node.ledger import Ledger
-from node.limits import ATTEST_LIFETIME_MS, ATTEST_RESEND_MS
+from node.limits import ATTEST_LIFETIME_MS, ATTEST_RESEND_MS, WITNESS_LOOK_MS
 from node.network_file import Chain
 from node.problems import Problems
 from primitives.errors import NodeError, TransientError
@@ -46,11 +47,16 @@ class Attester:
         submit: Callable[[SignedAction], None],
         problems: Problems,
         poll_ms: int,
+        accepted_height: Callable[[], int],
         has_registry: bool = False,
     ) -> None:
-        """`has_registry` is true for the chain whose validator registry the network follows."""
+        """`accepted_height` returns the executed height of the newest checkpoint that the vault has
+        accepted for good; `has_registry` is true for the chain whose registry the network follows.
+        """
         self._chain = chain
         self._reader = WindowReader(chain, client, has_registry=has_registry)
+        self._witness = ChainWitness(chain, accepted_height, key.address)
+        self._looked_ms = 0
         self._limiter = limiter
         self._ledger = ledger
         self._key = key
@@ -100,6 +106,8 @@ class Attester:
             self._seen = None
             await self._call(self._reader.look)
             return
+        self._report_freeze(vault)
+        await self._bear_witness(vault)
         cursor = read_cursor(vault)
         if self._seen is not None and self._seen.content != cursor.content:
             await self._catch_up(self._seen, cursor)
@@ -127,6 +135,42 @@ class Attester:
         if op is not None and compute_window_hash(op) == now.content:
             self._attest(op)
 
+    def _report_freeze(self, vault: Vault) -> None:
+        """Name what keeps the vault's assets where they are."""
+        code = f"EVM010-{self._chain.chain_id}"
+        if not vault.frozen:
+            self._problems.clear(code)
+            return
+        why = " and ".join(name_freezes(vault.frozen))
+        self._problems.set(
+            code,
+            f"the assets of the vault {self._chain.vault} are frozen: {why}",
+            fix="see `omnibazaar vault show`; it thaws by itself when that is over",
+        )
+
+    async def _bear_witness(self, vault: Vault) -> None:
+        """Say how far the vault follows, and now and then whether what was applied is there."""
+        now_ms = self._clock.now_ms()
+        settled = self._witness.find_settled(vault, now_ms)
+        if settled is not None:
+            self._say(settled)
+        if now_ms - self._looked_ms < WITNESS_LOOK_MS or vault.before is None:
+            return
+        self._looked_ms = now_ms
+        content = vault.last_hash
+        window = await self._call(self._reader.read, vault.window)
+        if vault.last_hash != content:
+            return  # another one was applied while the chain was asked
+        doubt = self._witness.judge(vault, window, now_ms)
+        if doubt is not None:
+            self._say(doubt)
+            log.warning(
+                "chain %d %s what was applied of window %d",
+                self._chain.chain_id,
+                "does not show" if doubt.doubts else "shows again",
+                vault.window,
+            )
+
     def _vault(self) -> Vault | None:
         """The cursor of the vault while assets are in it."""
         place = (self._chain.chain_id, self._chain.vault_bytes)
@@ -134,6 +178,16 @@ class Attester:
         return None if vault is None or vault.moved_to != NOWHERE else vault
 
     def _attest(self, op: Attest) -> None:
+        self._sent = (op.previous, self._say(op))
+        log.info(
+            "attested window %d with %d deposits and %d registry changes",
+            op.window,
+            len(op.deposits),
+            len(op.events),
+        )
+
+    def _say(self, op: Attest | Settled | Doubt) -> int:
+        """Sign a word and send it; return its nonce."""
         now_ms = max(self._clock.now_ms(), self._last_nonce_ms + 1)
         self._last_nonce_ms = now_ms
         action = Action(
@@ -146,13 +200,7 @@ class Attester:
             ops=(op,),
         )
         self._submit(sign(action, self._key))
-        self._sent = (op.previous, now_ms)
-        log.info(
-            "attested window %d with %d deposits and %d registry changes",
-            op.window,
-            len(op.deposits),
-            len(op.events),
-        )
+        return now_ms
 
     async def _call(self, function: Callable[..., T], *arguments: object) -> T:
         return await trio.to_thread.run_sync(

@@ -37,6 +37,8 @@ INCLUSION_PENDING_IDS_MAX: Final = 20_000  # ids watched for inclusion
 INCLUSION_RESTORED_HEIGHTS: Final = 256  # newest blocks whose ids are read again at a start
 
 EXECUTION_QUEUE_BLOCKS_MAX: Final = 256  # final blocks waiting to be executed
+WITNESS_RESEND_MS: Final = 15_000  # until a word on a vault that had no effect is said again
+WITNESS_LOOK_MS: Final = 30_000  # between looks whether an applied window is still on the chain
 CANDIDATES_KEPT_MAX: Final = 16  # provable checkpoints that are remembered
 VAULTS_LOOK_MS: Final = 1_000  # between looks whether the ledger knows another vault
 ROOTS_KEPT_MAX: Final = 256  # executed heights whose roots are remembered

@@ -30,10 +30,15 @@ class Safety(NamedTuple):
 
 
 def describe_safety(market: Market, time_ms: int) -> Safety:
-    """Show a market as of a block time; a delisted one says so once its last order has ended."""
+    """Show a market as of a block time; a delisted one says so once its last order has ended.
+
+    A frozen one takes no orders, whatever its status.
+    """
     phase = PHASES[market.status]
     if market.status == DELISTED and market.book.orders:
         phase = "DELISTING"
+    elif market.is_frozen and market.status != DELISTED:
+        phase = "FROZEN"
     call = get_indication(market)
     has_band = market.band_bps and market.window.last_ms
     band = compute_band(market, time_ms) if has_band else (None, None)

@@ -161,6 +161,7 @@ class SettlementRoom:
             submit=node.submit_own,
             problems=node.problems,
             poll_ms=poll_ms,
+            accepted_height=monitor.accepted_height,
             has_registry=of_file is self._chains[0],
         )
         self.monitors.append(monitor)

@@ -64,6 +64,10 @@ class VaultMonitor:
         """Chain and vault."""
         return self.chain.chain_id, self.chain.vault_bytes
 
+    def accepted_height(self) -> int:
+        """Return the executed height of the newest confirmed checkpoint, 0 before the first."""
+        return self.accepted[-1].executed_height if self.accepted else 0
+
     async def run(self) -> None:
         """Look until cancelled."""
         self._seen_block = self.chain.first_block - 1

@@ -9,6 +9,7 @@ from __future__ import annotations
 from exchange.state import State
 from exchange.vaults import NOWHERE, Vault
 from node.api.settlement_views import LeftAsset, VaultView
+from node.chain_witness import name_freezes
 from node.vault_monitor import VaultMonitor
 
 
@@ -25,6 +26,9 @@ def show_vault(monitor: VaultMonitor, vault: Vault | None) -> VaultView:
         checkpoints=status.checkpoints if status else 0,
         height=status.executed_height if status else 0,
         archive=monitor.archive.cid_text if monitor.archive else "",
+        frozen=name_freezes(vault.frozen) if vault else (),
+        settled_height=vault.settled_height if vault else 0,
+        settled_ms=vault.settled_ms if vault else 0,
         announced=monitor.announced,
         next_vault=vault.next_vault if vault else NOWHERE,
         move_at_ms=vault.move_at_ms if vault else 0,

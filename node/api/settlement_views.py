@@ -20,6 +20,9 @@ class VaultView(View, frozen=True, kw_only=True):
     checkpoints: int  # accepted by this vault
     height: int  # executed height of the newest of them; 0 = none
     archive: str  # CID of what proves every balance under its last root; empty = not here
+    frozen: tuple[str, ...]  # why its assets are frozen; empty = they are not
+    settled_height: int  # newest checkpoint that a quorum says it has accepted
+    settled_ms: int  # block time at which that was known
     announced: Address  # successor by the contract; zero = none
     next_vault: Address  # where the ledger moves the assets, as decided; zero = nowhere
     move_at_ms: int  # when the assets move there, block time; 0 = nothing is decided

@@ -132,7 +132,7 @@ class Market(View, frozen=True, kw_only=True):
     tick: int  # quote atoms per base lot
     lot: int  # base atoms
     mode: str  # sealed | fair | auction
-    phase: str  # OPEN | POST_ONLY | CANCEL_ONLY | DELISTING | DELISTED | AUCTION
+    phase: str  # OPEN | POST_ONLY | CANCEL_ONLY | FROZEN | DELISTING | DELISTED | AUCTION
     maker_fee_ppm: int
     taker_fee_ppm: int
     orders: int  # resting

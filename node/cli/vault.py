@@ -60,6 +60,8 @@ def show(context: Context, as_json: bool) -> None:
 
 
 def _describe(context: Context, one: dict[str, Any]) -> str:
+    if one["frozen"]:
+        return "frozen: " + " and ".join(one["frozen"])
     if one["moved_to"] != NOBODY:
         return f"moved to {one['moved_to']}"
     if one["next_vault"] == NOBODY:

@@ -65,9 +65,11 @@ def make_genesis(*, markets: int = 1, **market: object) -> ExchangeGenesis:
             "allowance",
             "vault_notice_ms",
             "builder_fee_ppm_max",
+            "freeze_after_ms",
         )
         if name in market
     }
+    exchange.setdefault("freeze_after_ms", 0)  # time flies in tests
     options.update(market)
     return ExchangeGenesis(
         assets=tuple(

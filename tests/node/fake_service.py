@@ -410,7 +410,8 @@ class FakeService(FakeFees, FakeListings, FakeMarketData):
             vaults=(
                 VaultView(chain_id=31337, vault=VAULT, block=self.height // 9, deposits=12,
                           online=True, checkpoints=count, height=count * 64,
-                          archive="", announced=bytes(20), next_vault=bytes(20), move_at_ms=0,
+                          archive="", frozen=(), settled_height=0, settled_ms=0,
+                          announced=bytes(20), next_vault=bytes(20), move_at_ms=0,
                           moved_to=bytes(20), move_round=0),
             ),
             left=(),

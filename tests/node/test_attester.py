@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from types import SimpleNamespace
 
+import msgspec
 import pytest
 import trio
 
 from exchange.actions import SignedAction, verify
-from exchange.operations import Attest
-from exchange.vaults import Vault, compute_window_hash
+from exchange.operations import AnyOp, Attest, Doubt, Settled
+from exchange.vaults import STALE, Applied, Vault, compute_window_hash
 from node.attester import Attester
-from node.limits import ATTEST_RESEND_MS
+from node.limits import ATTEST_RESEND_MS, WITNESS_LOOK_MS, WITNESS_RESEND_MS
 from primitives.secp256k1 import PrivateKey
 from tests.contracts.harness import World, embedded_evm
 from tests.exchange.world import DOMAIN
@@ -24,6 +25,7 @@ class Desk:
     def __init__(self, world: World) -> None:
         chain = make_chain(world)
         self.vault, self.now_ms, self.sent = Vault(), 1_000_000, list[SignedAction]()
+        self.accepted, self.problems = 0, list[str]()
         vaults = {(chain.chain_id, chain.vault_bytes): self.vault}
         self.attester = Attester(
             chain,
@@ -34,20 +36,30 @@ class Desk:
             domain=DOMAIN,
             clock=SimpleNamespace(now_ms=lambda: self.now_ms),  # type: ignore[arg-type]
             submit=self.sent.append,
-            problems=SimpleNamespace(),  # type: ignore[arg-type]
+            problems=SimpleNamespace(  # type: ignore[arg-type]
+                clear=lambda code: None,
+                set=lambda code, text, fix="": self.problems.append(text),
+            ),
             poll_ms=1_000,
             has_registry=True,
+            accepted_height=lambda: self.accepted,
         )
 
     async def round(self) -> list[Attest]:
         """Let the attester look once and return what it attested."""
         self.sent.clear()
         await self.attester._round()
-        ops = [op for action in self.sent for op in verify(action, DOMAIN).ops]
-        return [op for op in ops if isinstance(op, Attest)]
+        return [op for op in self.words() if isinstance(op, Attest)]
+
+    def words(self) -> list[AnyOp]:
+        """All that the last round said."""
+        return [op for action in self.sent for op in verify(action, DOMAIN).ops]
 
     def apply(self, op: Attest) -> None:
         """Move the ledger as if more than two thirds had attested."""
+        self.vault.before = Applied(
+            op.previous, self.vault.credited, self.vault.registry_changes, op.end_hash
+        )
         self.vault.last_hash = compute_window_hash(op)
         self.vault.window = op.window
         self.vault.credited += len(op.deposits)
@@ -101,3 +113,58 @@ async def test_content_that_this_node_does_not_see_is_not_attested_late(world: W
     desk.apply(first)
     desk.vault.last_hash = bytes([9]) * 32  # two thirds agreed on something else
     assert all(op.previous == desk.vault.last_hash for op in await desk.round())
+
+
+async def test_an_accepted_checkpoint_is_told_until_the_ledger_knows_it(world: World):
+    desk = Desk(world)
+    desk.accepted = 9
+    await desk.round()
+    place = (make_chain(world).chain_id, make_chain(world).vault_bytes)
+    assert Settled(*place, 9) in desk.words()
+    await desk.round()
+    assert not desk.words()
+    desk.now_ms += WITNESS_RESEND_MS
+    await desk.round()
+    assert Settled(*place, 9) in desk.words()
+    desk.now_ms += WITNESS_RESEND_MS
+    desk.vault.settled_votes[PrivateKey(bytes([7]) * 32).address] = 9
+    await desk.round()
+    assert not any(isinstance(op, Settled) for op in desk.words())
+    desk.vault.settled_height, desk.accepted = 12, 11
+    await desk.round()
+    assert not any(isinstance(op, Settled) for op in desk.words())
+
+
+async def test_what_is_no_longer_on_the_chain_is_doubted_and_believed_again(world: World):
+    desk = Desk(world)
+    (first,) = await desk.round()
+    desk.apply(first)
+    content = desk.vault.last_hash
+    await desk.round()
+    assert not any(isinstance(op, Doubt) for op in desk.words())  # it is there
+    desk.now_ms += WITNESS_LOOK_MS
+    desk.vault.last_hash = bytes([9]) * 32  # two thirds saw other deposits
+    await desk.round()
+    place = (make_chain(world).chain_id, make_chain(world).vault_bytes)
+    assert Doubt(*place, desk.vault.last_hash, True) in desk.words()
+    desk.vault.last_hash = content
+    desk.vault.doubts.add(PrivateKey(bytes([7]) * 32).address)
+    desk.now_ms += WITNESS_LOOK_MS
+    await desk.round()
+    assert Doubt(*place, content, False) in desk.words()
+
+
+async def test_other_blocks_with_the_same_deposits_are_no_reason_to_doubt(world: World):
+    desk = Desk(world)
+    (first,) = await desk.round()
+    desk.apply(msgspec.structs.replace(first, end_hash=bytes([5]) * 32))
+    desk.now_ms += WITNESS_LOOK_MS
+    await desk.round()
+    assert not any(isinstance(op, Doubt) for op in desk.words())
+
+
+async def test_a_freeze_is_told_to_the_operator(world: World):
+    desk = Desk(world)
+    desk.vault.frozen = STALE
+    await desk.round()
+    assert ["frozen" in text for text in desk.problems] == [True]

@@ -5,6 +5,7 @@ a wrong contract is not noticed.
 
     python -m tests.contracts.stateful --runs 1000               # seeds 0 to 999, 40 steps each
     python -m tests.contracts.stateful --first 5000 --runs 200 --steps 100
+    python -m tests.contracts.stateful --anvil --runs 1000       # the same as transactions
     python -m tests.contracts.stateful --variants                # wrong contracts, all noticed?
 
 Spec: docs/explanation/audit.md
@@ -18,12 +19,17 @@ import json
 import sys
 import time
 from dataclasses import asdict
+from time import process_time
 
 from tests.contracts.solc_worker import solc_worker
+from tests.contracts.stateful.anvil_ground import anvil_ground
 from tests.contracts.stateful.machine import Broken, Tally, interleaving, run, shrink
-from tests.contracts.stateful.stage import embedded_stage
+from tests.contracts.stateful.scene import COINS, PEOPLE, build
+from tests.contracts.stateful.stage import Stage, embedded_stage, prepare
 from tests.contracts.stateful.teeth import notice
 from tests.contracts.stateful.variants import VARIANTS, Variant
+
+REPORT_EVERY = 50
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -33,27 +39,37 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--first", type=int, default=0, help="first seed")
     parser.add_argument("--steps", type=int, default=40, help="steps of each")
     parser.add_argument("--variants", nargs="?", const="", metavar="PART", help="of such names")
+    parser.add_argument("--anvil", action="store_true", help="on anvil instead of py-evm")
     options = parser.parse_args(arguments)
     if options.variants is not None:
         chosen = [variant for variant in VARIANTS if options.variants in variant.name]
         return try_variants(chosen, options.runs, options.steps)
-    return play(options.first, options.runs, options.steps)
+    seeds = range(options.first, options.first + options.runs)
+    if not options.anvil:
+        return play(embedded_stage(), seeds, options.steps)
+    with anvil_ground(PEOPLE, COINS) as ground:
+        return play(prepare(build(ground)), seeds, options.steps)
 
 
-def play(first: int, runs: int, steps: int) -> int:
+def play(stage: Stage, seeds: range, steps: int) -> int:
     """Run interleavings of the contracts as they are."""
-    stage = embedded_stage()
-    tally, started = Tally(), time.process_time()
-    for seed in range(first, first + runs):
+    tally, started = Tally(), time.monotonic()
+    for seed in seeds:
         try:
             run(stage, interleaving(seed, steps), tally)
         except Broken as broken:
             print(f"seed {seed}: {shrink(stage, broken)}")
             return 1
-    seconds = time.process_time() - started
-    rate = round(tally.steps / seconds, 1)
-    print(json.dumps({**asdict(tally), "cpuSeconds": round(seconds, 1), "stepsPerSecond": rate}))
+        if tally.runs % REPORT_EVERY == 0 or seed == seeds[-1]:
+            report(tally, time.monotonic() - started)
     return 0
+
+
+def report(tally: Tally, seconds: float) -> None:
+    """Say how far it has come."""
+    rate = round(tally.steps / seconds, 1)
+    sums = {**asdict(tally), "seconds": round(seconds, 1), "cpuSeconds": round(process_time(), 1)}
+    print(json.dumps({**sums, "stepsPerSecond": rate}), flush=True)
 
 
 def try_variants(chosen: list[Variant], runs: int, steps: int) -> int:

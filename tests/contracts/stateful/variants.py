@@ -299,3 +299,28 @@ VARIANTS = (
         "        one.paid += amount;\n",
     ),
 )
+
+NOTICED_AFTER = {
+    "withdrawals are not remembered": 1,
+    "withdrawals may be re-entered": 6,
+    "withdrawals are paid before they are marked": 1,
+    "a claim's fee need not be signed by the receiver": 4,
+    "claims in flight are lost when the vault closes": 1,
+    "withdrawals are paid without a proof": 1,
+    "stale checkpoints are taken": 1,
+    "the fee totals need not be those of the header": 1,
+    "the notice closes the vault at once": 2,
+    "a checkpoint does not cancel the notice": 12,
+    "notice can be given at any time": 2,
+    "certificates count for ever": 4,
+    "a token that fails stops checkpoints": 28,
+    "fee shares are paid again and again": 1,
+    "any next committee is followed": 3,
+    "no quorum is needed": 3,
+    "two thirds are a quorum": 30,
+    "signatures of anybody count": 13,
+    "headers of another epoch are taken": 7,
+    "headers need not be linked": 18,
+    "deposits of unlisted tokens are taken": 2,
+}
+"""Interleavings of twenty steps that it took, when it was tried; rotation takes from these."""

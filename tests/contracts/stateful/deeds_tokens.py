@@ -77,6 +77,16 @@ def _set_tax(world: World, percent: int, on_top: bool) -> None:
     world.model.cells.put(int(on_top), "on top")
 
 
+def tax_a_deposit(world: World) -> None:
+    """Let less arrive than a user sends, or more leave the user than arrives."""
+    token, vault, user = world.scene.tokens["FEE"], world.main, world.user()
+    _set_tax(world, world.dice.choice((1, 10, 50, 100)), world.chance(0.3))
+    amount = 1 + world.dice.randrange(10**6)
+    data = selectors("Settlement")["deposit"] + encode_words(token, amount)
+    act = lambda: vault.deposit(user, token, amount, user)  # noqa: E731
+    world.play(user, vault.address, data, act, tokens=(token,))
+
+
 def bar(world: World) -> None:
     """Pause a token, or bar an account of it; the vault itself may be one."""
     if world.chance(0.3):

@@ -25,7 +25,7 @@ from primitives.keccak import keccak256
 from tests.contracts.harness import CHAIN_ID, NETWORK_ID
 from tests.contracts.stateful.cells import require
 from tests.contracts.stateful.coins import NATIVE
-from tests.contracts.stateful.proofs import FLAWS, is_possible, prove
+from tests.contracts.stateful.proofs import FLAWS, NEEDS_SEALS, is_possible, prove
 from tests.contracts.stateful.scene import PERMITTING, THIEF, USERS, calldata
 from tests.contracts.stateful.vault import DEPOSIT_MAX, NOBODY, Vault
 from tests.contracts.stateful.world import Known, World
@@ -260,9 +260,15 @@ def forge_checkpoint(world: World) -> None:
 
 
 def follow(world: World, vault: Vault) -> None:
-    """Bring the boundaries that a vault has not seen."""
-    while vault.epoch < world.book.epoch and bring_boundary(world, vault, ""):
-        pass
+    """Bring the boundaries that a vault has not seen, forged ones among them."""
+    while vault.epoch < world.book.epoch:
+        if world.chance(0.4):
+            header = world.book.boundaries[vault.epoch]
+            flaws = [name for name in FLAWS if is_possible(name, header)]
+            flaws = list(NEEDS_SEALS) if world.chance(0.5) else flaws
+            bring_boundary(world, vault, world.dice.choice(flaws))
+        if not bring_boundary(world, vault, ""):
+            return
 
 
 def bring_boundary(world: World, vault: Vault, flaw: str) -> bool:

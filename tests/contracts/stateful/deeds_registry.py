@@ -137,10 +137,15 @@ def _votes(world: World):
 
 
 def raise_penalty(world: World) -> None:
-    """Raise a penalty after others were convicted."""
-    owner, week = world.dice.choice(OWNERS), world.ground.now // WEEK - world.dice.randrange(3)
+    """Raise a penalty after others were convicted; a second time it is what it has to be."""
+    week = world.ground.now // WEEK - world.dice.choice((0, 0, 1, 2))
+    cells, registry = world.model.cells, world.model.registry
+    guilty = [owner for owner in OWNERS if cells.get("convicted", week, owner)]
+    owner = world.dice.choice(guilty if guilty and world.chance(0.8) else OWNERS)
     data = calldata(NAME, "raisePenalty", owner, week)
-    _play(world, THIEF, data, lambda: world.model.registry.raise_penalty(THIEF, owner, week))
+    act = lambda: registry.raise_penalty(THIEF, owner, week)  # noqa: E731
+    if _play(world, THIEF, data, act):
+        assert not _play(world, THIEF, data, act), "raised twice"
 
 
 def follow_vault(world: World) -> None:

@@ -142,7 +142,9 @@ def deposit_by_order(world: World) -> None:
     place = world.model.vaults.index(vault)
     if owner is not PERMITTING:
         world.orders.append((data, act, place, token))
-    world.play(THIEF, vault.address, data, act, tokens=(token,))
+    done = world.play(THIEF, vault.address, data, act, tokens=(token,))
+    if done and owner is not PERMITTING and world.chance(0.4):
+        assert not world.play(THIEF, vault.address, data, act, tokens=(token,)), "taken twice"
 
 
 def _bring(

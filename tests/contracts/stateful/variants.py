@@ -322,5 +322,15 @@ NOTICED_AFTER = {
     "headers of another epoch are taken": 7,
     "headers need not be linked": 18,
     "deposits of unlisted tokens are taken": 2,
+    "seals may change the state": 10,
+    "what was asked for is credited, not what arrived": 1,
+    "deposits are taken while the vault is leaving": 18,
+    "balances are paid again": 2,
+    "what orders hold is not paid": 2,
+    "balances can be claimed while the vault is open": 2,
+    "deposits are refunded again": 2,
+    "the last uncredited deposit is not refunded": 4,
+    "decisions need no certificate": 3,
+    "hot keys are used twice": 15,
 }
 """Interleavings of twenty steps that it took, when it was tried; rotation takes from these."""

@@ -19,7 +19,7 @@ from tests.contracts.harness import ACCOUNTS, CHAIN_ID, Evm, World, embedded_evm
 COMPILING_TESTS = {
     "test_artifacts_are_rebuilt_to_the_byte",
     "test_the_tests_execute_the_contracts",
-    "test_todays_mutants_are_noticed",
+    "test_mutants_of_this_commit_are_noticed",
     "test_todays_wrong_contracts_are_noticed",
 }
 HAS_COMPILER = shutil.which("node") is not None and (

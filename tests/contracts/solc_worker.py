@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from contracts.build import (
+    SOURCES,
     collect_sources,
     compiler_input,
     node_modules,
@@ -74,12 +75,12 @@ class SolcWorker:
 
 
 @contextmanager
-def solc_worker() -> Iterator[SolcWorker]:
-    """Yield a running compiler with the committed sources; raises BuildError without one."""
+def solc_worker(folder: Path = SOURCES, root: Path = SOURCES) -> Iterator[SolcWorker]:
+    """Yield a running compiler with a folder's sources; raises BuildError without one."""
     with ExitStack() as stack:
         modules = stack.enter_context(node_modules())
         verify_packages(modules)
-        worker = SolcWorker(modules, collect_sources(modules))
+        worker = SolcWorker(modules, collect_sources(modules, folder, root))
         stack.callback(worker.close)
         yield worker
 

@@ -8,8 +8,12 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tests.contracts.mutation.__main__ import rotate
+from tests.contracts.mutation import record
 from tests.contracts.mutation.operators import Mutant, mutants_of
+from tests.contracts.mutation.project import meaning
+from tests.contracts.mutation.reach import Reach
+from tests.contracts.mutation.record import Tried, find_faults
+from tests.contracts.mutation.rotation import rotate
 
 ROOT = Path(__file__).parents[2]
 SOURCES = ROOT / "contracts" / "solidity"
@@ -18,14 +22,84 @@ SECONDS_MAX = 600
 ERROR = re.compile(r"^\s*error (\w+)\(", re.MULTILINE)
 
 
-def mutant(name: str) -> Mutant:
-    return Mutant(source="A.sol", name=name, line=1, start=0, end=1, after=b"")
+SOURCE = "Votes.sol"
 
 
-def test_every_mutant_has_its_day() -> None:
-    every = [mutant(f"{number}") for number in range(10)]
-    seen = {one.name for day in range(4) for one in rotate(every, 3, day)}
-    assert seen == {one.name for one in every}
+def tried(**changes: object) -> dict[str, Tried]:
+    values = {
+        "digest": record.digest_of(SOURCE),
+        "killers": {f"{SOURCE} f: flip: a -> b": "test_a.py::test_a"},
+        "survivors": (f"{SOURCE} f: flip: c -> d",),
+        "equivalent": 0,
+        "stillborn": 0,
+        "untried": 0,
+    }
+    return {SOURCE: Tried(**{**values, **changes})}  # type: ignore[arg-type]
+
+
+REASONS = {f"{SOURCE} f: flip: c -> d": "because"}
+
+
+def test_every_mutant_has_its_turn() -> None:
+    every = [f"{number}" for number in range(10)]
+    assert {name for turn in range(4) for name in rotate(every, 3, turn)} == set(every)
+
+
+def test_a_justified_survivor_is_no_fault() -> None:
+    assert find_faults(tried(), REASONS) == []
+
+
+def test_a_source_that_changed_is_a_fault() -> None:
+    [fault] = find_faults(tried(digest="00"), REASONS)
+    assert "has changed" in fault
+
+
+def test_a_survivor_without_a_reason_is_a_fault() -> None:
+    [fault] = find_faults(tried(), {})
+    assert "no reason" in fault
+
+
+def test_a_reason_for_what_is_killed_or_does_not_exist_is_a_fault() -> None:
+    killed = {**REASONS, f"{SOURCE} f: flip: a -> b": "because"}
+    assert "a test kills it" in find_faults(tried(), killed)[0]
+    assert "no such mutant" in find_faults(tried(), {**REASONS, f"{SOURCE} x": "because"})[0]
+    assert "never tried" in find_faults({}, REASONS)[0]
+
+
+def test_comments_are_no_part_of_what_was_tried() -> None:
+    assert meaning("a; // b\n/* c\n */ d;") == meaning("a;\n   d;")
+
+
+def test_the_record_holds_for_the_sources_as_they_are() -> None:
+    assert find_faults(record.load_tried(), record.load_survivors()) == []
+
+
+def test_the_table_is_the_records() -> None:
+    page = record.AUDIT.read_text()
+    table = record.make_table(record.load_tried(), record.load_survivors())
+    assert record.tabulated(page, table) == page, "python -m tests.contracts.mutation --table"
+
+
+def test_every_source_has_its_place_in_the_order() -> None:
+    found = {path.name for path in SOURCES.glob("*.sol")}
+    assert {name for name in record.ORDER if "/" not in name} == found
+
+
+def test_tests_that_execute_a_mutants_place_are_asked_the_shortest_first() -> None:
+    def traced(seconds: float, *ranges: tuple[int, int]) -> dict[str, object]:
+        return {"seconds": seconds, "ranges": {"A.sol": list(ranges)}}
+
+    reach = Reach(
+        {
+            "long": traced(2, (10, 90), (20, 30)),
+            "short": traced(1, (10, 90), (22, 24)),
+            "elsewhere": traced(0, (10, 90), (40, 50)),
+        }
+    )
+    place = Mutant(source="A.sol", name="", line=1, start=22, end=26, after=b"", scope=(10, 90))
+    assert reach.tests_of(place) == ["short", "long"]
+    nowhere = Mutant(source="A.sol", name="", line=1, start=60, end=61, after=b"", scope=(10, 90))
+    assert reach.tests_of(nowhere) == ["elsewhere", "short", "long"]
 
 
 def test_mutants_change_one_place() -> None:
@@ -53,7 +127,7 @@ def test_every_error_of_the_contracts_is_expected_by_a_test() -> None:
     assert sorted(name for name in declared if f'"{name}"' not in tests) == []
 
 
-def test_todays_mutants_are_noticed() -> None:
+def test_mutants_of_this_commit_are_noticed() -> None:
     command = [sys.executable, "-m", "tests.contracts.mutation", "--rotating", ROTATING]
     run = subprocess.run(
         command, cwd=ROOT, capture_output=True, text=True, timeout=SECONDS_MAX, check=False

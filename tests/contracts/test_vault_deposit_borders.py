@@ -7,9 +7,11 @@ from typing import Any
 import pytest
 
 from contracts.artifact import load_artifact, topics
-from contracts.deposit_orders import NATIVE
+from contracts.decisions import DecisionKind
+from contracts.deposit_orders import NATIVE, encode_deposit_order
 from primitives.address import to_checksum
 from tests.contracts.harness import NOBODY, RELAYER, STRANGER, TRADER, Evm, World
+from tests.contracts.test_vault_decisions import decide
 from tests.contracts.test_vault_orders import approve, deposits, make, signed
 
 DEPOSIT_MAX = 2**128 - 1
@@ -111,3 +113,22 @@ def test_ids_follow_each_other_whatever_the_way_in(world: World) -> None:
     approve(world, 20)
     assert world.send(RELAYER, world.vault, signed(world, make(world.usdx, 20)))["status"] == 1
     assert [(one.id, one.amount) for one in deposits(world)] == [(0, 10), (1, 5), (2, 20)]
+
+
+def test_signed_order_is_bound_by_what_binds_every_deposit(world: World) -> None:
+    token = world.deploy_contract("TestToken", "New", "NEW", 0)
+    world.wallet.mint(token, TRADER.address, 1_000)
+    payload = world.encode("TestToken", "approve", to_checksum(world.vault), 1_000)
+    assert world.send(TRADER, token, payload)["status"] == 1
+    approve(world, 1_000)
+    assert world.refusal(signed(world, make(token, 1_000))).reason == "UnlistedToken"
+    nobody = make(world.usdx, 1_000, beneficiary=bytes(20))
+    assert world.refusal(signed(world, nobody)).reason == "ZeroAddress"
+    decide(world, DecisionKind.PAUSE, value=1)
+    assert world.refusal(signed(world, make(world.usdx, 1_000))).reason == "DepositsClosed"
+
+
+def test_nobody_cannot_sign_an_order(world: World) -> None:
+    """A signature that is none recovers to the zero address, which an order may name."""
+    order = make(world.usdx, 1_000, depositor=bytes(20))
+    assert world.refusal(encode_deposit_order(order, bytes(65))).reason == "OrderNotSigned"

@@ -81,7 +81,7 @@ def compute_coverage(output: dict[str, Any], texts: dict[str, str], trace: Trace
         if not name.startswith(TEST_SOURCES)
     ]
     by_index = {one.measured.index: one for one in found}
-    codes = _codes(output)
+    codes = find_codes(output)
     for executed_code, executed in trace.items():
         for code in codes:
             if code.matches(executed_code):
@@ -89,7 +89,7 @@ def compute_coverage(output: dict[str, Any], texts: dict[str, str], trace: Trace
     return [one for one in found if one.measured.statements]
 
 
-def _codes(output: dict[str, Any]) -> list[Code]:
+def find_codes(output: dict[str, Any]) -> list[Code]:
     """All code of all our contracts, tests' included: they inherit from ours."""
     codes = []
     for contracts in output["contracts"].values():

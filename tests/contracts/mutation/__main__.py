@@ -1,11 +1,15 @@
 """Try mutants of the contracts and print those that no test notices.
 
-Rule: the exit status is 1 when a mutant survives that survivors.json does not name.
+Rule: the exit status is 1 when a mutant survives that survivors.json does not justify, when a
+justified one is killed, and when a source is not the one that was tried.
 
     python -m tests.contracts.mutation --all --list               # names only
     python -m tests.contracts.mutation --file Finality.sol        # all mutants of one source
-    python -m tests.contracts.mutation --all --processes 2        # all mutants (hours)
-    python -m tests.contracts.mutation --rotating 3               # three, others every day
+    python -m tests.contracts.mutation --all --processes 2        # all mutants (see audit.md)
+    python -m tests.contracts.mutation --rotating 3               # three, others with each commit
+    python -m tests.contracts.mutation --table                    # write the table of audit.md
+
+`--record` writes the verdicts of whole sources into tried.json; `--cache DIR` keeps results.
 
 Spec: docs/explanation/audit.md
 Deviations: none
@@ -14,45 +18,85 @@ Deviations: none
 from __future__ import annotations
 
 import argparse
-import hashlib
-import json
-import os
 import sys
-import time
-from collections import Counter
+import tempfile
+from contextlib import ExitStack
 from pathlib import Path
 
-from tests.contracts import harness  # noqa: F401  imported once, before the forks
-from tests.contracts.mutation.operators import Mutant, mutants_of
-from tests.contracts.mutation.trial import Laboratory, Verdict
-from tests.contracts.solc_worker import SolcWorker, solc_worker
-
-SURVIVORS = Path(__file__).parent / "survivors.json"
-SECONDS_PER_DAY = 86_400
-TRIED = ("Withdrawals.sol",)
-"""Sources all of whose mutants have a verdict; rotation takes from these."""
+from tests.contracts.mutation.campaign import Campaign, report
+from tests.contracts.mutation.project import PROJECTS, Project, all_mutants
+from tests.contracts.mutation.record import (
+    AUDIT,
+    find_faults,
+    load_survivors,
+    load_tried,
+    make_table,
+    source_of,
+    tabulated,
+)
+from tests.contracts.mutation.rotation import chosen_now
+from tests.contracts.mutation.suite import with_suite
+from tests.contracts.mutation.trial import Result
+from tests.contracts.solc_worker import solc_worker
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Choose mutants and try them; returns the exit code."""
     options = _parser().parse_args(arguments)
-    known = known_survivors()
-    with solc_worker() as worker:
+    if options.table:
+        AUDIT.write_text(tabulated(AUDIT.read_text(), make_table(load_tried(), load_survivors())))
+        return 0
+    judges = chosen_now(load_tried(), options.rotating) if options.rotating else None
+    results: dict[str, Result] = {}
+    for project in PROJECTS:
+        results |= _run(project, options, judges)
+    if options.list:
+        return 0
+    faults = find_faults(load_tried(), load_survivors())
+    return report(results, faults, load_survivors())
+
+
+def _run(
+    project: Project, options: argparse.Namespace, judges: dict[str, str] | None
+) -> dict[str, Result]:
+    """Try the chosen mutants of one project; `judges` are the tests to ask, by mutant."""
+    sources = {source_of(name) for name in judges or ()} | set(options.file or ())
+    if sources and not any(project.owns(source) for source in sources):
+        return {}
+    results: dict[str, Result] = {}
+    with ExitStack() as stack:
+        worker = stack.enter_context(solc_worker(project.folder, project.root))
         chosen = [
             mutant
-            for mutant in all_mutants(worker)
-            if (not options.file or mutant.source in options.file)
+            for mutant in all_mutants(worker, project)
+            if (not sources or mutant.source in sources)
             and (not options.name or options.name in mutant.name)
+            and (judges is None or mutant.name in judges)
         ]
-        if options.rotating:
-            day = int(time.time()) // SECONDS_PER_DAY
-            settled = [m for m in chosen if m.source in TRIED and m.name not in known]
-            chosen = rotate(settled, options.rotating, day)
         if options.list:
             print("\n".join(f"{mutant.line:4} {mutant.name}" for mutant in chosen))
-            return 0
-        verdicts = _try_all(chosen, options.processes, worker)
-    return report(verdicts, known)
+            return {}
+        if not chosen:
+            return {}
+        scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="omnibazaar-")))
+        cache = options.cache or scratch / "cache"
+        cache.mkdir(parents=True, exist_ok=True)
+        campaign = Campaign(
+            project=project,
+            worker=worker,
+            scratch=scratch,
+            cache=cache,
+            processes=options.processes,
+            tests_max=options.tests_max,
+            by_record=judges is not None,
+        )
+        files = project.test_files()
+        if judges is not None:
+            files = sorted({test.split(".py::")[0] for test in judges.values()} & set(files))
+        with_suite(files, lambda suite: campaign.run(suite, chosen, results))
+        if options.record and not options.name:
+            campaign.record(results)
+    return results
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -61,86 +105,18 @@ def _parser() -> argparse.ArgumentParser:
     which.add_argument("--all", action="store_true", help="every mutant of every source")
     which.add_argument("--file", action="append", metavar="SOURCE", help="mutate this source")
     which.add_argument(
-        "--rotating", type=int, metavar="N", help="N mutants of sources tried in full, by the day"
+        "--rotating", type=int, metavar="N", help="N mutants of sources tried, by the commit"
     )
+    which.add_argument("--table", action="store_true", help="write the table of audit.md")
     parser.add_argument("--name", metavar="PART", help="only mutants with this in their name")
     parser.add_argument("--list", action="store_true", help="print names, try nothing")
+    parser.add_argument("--record", action="store_true", help="write tried.json")
+    parser.add_argument("--cache", type=Path, metavar="DIR", help="keep results and traces here")
     parser.add_argument("--processes", type=int, default=1)
+    parser.add_argument(
+        "--tests-max", type=int, metavar="N", help="ask N tests at most: a first look"
+    )
     return parser
-
-
-def known_survivors() -> dict[str, str]:
-    """Why a mutant cannot be killed, by its name."""
-    known: dict[str, str] = json.loads(SURVIVORS.read_text())
-    return known
-
-
-def all_mutants(worker: SolcWorker) -> list[Mutant]:
-    """Every mutant of every source of ours that is deployed."""
-    document = worker.document(worker.sources, optimize=False, outputs=[])
-    document["settings"]["outputSelection"] = {"*": {"": ["ast"]}}
-    trees = worker.compile(document)["sources"]
-    return [
-        mutant
-        for name in sorted(trees)
-        if not name.startswith(("@", "test/"))
-        for mutant in mutants_of(name, worker.sources[name], trees[name]["ast"])
-    ]
-
-
-def rotate(mutants: list[Mutant], count: int, day: int) -> list[Mutant]:
-    """Choose `count` mutants; in as many days as it takes, each has its turn."""
-    mixed = sorted(mutants, key=lambda m: hashlib.sha256(m.name.encode()).digest())
-    return [mixed[(day * count + i) % len(mixed)] for i in range(min(count, len(mixed)))]
-
-
-def _try_all(mutants: list[Mutant], processes: int, worker: SolcWorker) -> dict[str, Verdict]:
-    """Verdict by name; several processes share the list."""
-    if processes == 1:
-        return _try_some(mutants, worker)
-    pipes = []
-    for shard in range(processes):
-        reader, writer = os.pipe()
-        if os.fork() == 0:
-            os.close(reader)
-            with solc_worker() as own:
-                found = _try_some(mutants[shard::processes], own)
-            with os.fdopen(writer, "w") as stream:
-                json.dump(found, stream)
-            os._exit(0)
-        os.close(writer)
-        pipes.append(reader)
-    verdicts: dict[str, Verdict] = {}
-    for reader in pipes:
-        with os.fdopen(reader) as stream:
-            verdicts |= {name: Verdict(one) for name, one in json.load(stream).items()}
-        os.wait()
-    return verdicts
-
-
-def _try_some(mutants: list[Mutant], worker: SolcWorker) -> dict[str, Verdict]:
-    """Try one mutant after the other, saying what became of each."""
-    laboratory = Laboratory(worker)
-    laboratory.verify_control({mutant.source for mutant in mutants})
-    verdicts = {}
-    for mutant in mutants:
-        started = time.monotonic()
-        verdicts[mutant.name] = verdict = laboratory.try_mutant(mutant)
-        seconds = time.monotonic() - started
-        print(f"{verdict:10} {seconds:5.1f} s  {mutant.line:4} {mutant.name}", flush=True)
-    return verdicts
-
-
-def report(verdicts: dict[str, Verdict], known: dict[str, str]) -> int:
-    """Print the sums; the last line is JSON."""
-    survivors = sorted(name for name, one in verdicts.items() if one is Verdict.SURVIVED)
-    unexplained = [name for name in survivors if name not in known]
-    for name in survivors:
-        print(f"SURVIVED {name}" + (f"\n         {known[name]}" if name in known else ""))
-    counts = Counter(verdicts.values())
-    sums = {str(verdict): counts[verdict] for verdict in Verdict}
-    print(json.dumps({"mutants": len(verdicts), **sums, "unexplained": len(unexplained)}))
-    return 1 if unexplained else 0
 
 
 if __name__ == "__main__":

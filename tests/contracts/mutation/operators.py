@@ -32,7 +32,7 @@ ARITHMETIC = {
     "||": "&&",
 }
 COMPOUND = {"+=": "-=", "-=": "+=", "*=": "/=", "/=": "*=", "|=": "&=", "&=": "|="}
-GUARD_BODIES = {"RevertStatement", "Return", "Continue"}
+SCOPES = {"FunctionDefinition", "ModifierDefinition", "VariableDeclaration"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,6 +47,8 @@ class Mutant:
     """Offset of the first byte replaced."""
     end: int
     after: bytes
+    scope: tuple[int, int] = (0, 0)
+    """Offsets of the function, modifier or declaration around it."""
 
     def apply(self, text: str) -> str:
         """The source with the change."""
@@ -63,6 +65,7 @@ class Change:
     end: int
     after: bytes
     where: str
+    scope: tuple[int, int]
 
 
 def mutants_of(source: str, text: str, tree: Node) -> list[Mutant]:
@@ -70,7 +73,7 @@ def mutants_of(source: str, text: str, tree: Node) -> list[Mutant]:
     raw = text.encode()
     counts: Counter[str] = Counter()
     found = []
-    changes = {(c.start, c.end, c.after): c for c in _changes(raw, tree, "")}
+    changes = {(c.start, c.end, c.after): c for c in _changes(raw, tree, "", (0, len(raw)))}
     for change in sorted(changes.values(), key=lambda c: (c.start, c.end, c.kind, c.after)):
         before = " ".join(raw[change.start : change.end].decode().split())
         after = " ".join(change.after.decode().split())
@@ -86,6 +89,7 @@ def mutants_of(source: str, text: str, tree: Node) -> list[Mutant]:
                 start=change.start,
                 end=change.end,
                 after=change.after,
+                scope=change.scope,
             )
         )
     return found
@@ -101,25 +105,27 @@ def _text(raw: bytes, node: Node) -> bytes:
     return raw[start:end]
 
 
-def _changes(raw: bytes, node: Any, where: str) -> Iterator[Change]:
+def _changes(raw: bytes, node: Any, where: str, scope: tuple[int, int]) -> Iterator[Change]:
     """Every change within a node, `where` being the function or contract around it."""
     if isinstance(node, list):
         for one in node:
-            yield from _changes(raw, one, where)
+            yield from _changes(raw, one, where, scope)
         return
     if not isinstance(node, dict):
         return
     kind = node.get("nodeType")
     if kind in ("ContractDefinition", "FunctionDefinition", "ModifierDefinition"):
         where = node.get("name") or node.get("kind") or where
+    if kind in SCOPES and not (kind == "VariableDeclaration" and not node.get("stateVariable")):
+        scope = _span(node)
     if kind in ("ImportDirective", "PragmaDirective", "ElementaryTypeName", "ArrayTypeName"):
         return
     if kind in OPERATORS:
         for name, start, end, after in OPERATORS[kind](raw, node):
-            yield Change(name, start, end, after, where)
+            yield Change(name, start, end, after, where, scope)
     for key, value in node.items():
         if key not in ("typeDescriptions", "documentation", "typeName"):
-            yield from _changes(raw, value, where)
+            yield from _changes(raw, value, where, scope)
 
 
 Raw = tuple[str, int, int, bytes]

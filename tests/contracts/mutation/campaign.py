@@ -1,0 +1,157 @@
+"""Try many mutants, the test most likely to notice first.
+
+Rule: before any mutant is tried, the contracts as they are pass the tests that are to judge.
+
+Spec: docs/explanation/audit.md
+Deviations: none
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tests.contracts.mutation.memory import Memory, digest, support_digest
+from tests.contracts.mutation.operators import Mutant
+from tests.contracts.mutation.project import Project, all_mutants
+from tests.contracts.mutation.reach import Reach, in_processes, measure_reach
+from tests.contracts.mutation.record import load_tried, make_tried, save_tried
+from tests.contracts.mutation.suite import Suite
+from tests.contracts.mutation.trial import Laboratory, Result, Verdict
+from tests.contracts.solc_worker import SolcWorker, solc_worker
+
+TRACED = [
+    "evm.bytecode.sourceMap",
+    "evm.deployedBytecode.sourceMap",
+    "evm.deployedBytecode.immutableReferences",
+]
+FAVOURITES = 3
+"""Tests that killed most of a source so far and are asked first."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Campaign:
+    """The mutants of one project, and how they are tried."""
+
+    project: Project
+    worker: SolcWorker
+    scratch: Path
+    cache: Path
+    processes: int
+    tests_max: int | None
+    by_record: bool
+    """Ask the recorded killer first, without a trace of what other tests execute."""
+    known: dict[str, str] = field(default_factory=dict)
+    """Killers of earlier runs by mutant."""
+
+    def run(self, suite: Suite, mutants: Sequence[Mutant], results: dict[str, Result]) -> int:
+        """Try mutants and add their results."""
+        self.known = {n: test for one in load_tried().values() for n, test in one.killers.items()}
+        laboratory = Laboratory(self.worker, self.scratch)
+        if self.by_record:
+            reach = Reach({name: {"seconds": 0, "ranges": {}} for name in suite.names})
+            judges = sorted({self.known[mutant.name] for mutant in mutants} & set(suite.names))
+            laboratory.verify_control(suite, judges)
+        else:
+            # Tracing runs every test on the contracts as they are.
+            reach = self._reach(suite, laboratory)
+        if self.processes == 1:
+            results |= self._try_some(suite, laboratory, reach, mutants)
+        else:
+            results |= self._try_in_processes(suite, laboratory, reach, mutants)
+        return 0
+
+    def record(self, results: Mapping[str, Result]) -> None:
+        """Write the verdicts of every source that was tried as a whole."""
+        tried = load_tried()
+        every = Counter(mutant.source for mutant in all_mutants(self.worker, self.project))
+        for source, count in every.items():
+            own = {name: one for name, one in results.items() if name.startswith(f"{source} ")}
+            if len(own) == count:
+                tried[source] = make_tried(source, own, count)
+        save_tried(tried)
+
+    def _reach(self, suite: Suite, laboratory: Laboratory) -> Reach:
+        document = self.worker.document(self.worker.sources, optimize=False, outputs=TRACED)
+        output = self.worker.compile(document)
+        own = {name: text for name, text in self.worker.sources.items() if name[0] != "@"}
+        salt = digest(json.dumps(own), support_digest())
+        return measure_reach(suite, output, laboratory.original, self.cache, salt, self.processes)
+
+    def _try_some(
+        self, suite: Suite, laboratory: Laboratory, reach: Reach, mutants: Sequence[Mutant]
+    ) -> dict[str, Result]:
+        """Try one mutant after the other, saying what became of each."""
+        memory = Memory(self.cache, self.project, self.worker.sources)
+        kills: dict[str, Counter[str]] = {}
+        found = {}
+        for mutant in mutants:
+            started = time.monotonic()
+            result = memory.recall(mutant)
+            if result is None:
+                favourites = kills.setdefault(mutant.source, Counter())
+                tests = self._ordered(suite, reach, mutant, favourites)
+                result = laboratory.try_mutant(mutant, suite, tests[: self.tests_max])
+                if result.verdict is not Verdict.SURVIVED or len(tests) == result.tests:
+                    memory.keep(mutant, result)
+                if result.killer:
+                    favourites[result.killer] += 1
+            found[mutant.name] = result
+            seconds = time.monotonic() - started
+            print(
+                f"{result.verdict:10} {seconds:5.1f} s {result.tests:4} {mutant.line:4}"
+                f" {mutant.name}",
+                flush=True,
+            )
+        return found
+
+    def _ordered(
+        self, suite: Suite, reach: Reach, mutant: Mutant, favourites: Counter[str]
+    ) -> list[str]:
+        """Tests that reach a mutant: its last killer, the best of its source, the shortest."""
+        reaching = reach.tests_of(mutant)
+        killer = self.known.get(mutant.name, "")
+        first = [name for name, _ in favourites.most_common(FAVOURITES) if name in reaching]
+        every = [*([killer] if killer in suite.names else []), *first, *reaching]
+        return list(dict.fromkeys(every))
+
+    def _try_in_processes(
+        self, suite: Suite, laboratory: Laboratory, reach: Reach, mutants: Sequence[Mutant]
+    ) -> dict[str, Result]:
+        """Several processes share the list."""
+        answers = self.scratch / "answers"
+        answers.mkdir()
+
+        def try_share(shard: int) -> None:
+            with solc_worker(self.project.folder, self.project.root) as own:
+                laboratory.employ(own)
+                found = self._try_some(suite, laboratory, reach, mutants[shard :: self.processes])
+            stored = {name: [one.verdict, one.killer] for name, one in found.items()}
+            (answers / f"{shard}.json").write_text(json.dumps(stored))
+
+        in_processes(try_share, self.processes)
+        return {
+            name: Result(verdict=Verdict(verdict), killer=killer)
+            for path in answers.iterdir()
+            for name, (verdict, killer) in json.loads(path.read_text()).items()
+        }
+
+
+def report(results: Mapping[str, Result], faults: Sequence[str], reasons: Mapping[str, str]) -> int:
+    """Print the sums and what is wrong; the last line is JSON."""
+    survivors = sorted(n for n, one in results.items() if one.verdict is Verdict.SURVIVED)
+    killed = {n for n, one in results.items() if one.verdict in (Verdict.KILLED, Verdict.TIMEOUT)}
+    unexplained = [name for name in survivors if name not in reasons]
+    for name in survivors:
+        print(f"SURVIVED {name}" + (f"\n         {reasons[name]}" if name in reasons else ""))
+    for fault in (*faults, *(f"justified, but killed: {n}" for n in killed & reasons.keys())):
+        print(f"FAULT    {fault}")
+    counts = Counter(one.verdict for one in results.values())
+    sums = {str(verdict): counts[verdict] for verdict in Verdict}
+    wrong = {"unexplained": len(unexplained), "faults": len(faults)}
+    print(json.dumps({"mutants": len(results), **sums, **wrong}))
+    return 1 if unexplained or faults or killed & reasons.keys() else 0

@@ -113,7 +113,8 @@ def report(world: World) -> None:
     data = calldata(NAME, "reportEquivocation", votes[0], signatures[0], votes[1], signatures[1])
     reason = "NoEquivocation" if flaw else ""
     act = lambda: world.model.registry.report(THIEF, key, epoch, view, reason)  # noqa: E731
-    _play(world, THIEF, data, act)
+    if _play(world, THIEF, data, act):
+        assert not _play(world, THIEF, data, act), "punished twice"
 
 
 def _votes(world: World):

@@ -123,10 +123,10 @@ def deposit_by_order(world: World) -> None:
         depositor=owner.address,
         token=token,
         amount=amount,
-        fee=world.dice.choice((0, 0, 1, amount // 2, amount, amount + 1)),
+        fee=world.dice.choice((0, 0, 0, 0, 1, 1, amount // 2, amount // 2, amount, amount + 1)),
         beneficiary=_beneficiary(world, owner.address),
         nonce=world.dice.randrange(2**64),
-        deadline_s=world.ground.now + world.dice.choice((-1, 0, 100, 10**7)),
+        deadline_s=world.ground.now + world.dice.choice((-1, 0, 100, 10**7, 10**7, 10**7)),
     )
     digest = compute_deposit_digest(
         order, network_id=NETWORK_ID, chain_id=CHAIN_ID, vault=vault.address
@@ -143,7 +143,7 @@ def deposit_by_order(world: World) -> None:
     if owner is not PERMITTING:
         world.orders.append((data, act, place, token))
     done = world.play(THIEF, vault.address, data, act, tokens=(token,))
-    if done and owner is not PERMITTING and world.chance(0.4):
+    if done and owner is not PERMITTING and world.chance(0.8):
         assert not world.play(THIEF, vault.address, data, act, tokens=(token,)), "taken twice"
 
 

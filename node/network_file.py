@@ -141,7 +141,7 @@ class Predecessor(Part, frozen=True, kw_only=True):
     time_ms: Annotated[int, Meta(ge=0, lt=1 << 48)]  # of that block
     block_hash: Hex32
     state_root: Hex32  # after it
-    vaults: Annotated[tuple[Vault, ...], Meta(max_length=16)]  # which pay by escape, and no more
+    vaults: Annotated[tuple[Vault, ...], Meta(max_length=64)]  # which pay by escape, and no more
     attempt: Annotated[int, Meta(ge=1, le=1_000)] = 1  # counts restarts from one last state
 
 

@@ -74,7 +74,8 @@ def make_predecessor(state: LastState, attempt: int = 1) -> Predecessor:
         block_hash="0x" + state.block_hash.hex(),
         state_root="0x" + state.state_root.hex(),
         vaults=tuple(
-            Vault(chain_id=chain.chain_id, vault=chain.vault.lower()) for chain in state.file.chains
+            Vault(chain_id=chain_id, vault="0x" + vault.hex())
+            for chain_id, vault in state.ledger.state.vaults  # those moved to as well
         ),
         attempt=attempt,
     )
@@ -127,10 +128,10 @@ def verify_restarted(network: NetworkFile, state: LastState) -> None:
 
 def _make_exchange(state: LastState, plan: Plan) -> ExchangeGenesis:
     """Return the same assets in the new vaults, and the same markets at their last prices."""
-    old = state.file.exchange
+    last = state.ledger.state
     vaults = {chain.chain_id: chain.vault for chain in plan.chains}
     assets: list[AssetConfig] = []
-    for asset in old.assets:
+    for asset in last.assets:  # with those listed since genesis
         if asset.chain_id not in vaults:
             raise ConfigError(
                 f"the asset {asset.name} lies on chain {asset.chain_id}, for which the plan names "
@@ -138,9 +139,10 @@ def _make_exchange(state: LastState, plan: Plan) -> ExchangeGenesis:
                 code="RST003",
                 fix="omnibazaar restart deploy EXPORT PLAN deploys one for every chain",
             )
-        assets.append(msgspec.structs.replace(asset, vault=vaults[asset.chain_id]))
+        assets.append(msgspec.structs.replace(asset.terms, vault=vaults[asset.chain_id]))
     markets: list[MarketConfig] = []
-    for market, known in zip(old.markets, state.ledger.state.markets, strict=True):
-        price = known.last_price or market.reference_price
-        markets.append(msgspec.structs.replace(market, reference_price=min(price, PRICE_TICKS_MAX)))
+    for market in last.markets:
+        price = min(market.last_price or market.terms.reference_price, PRICE_TICKS_MAX)
+        markets.append(msgspec.structs.replace(market.terms, reference_price=price))
+    old = state.file.exchange
     return msgspec.structs.replace(old, assets=tuple(assets), markets=tuple(markets))

@@ -43,9 +43,7 @@ def deploy_contracts(
         registry=parse_address(chain.registry),
         distributor=parse_address(chain.distributor),
         tokens=tuple(
-            asset.token_bytes
-            for asset in state.file.exchange.assets
-            if (asset.chain_id, asset.vault_bytes) == (chain.chain_id, chain.vault_bytes)
+            asset.token for asset in state.ledger.state.assets if asset.chain_id == chain.chain_id
         ),
     )
     first_block = int(web3.eth.block_number)

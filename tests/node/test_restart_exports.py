@@ -240,6 +240,24 @@ def test_the_new_network_has_the_same_assets_in_new_vaults(state: LastState) -> 
     verify_restarted(made, state)
 
 
+def test_what_was_listed_and_moved_since_genesis_is_taken_from_the_last_state(
+    data: DataDir, car: Path
+) -> None:
+    state = check(data, car)
+    last = state.ledger.state
+    terms = msgspec.structs.replace(last.assets[0].terms, name="NEW", token=address(850))
+    last.add_asset(terms)
+    old_vault = last.assets[0].vault
+    moved = bytes.fromhex(address(960)[2:])
+    last.vaults[(last.assets[0].chain_id, moved)] = last.vaults[
+        (last.assets[0].chain_id, old_vault)
+    ]
+    made = make_restarted(state, make_plan(state))
+    assert [asset.name for asset in made.exchange.assets][-1] == "NEW"
+    assert made.predecessor is not None
+    assert [one.vault for one in made.predecessor.vaults] == ["0x" + old_vault.hex(), address(960)]
+
+
 def change(made: NetworkFile, path: str, value: object) -> bytes:
     raw = msgspec.json.decode(dump_network(made))
     part, _, field = path.rpartition(".")

@@ -83,6 +83,7 @@ def test_all_killed_near_a_border_come_back_on_one_chain(devnet: LocalDevnet, so
 
 
 def test_the_committee_of_the_epoch_is_shown_with_selected_weights(devnet: LocalDevnet) -> None:
+    devnet.wait_final(EPOCH + 5)
     rows = devnet.ask("v1", "/v1/validators")["validators"]
     assert {row["name"] for row in rows} == set(devnet.names)
     assert len({row["weight"] for row in rows}) == 1, "four equal shares, whatever the scores"

@@ -25,19 +25,19 @@ import trio
 from bench.catch_up_replay import replay
 from bench.long_chain import LongChain, make_keys, make_seats
 from exchange.genesis import AssetConfig, ExchangeGenesis, MarketConfig
-from node import startup
-from node.checkpointer import CheckpointProofs
+from node.blocks import startup
+from node.bundling.verifier import Verifier
 from node.clock import NodeClock
+from node.committee.epoch_book import EpochBook, make_genesis_epoch
 from node.config_schema import Config, EvmSettings, SyncSettings
 from node.datadir import DataDir
-from node.epoch_book import EpochBook, make_genesis_epoch
-from node.ledger import Ledger
+from node.keys.signing_key import KeySigner
 from node.network_file import Bootstrap, Chain, NetworkFile, Scoring, Timers, make_network
-from node.scorekeeper import make_scorekeeper
-from node.signing_key import KeySigner
-from node.sync_server import SyncServer
-from node.sync_start import catch_up, make_sync
-from node.verifier import Verifier
+from node.replica.ledger import Ledger
+from node.replica.scorekeeper import make_scorekeeper
+from node.settlement.checkpointer import CheckpointProofs
+from node.sync.server import SyncServer
+from node.sync.start import catch_up, make_sync
 from p2p.config import KnownValidator, NetworkConfig
 from p2p.identity import peer_id_from_seed
 from p2p.network import Network

@@ -19,14 +19,14 @@ from consensus.epoch import Epoch
 from consensus.epochs import Epochs
 from consensus.guard import Guard
 from consensus.messages import GetRange, Status, decode_message, encode_message
-from node.epoch_book import EpochBook, make_genesis_epoch, make_parameters
-from node.executor import Execution, FinalBlock
-from node.ledger import Ledger
-from node.ranges import make_range
-from node.records import make_executed_record, make_final_record
-from node.scorekeeper import make_scorekeeper
-from node.signing_key import KeySigner, KeyVerifier
-from node.succession import ScoredSuccession
+from node.blocks.executor import Execution, FinalBlock
+from node.blocks.ranges import make_range
+from node.blocks.records import make_executed_record, make_final_record
+from node.committee.epoch_book import EpochBook, make_genesis_epoch, make_parameters
+from node.committee.succession import ScoredSuccession
+from node.keys.signing_key import KeySigner, KeyVerifier
+from node.replica.ledger import Ledger
+from node.replica.scorekeeper import make_scorekeeper
 from primitives.cid import Cid
 from primitives.secp256k1 import PrivateKey
 from storage.chain_store import ChainStore

@@ -18,14 +18,14 @@ from consensus.epoch import Epoch, compute_next_epoch, make_config
 from consensus.header import ZERO_HASH, Header
 from consensus.leader import compute_slots
 from consensus.vote import Kind, Vote, compute_vote_digest
-from node.checkpointer import CheckpointProofs
-from node.epoch_book import EpochBook, make_genesis_epoch, make_parameters
-from node.executor import Execution, FinalBlock
-from node.ledger import Ledger
+from node.blocks.executor import Execution, FinalBlock
+from node.blocks.records import make_executed_record, make_final_record
+from node.committee.epoch_book import EpochBook, make_genesis_epoch, make_parameters
+from node.committee.succession import ScoredSuccession
 from node.network_file import NetworkFile, Seat
-from node.records import make_executed_record, make_final_record
-from node.scorekeeper import make_scorekeeper
-from node.succession import ScoredSuccession
+from node.replica.ledger import Ledger
+from node.replica.scorekeeper import make_scorekeeper
+from node.settlement.checkpointer import CheckpointProofs
 from primitives.address import to_checksum
 from primitives.cid import Cid
 from primitives.eip712 import network_domain

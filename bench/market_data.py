@@ -27,10 +27,10 @@ from exchange.outcome import Outcome
 from exchange.roots import update_accounts
 from exchange.state import State
 from node.api.render import encode_msgpack
-from node.book_views import make_l2, make_l2_update, make_l3, make_l3_update
-from node.records import make_executed_record
-from node.tape import Tape
-from node.tape_snapshot import wrap_chunks
+from node.blocks.records import make_executed_record
+from node.replica.tape import Tape
+from node.replica.tape_snapshot import wrap_chunks
+from node.views.book_views import make_l2, make_l2_update, make_l3, make_l3_update
 from primitives.keccak import keccak256
 from storage.chain_store import ChainStore
 

@@ -19,7 +19,7 @@ import msgspec
 from devnet.plan import DevnetPlan, ValidatorPlan
 from devnet.processes import ProcessTable
 from node.datadir import DataDir, write_atomic
-from node.keystore import encrypt_key
+from node.keys.keystore import encrypt_key
 from node.network_file import NetworkFile, dump_network, load_network
 from primitives.errors import OperatorError
 

@@ -20,10 +20,10 @@ from node.api import views
 from node.api.hub import Hub
 from node.api.service import Envelope as ApiEnvelope
 from node.clock import NodeClock
-from node.ledger import Ledger
 from node.limits import CHAT_OUTBOX_MAX
 from node.metrics import Metrics
 from node.peers import PeerWire
+from node.replica.ledger import Ledger
 from node.wire import FrameKind, encode_frame
 from p2p.gossip import GossipMessage
 from p2p.network import Network

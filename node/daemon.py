@@ -23,7 +23,7 @@ from node.api.server import open_listeners, serve
 from node.api.ticker import run_ticker
 from node.config_schema import Config
 from node.datadir import DataDir
-from node.keystore import find_key, load_key, read_password
+from node.keys.keystore import find_key, load_key, read_password
 from node.limits import SHUTDOWN_S
 from node.logs import set_up_logs
 from node.network_file import load_network

@@ -171,7 +171,7 @@ def check_network(data: DataDir, config: Config) -> Finding:
 
 def check_keys(data: DataDir, config: Config) -> Finding:
     """The configured validator key is there; whether it has a seat is said too."""
-    from node.keystore import find_key
+    from node.keys.keystore import find_key
     from node.network_file import load_network
 
     if not config.validator.key:

@@ -22,45 +22,45 @@ from consensus.epochs import Epochs
 from consensus.replica import Replica
 from contracts.settlement_types import Submission
 from exchange.actions import SignedAction
-from node import startup
 from node.api.hub import Hub
-from node.application import ChainApplication
-from node.balance_proofs import BalanceProofs
-from node.bundles import BundleExchange
+from node.blocks import startup
+from node.blocks.application import ChainApplication
+from node.blocks.consensus_driver import ConsensusDriver
+from node.blocks.durability import Durability
+from node.blocks.executor import Execution
+from node.blocks.final_blocks import FinalBlocks
+from node.blocks.ranges import RangeServer
+from node.bundling.bundles import BundleExchange
+from node.bundling.inclusion import InclusionWatch
+from node.bundling.verifier import Verifier
 from node.chat_room import ChatRoom
-from node.checkpointer import Candidate, CheckpointProofs
 from node.clock import NodeClock
+from node.committee.directory import Directory, find_known
+from node.committee.epoch_book import EpochBook, make_genesis_epoch, make_parameters
+from node.committee.key_watch import KeyWatch, verify_not_marked
+from node.committee.succession import ScoredSuccession
 from node.config_schema import Config
-from node.consensus_driver import ConsensusDriver
 from node.datadir import DataDir
-from node.directory import Directory, find_known
-from node.durability import Durability
-from node.epoch_book import EpochBook, make_genesis_epoch, make_parameters
-from node.executor import Execution
-from node.feed import Feed
-from node.final_blocks import FinalBlocks
 from node.host_watch import watch_host
-from node.inclusion import InclusionWatch
-from node.key_watch import KeyWatch, verify_not_marked
-from node.ledger import Ledger
+from node.keys.signing_guard import SigningGuard, verify_guard_present
+from node.keys.signing_key import KeySigner, KeyVerifier
 from node.limits import BITSWAP_FETCH_S_MAX
 from node.metrics import Metrics
 from node.network_file import NetworkFile
 from node.peers import PeerWire
 from node.problems import Problems
-from node.ranges import RangeServer
-from node.scorekeeper import make_scorekeeper
+from node.replica.ledger import Ledger
+from node.replica.scorekeeper import make_scorekeeper
+from node.replica.upgrades import note_upgrade
 from node.segment_log import SegmentLog
-from node.settlement_room import SettlementRoom, open_rpc
-from node.signing_guard import SigningGuard, verify_guard_present
-from node.signing_key import KeySigner, KeyVerifier
-from node.state_sync import Position, StateSync
-from node.succession import ScoredSuccession
-from node.sync_server import SyncServer
-from node.sync_start import catch_up, make_sync
-from node.sync_watch import SyncWatch
-from node.upgrades import note_upgrade
-from node.verifier import Verifier
+from node.settlement.balance_proofs import BalanceProofs
+from node.settlement.checkpointer import Candidate, CheckpointProofs
+from node.settlement.settlement_room import SettlementRoom, open_rpc
+from node.sync.server import SyncServer
+from node.sync.start import catch_up, make_sync
+from node.sync.state_sync import Position, StateSync
+from node.sync.watch import SyncWatch
+from node.views.feed import Feed
 from node.wire import FrameKind
 from p2p.config import NetworkConfig
 from p2p.lanes import Lane

@@ -17,33 +17,33 @@ from exchange.actions import SignedAction, VerifiedAction
 from exchange.ledger import compute_shares
 from exchange.limits import DEADLINE_AFTER_NONCE_MS_MAX, NONCE_FUTURE_MS_MAX, NONCE_PAST_MS_MAX
 from exchange.reasons import Reason
-from node.account_limits import AccountLimits
 from node.api import views
 from node.api.listing_views import Assets, Listings, MarketTerms
 from node.api.proof_views import BalanceProof
 from node.api.score_views import Validator, ValidatorScore
 from node.api.service import Envelope, IpfsAnswer
 from node.api.settlement_views import Settlement
-from node.chain_views import make_detail, make_summary, own_certificate, show_protocol
-from node.committee_views import is_validator, show_committee, show_own_seat
-from node.decision_board import DecisionBoard
-from node.fee_service import FeeService
-from node.ledger_views import (
+from node.blocks.records import decode_roots, merge_receipts
+from node.bundling.account_limits import AccountLimits
+from node.limits import BALANCE_PROOF_S_MAX
+from node.settlement.decision_board import DecisionBoard
+from node.settlement.relay_desk import RelayDesk
+from node.views.chain_views import make_detail, make_summary, own_certificate, show_protocol
+from node.views.committee_views import is_validator, show_committee, show_own_seat
+from node.views.fee_service import FeeService
+from node.views.ledger_views import (
     make_account,
     make_book,
     make_market,
     make_orders,
     reason_name,
 )
-from node.limits import BALANCE_PROOF_S_MAX
-from node.listing_views import make_assets, make_listings, make_terms
-from node.market_data import MarketData
-from node.proof_views import make_balance_proof
-from node.receipts import make_receipt
-from node.records import decode_roots, merge_receipts
-from node.relay_desk import RelayDesk
-from node.score_views import make_score
-from node.vault_views import show_left, show_vault
+from node.views.listing_views import make_assets, make_listings, make_terms
+from node.views.market_data import MarketData
+from node.views.proof_views import make_balance_proof
+from node.views.receipts import make_receipt
+from node.views.score_views import make_score
+from node.views.vault_views import show_left, show_vault
 from primitives.cid import DAG_CBOR, Cid
 from primitives.errors import InvalidMessage, TransientError
 from storage import gateway

@@ -41,7 +41,7 @@ def status(context: Context, owner: str | None, key: str, rpc: str | None, as_js
       omnibazaar validator status --from trader
     """
     from node.cli import staking
-    from node.keystore import find_key
+    from node.keys.keystore import find_key
     from primitives.address import parse_address, to_checksum
 
     address = parse_address(owner) if owner else find_key(context.data.keys, key).address
@@ -230,7 +230,7 @@ def _plan_withdrawals(
     from node.cli.wallet import claim_withdrawal
     from node.cli.wallet_options import find_chain, find_rpc_url, open_settlement
     from node.network_file import load_network
-    from node.vaults import at_vault
+    from node.settlement.vaults import at_vault
 
     network = load_network(context.data.network_file)
     listed = http.get(url, f"/v1/accounts/{payout}/withdrawals")["withdrawals"]

@@ -48,8 +48,8 @@ def onboard(
       omnibazaar wallet onboard --as alice
     """
     from contracts.confidential_cipher import ONBOARDING
+    from node.keys.private_keys import save_private_key
     from node.network_file import load_network
-    from node.private_keys import save_private_key
     from primitives.address import parse_address, to_checksum
 
     chain = chain_id or load_network(context.data.network_file).chains[0].chain_id
@@ -180,7 +180,7 @@ def _open(context: Context, key: PrivateKey, chain_id: int, rpc: str | None) -> 
 
 
 def _aes_key(context: Context, terms: dict[str, Any], key: PrivateKey) -> bytes:
-    from node.private_keys import load_private_key
+    from node.keys.private_keys import load_private_key
 
     return load_private_key(context.data, terms["chain_id"], key)
 

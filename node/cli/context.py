@@ -71,7 +71,7 @@ class Context:
 
     def ask_password(self, file: Path | None, *, is_new: bool = False) -> str:
         """Return a password from a file, systemd, the configuration or the terminal."""
-        from node.keystore import read_password
+        from node.keys.keystore import read_password
 
         password = read_password(file)
         if password is None and not is_new:
@@ -89,7 +89,7 @@ class Context:
 
     def load_key(self, prefix: str, password_file: Path | None) -> PrivateKey:
         """Open a key by the first digits of its address, or by its role. Raises KeystoreError."""
-        from node.keystore import find_key, load_key
+        from node.keys.keystore import find_key, load_key
 
         info = find_key(self.data.keys, prefix)
         return load_key(info, self.ask_password(password_file))

@@ -177,7 +177,7 @@ def submit(
     from contracts.decisions import Decision
     from contracts.settlement_types import CommitteeMember
     from node.network_file import load_network
-    from node.vaults import at_vault
+    from node.settlement.vaults import at_vault
 
     found = _find(context.find_url(), name)
     if found["weight"] < found["quorum"]:

@@ -194,7 +194,7 @@ def _read(
 
     from client.rest import RestClient
     from client.statement import read_statement
-    from node.keystore import find_key
+    from node.keys.keystore import find_key
     from primitives.address import parse_address
 
     owner = parse_address(account) if account else find_key(context.data.keys, key).address

@@ -27,8 +27,8 @@ from primitives.errors import ConfigError, OperatorError
 
 if TYPE_CHECKING:
     from contracts.settlement_client import SettlementClient
-    from node.escape_payments import PaymentFile
-    from node.ledger import Ledger
+    from node.replica.ledger import Ledger
+    from node.settlement.escape_payments import PaymentFile
 
 NOT_READY = 7
 
@@ -70,9 +70,9 @@ def escape_proof(
       omnibazaar wallet escape-proof alice.json --as alice --from settled.car
     """
     from node.cli.escape_sources import find_own_withdrawals, find_uncredited, load_ledger
-    from node.escape_payments import make_payments, write_payments
-    from node.keystore import find_key
+    from node.keys.keystore import find_key
     from node.network_file import load_network
+    from node.settlement.escape_payments import make_payments, write_payments
     from primitives.address import parse_address
 
     network = load_network(context.data.network_file)
@@ -116,8 +116,8 @@ def escape(
     Example:
       omnibazaar wallet escape alice.json --as alice
     """
-    from node.escape_payments import read_payments
     from node.network_file import load_network
+    from node.settlement.escape_payments import read_payments
 
     network = load_network(context.data.network_file)
     proofs = read_payments(file.read_bytes())
@@ -194,7 +194,7 @@ def _parse_withdrawal(text: str, ledger: Ledger) -> tuple[int, int, int, bytes]:
 
 
 def _show(made: PaymentFile, as_json: bool) -> None:
-    from node.escape_payments import describe_payments
+    from node.settlement.escape_payments import describe_payments
 
     rows = describe_payments(made)
     if as_json:

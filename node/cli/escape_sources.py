@@ -14,10 +14,10 @@ from urllib.parse import urlsplit
 from contracts.settlement_client import SettlementClient
 from contracts.settlement_types import Deposit
 from node.cli import http as node_http
-from node.escape_replay import load_archive, rebuild
-from node.ledger import Ledger
 from node.limits import EVM_SCAN_BLOCKS_MAX
 from node.network_file import Chain, NetworkFile
+from node.replica.ledger import Ledger
+from node.settlement.escape_replay import load_archive, rebuild
 from primitives.cid import Cid
 from primitives.errors import ConfigError, NotRunning
 from storage.car import read_blocks, read_roots

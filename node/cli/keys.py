@@ -18,7 +18,7 @@ from node.cli.show import show_json, show_table
 from primitives.errors import KeystoreError
 
 if TYPE_CHECKING:
-    from node.keystore import Role
+    from node.keys.keystore import Role
     from primitives.secp256k1 import PrivateKey
 
 SECRET_TEXT_BYTES_MAX = 256
@@ -89,7 +89,7 @@ def import_(
     Example:
       omnibazaar keys import UTC--2026-….json --role trader
     """
-    from node.keystore import decrypt_key
+    from node.keys.keystore import decrypt_key
 
     if secret:
         key = _read_secret(file)
@@ -109,7 +109,7 @@ def list_(context: Context, as_json: bool) -> None:
     Example:
       omnibazaar keys list --json
     """
-    from node.keystore import list_keys
+    from node.keys.keystore import list_keys
     from primitives.address import to_checksum
 
     found = list_keys(context.data.keys) if context.data.keys.is_dir() else []
@@ -134,7 +134,7 @@ def export(context: Context, key: str, file: Path, as_json: bool) -> None:
     Example:
       omnibazaar keys export 3fa9c1d2 /media/usb/validator.json
     """
-    from node.keystore import find_key
+    from node.keys.keystore import find_key
     from primitives.address import to_checksum
 
     info = find_key(context.data.keys, key)
@@ -157,7 +157,7 @@ def export(context: Context, key: str, file: Path, as_json: bool) -> None:
 def _save(
     context: Context, key: PrivateKey, role: Role, password_file: Path | None, as_json: bool
 ) -> None:
-    from node.keystore import save_key
+    from node.keys.keystore import save_key
     from primitives.address import to_checksum
 
     context.data.keys.mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -19,7 +19,7 @@ from node.cli.wallet_options import find_rpc_url, key_option, password_option
 from primitives.errors import ConfigError
 
 if TYPE_CHECKING:
-    from node.restart_check import LastState
+    from node.restart.check import LastState
 
 committee_option = click.option(
     "--committee-hash", help="What `committeeHash` of the old vault says, where nothing else does."
@@ -50,7 +50,7 @@ def export(context: Context, file: Path, as_json: bool) -> None:
       omnibazaar restart export last.car
     """
     from node.network_file import load_network
-    from node.restart_export import export_last_state, open_chain
+    from node.restart.export import export_last_state, open_chain
 
     source = context.data.network_file
     network = load_network(source)
@@ -100,7 +100,7 @@ def network_id(
     Example:
       omnibazaar restart id last.car plan.json
     """
-    from node.restart_plan import compute_network_id, load_plan
+    from node.restart.plan import compute_network_id, load_plan
 
     state = load_state(context, export, committee_hash)
     show_facts({"network_id": "0x" + compute_network_id(state, load_plan(plan)).hex()}, as_json)
@@ -169,7 +169,7 @@ def network(
       omnibazaar restart network last.car plan.json network.json
     """
     from node.network_file import dump_network
-    from node.restart_plan import load_plan, make_restarted
+    from node.restart.plan import load_plan, make_restarted
 
     made = make_restarted(load_state(context, export, committee_hash), load_plan(plan))
     try:
@@ -198,7 +198,7 @@ def verify(
       omnibazaar restart verify network.json last.car
     """
     from node.network_file import load_network
-    from node.restart_plan import verify_restarted
+    from node.restart.plan import verify_restarted
 
     network = load_network(file)
     verify_restarted(network, load_state(context, export, committee_hash))
@@ -208,9 +208,9 @@ def verify(
 def load_state(context: Context, file: Path, committee_hash: str | None) -> LastState:
     """Return what an export proves to this reader. Raises PeerError, ConfigError."""
     from node.network_file import NetworkFile, load_network, parse_network
-    from node.restart_check import CommitteeHash, check_export, trust_genesis
-    from node.restart_export import open_chain
-    from node.restart_record import read_car, take_network
+    from node.restart.check import CommitteeHash, check_export, trust_genesis
+    from node.restart.export import open_chain
+    from node.restart.record import read_car, take_network
 
     data = context.data
     record, blocks = read_car(file)

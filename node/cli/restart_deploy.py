@@ -16,8 +16,8 @@ from contracts.evm_web3 import connect
 from contracts.redeployment import OldContracts, plan_redeployment, redeploy
 from node.datadir import write_atomic
 from node.network_file import Chain
-from node.restart_check import LastState
-from node.restart_plan import Plan, compute_network_id, load_plan
+from node.restart.check import LastState
+from node.restart.plan import Plan, compute_network_id, load_plan
 from p2p.identity import decode_peer_id
 from primitives.address import parse_address, to_checksum
 from primitives.errors import ConfigError

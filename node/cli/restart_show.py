@@ -16,7 +16,7 @@ from primitives.address import to_checksum
 
 if TYPE_CHECKING:
     from node.network_file import NetworkFile
-    from node.restart_check import LastState
+    from node.restart.check import LastState
 
 
 def describe_state(state: LastState) -> dict[str, Any]:

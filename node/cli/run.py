@@ -16,9 +16,9 @@ from node.cli import exits
 from node.cli.context import Context
 from node.config_schema import Config
 from node.datadir import DataDir
-from node.keystore import find_key
+from node.keys.keystore import find_key
 from node.network_file import load_network
-from node.sync_named import parse_named
+from node.sync.named import parse_named
 from node.version import VERSION
 from primitives.errors import KeystoreError, OperatorError
 

@@ -19,7 +19,7 @@ from primitives.errors import ConfigError, GuardMissing
 
 if TYPE_CHECKING:
     from consensus.guard import Guard
-    from node.signing_guard import SigningGuard
+    from node.keys.signing_guard import SigningGuard
 
 
 @click.group()
@@ -42,7 +42,7 @@ def show(context: Context, as_json: bool) -> None:
     Example:
       omnibazaar signing show
     """
-    from node.signing_history import find_highest
+    from node.keys.signing_history import find_highest
     from primitives.address import to_checksum
 
     with _open_guard(context) as (_, guard, address):
@@ -79,7 +79,7 @@ def export(context: Context, file: Path, as_json: bool) -> None:
     Example:
       omnibazaar signing export history.json
     """
-    from node.signing_history import export_history
+    from node.keys.signing_history import export_history
     from primitives.address import to_checksum
 
     with _open_guard(context) as (_, guard, address):
@@ -110,7 +110,7 @@ def import_(context: Context, file: Path, as_json: bool) -> None:
     Example:
       omnibazaar signing import history.json
     """
-    from node.signing_history import HISTORY_BYTES_MAX, find_highest, read_highest
+    from node.keys.signing_history import HISTORY_BYTES_MAX, find_highest, read_highest
 
     address = _find_address(context)
     with file.open("rb") as stream:
@@ -156,7 +156,7 @@ def _open_guard(
     context: Context, *, may_create: bool = False
 ) -> Iterator[tuple[SigningGuard, Guard, bytes]]:
     """Own the data directory and its history. Raises DataDirInUse, GuardMissing."""
-    from node.signing_guard import SigningGuard
+    from node.keys.signing_guard import SigningGuard
 
     address, data = _find_address(context), context.data
     with data.lock():
@@ -175,7 +175,7 @@ def _open_guard(
 
 def _find_address(context: Context) -> bytes:
     """Return the configured validator's address; no password is needed."""
-    from node.keystore import find_key
+    from node.keys.keystore import find_key
 
     name = context.load_config().config.validator.key
     if not name:

@@ -321,7 +321,7 @@ def orders(context: Context, key: str, account: str | None, as_json: bool) -> No
     Example:
       omnibazaar trade orders --account 0x70997970C51812dc3A010C7d01b50e0d17dc79C8
     """
-    from node.keystore import find_key
+    from node.keys.keystore import find_key
     from primitives.address import to_checksum
 
     address = account or to_checksum(find_key(context.data.keys, key).address)

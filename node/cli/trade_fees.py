@@ -27,7 +27,7 @@ def fees(context: Context, key: str, account: str | None, as_json: bool) -> None
     Example:
       omnibazaar trade fees --account 0x70997970C51812dc3A010C7d01b50e0d17dc79C8
     """
-    from node.keystore import find_key
+    from node.keys.keystore import find_key
     from primitives.address import to_checksum
 
     address = account or to_checksum(find_key(context.data.keys, key).address)
@@ -66,7 +66,7 @@ def allowance(context: Context, key: str, account: str | None, as_json: bool) ->
     Example:
       omnibazaar trade allowance --account 0x70997970C51812dc3A010C7d01b50e0d17dc79C8
     """
-    from node.keystore import find_key
+    from node.keys.keystore import find_key
     from primitives.address import to_checksum
 
     address = account or to_checksum(find_key(context.data.keys, key).address)

@@ -68,7 +68,7 @@ def balance(context: Context, key: str, account: str | None, as_json: bool) -> N
     Example:
       omnibazaar wallet balance --account 0x70997970C51812dc3A010C7d01b50e0d17dc79C8
     """
-    from node.keystore import find_key
+    from node.keys.keystore import find_key
     from primitives.address import to_checksum
 
     address = account or to_checksum(find_key(context.data.keys, key).address)
@@ -120,7 +120,7 @@ def verify(
       omnibazaar wallet verify USDX --as alice
     """
     from node.cli.proofs import verify_ledger_balance
-    from node.keystore import find_key
+    from node.keys.keystore import find_key
     from node.network_file import load_network
     from primitives.address import parse_address
 
@@ -260,7 +260,7 @@ def withdrawals(context: Context, key: str, account: str | None, as_json: bool) 
     Example:
       omnibazaar wallet withdrawals --as alice
     """
-    from node.keystore import find_key
+    from node.keys.keystore import find_key
     from primitives.address import to_checksum
 
     address = account or to_checksum(find_key(context.data.keys, key).address)

@@ -92,7 +92,7 @@ def find_vault(
     from contracts.rpc import HttpRpc
     from contracts.settlement_client import SettlementClient
     from contracts.succession import is_vault_of
-    from node.vaults import at_vault
+    from node.settlement.vaults import at_vault
     from primitives.address import parse_address
 
     if vault is None or vault.lower() == chain.vault.lower():

@@ -20,7 +20,10 @@ from exchange.state import State
 from node.api import views
 from node.api.listing_views import Assets, Listings, MarketTerms
 from node.api.service import Envelope
-from node.ledger_views import (
+from node.blocks.records import make_executed_record
+from node.replica.order_count import OrderCount
+from node.replica.tape import Tape
+from node.views.ledger_views import (
     make_account,
     make_account_updates,
     make_book,
@@ -28,13 +31,10 @@ from node.ledger_views import (
     make_orders,
     make_trades,
 )
-from node.listing_views import make_assets, make_listings, make_terms
-from node.market_data import MarketData
-from node.market_feed import publish_events, publish_market_data, publish_tickers
-from node.order_count import OrderCount
-from node.receipts import PendingReceipts, make_receipt
-from node.records import make_executed_record
-from node.tape import Tape
+from node.views.listing_views import make_assets, make_listings, make_terms
+from node.views.market_data import MarketData
+from node.views.market_feed import publish_events, publish_market_data, publish_tickers
+from node.views.receipts import PendingReceipts, make_receipt
 from primitives.secp256k1 import PrivateKey
 from storage.chain_store import ChainStore
 from tests.exchange.world import DOMAIN, NETWORK_ID, World, make_genesis, make_key

@@ -19,7 +19,7 @@ from client.history import walk_candles, walk_events, walk_fills, walk_trades, w
 from client.market_views import AccountState
 from client.node_client import open_node
 from exchange.actions import BUY, SELL, Cancel, CancelAll, Place
-from node.book_views import iterate_levels, iterate_orders
+from node.views.book_views import iterate_levels, iterate_orders
 from storage.pruning import delete_below
 from tests.client.exchange_node import ExchangeNode, make_key, node
 
@@ -277,7 +277,7 @@ async def hold_client(url, *, task_status):
 
 
 async def test_more_missed_events_than_one_answer_holds_are_fetched(monkeypatch):
-    monkeypatch.setattr("node.market_data.REPLAY_EVENTS_MAX", 5)
+    monkeypatch.setattr("node.views.market_data.REPLAY_EVENTS_MAX", 5)
     monkeypatch.setattr("client.account_feed.HISTORY_PAGE", 7)
     async with funded() as (service, client):
         trade(service, 13, blocks=20)

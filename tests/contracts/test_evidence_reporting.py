@@ -28,11 +28,11 @@ from contracts.registry_events import Change
 from contracts.settlement_types import Submission
 from contracts.transactor import Transactor
 from exchange.operations import decode_amount
-from node.epoch_book import EpochBook
-from node.evidence_reporter import EvidenceReporter, to_signed_vote
-from node.evm_windows import make_event
+from node.committee.epoch_book import EpochBook
+from node.keys.signing_key import KeyVerifier
 from node.problems import Problems
-from node.signing_key import KeyVerifier
+from node.settlement.evidence_reporter import EvidenceReporter, to_signed_vote
+from node.settlement.evm_windows import make_event
 from primitives import codec
 from primitives.eip712 import network_domain
 from primitives.errors import PeerError

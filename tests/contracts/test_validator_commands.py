@@ -22,7 +22,7 @@ from contracts.registry_reasons import REASONS, explain
 from contracts.transactor import Transactor
 from node.cli import claiming, staking
 from node.cli.root import call
-from node.keystore import save_key
+from node.keys.keystore import save_key
 from node.network_file import Chain
 from primitives.address import to_checksum
 from primitives.errors import OperatorError, TransientError

@@ -23,13 +23,13 @@ from consensus.epoch import Epoch, encode_epoch
 from consensus.header import ZERO_HASH
 from consensus.vote import Kind, Vote, compute_vote_digest
 from contracts.errors import ContractRefused
-from node.boundaries import encode_boundary_proof, make_crossing
-from node.checkpointer import Checkpointer, CheckpointProofs
-from node.epoch_book import EpochBook
-from node.executor import FinalBlock
+from node.blocks.executor import FinalBlock
+from node.blocks.records import encode_seals
+from node.committee.epoch_book import EpochBook
 from node.limits import HEADERS_PER_CHECKPOINT_MAX
 from node.problems import Problems
-from node.records import encode_seals
+from node.settlement.boundaries import encode_boundary_proof, make_crossing
+from node.settlement.checkpointer import Checkpointer, CheckpointProofs
 from primitives import codec
 from storage.chain_reader import ChainReader
 from storage.chain_store import ChainStore

@@ -31,7 +31,7 @@ from contracts.settlement_client import SettlementClient
 from contracts.transactor import Transactor
 from devnet.funding import open_wallet
 from devnet.plan import USDX
-from node.relay_desk import make_claim
+from node.settlement.relay_desk import make_claim
 from primitives.errors import TransientError
 from primitives.secp256k1 import PrivateKey
 from tests.devnet.local_devnet import MARGIN, LocalDevnet

@@ -24,8 +24,8 @@ from contracts.rpc import HttpRpc
 from contracts.settlement_client import SettlementClient
 from devnet.funding import open_wallet
 from devnet.plan import FIRST_TRADER, USDX
-from node.escape_replay import load_archive
-from node.keystore import save_key
+from node.keys.keystore import save_key
+from node.settlement.escape_replay import load_archive
 from primitives.cid import Cid
 from storage.car import read_blocks, read_roots
 from tests.devnet.local_devnet import MARGIN, REPOSITORY, LocalDevnet

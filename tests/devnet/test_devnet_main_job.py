@@ -36,10 +36,10 @@ from devnet.funding import FUND_WHOLE, open_wallet
 from devnet.plan import USDX, WETH
 from exchange.actions import decode_bundle, verify
 from exchange.ledger import compute_shares
+from node.blocks.records import decode_stored_block
 from node.cli.proofs import read_anchor
-from node.ledger import Ledger
-from node.records import decode_stored_block
-from node.scorekeeper import make_scorekeeper
+from node.replica.ledger import Ledger
+from node.replica.scorekeeper import make_scorekeeper
 from p2p.config import NetworkConfig
 from p2p.network import Network
 from primitives.address import to_checksum

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from devnet.limits import EPOCH_BLOCKS_MIN
-from node.keystore import read_password, save_key
+from node.keys.keystore import read_password, save_key
 from primitives.address import to_checksum
 from tests.conftest import soak_factor
 from tests.devnet.fifth import FifthValidator

@@ -18,9 +18,9 @@ from contracts.chain.accounts import account_key
 from contracts.wallet import Wallet
 from devnet.funding import open_wallet
 from devnet.plan import DEPLOYER, FIRST_TRADER
-from node.escape_replay import load_archive, rebuild
-from node.keystore import save_key
-from node.ledger import Ledger
+from node.keys.keystore import save_key
+from node.replica.ledger import Ledger
+from node.settlement.escape_replay import load_archive, rebuild
 from primitives.address import to_checksum
 from storage.car import read_blocks, read_roots
 from tests.devnet.local_devnet import MARGIN, LocalDevnet

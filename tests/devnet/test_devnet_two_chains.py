@@ -31,7 +31,7 @@ from contracts.settlement_types import StateWords, Submission, WithdrawalClaim
 from contracts.transactor import Transactor
 from devnet.funding import open_wallet
 from devnet.plan import TOKENS, USDX
-from node.keystore import save_key
+from node.keys.keystore import save_key
 from primitives.address import to_checksum
 from primitives.secp256k1 import PrivateKey
 from tests.devnet.local_devnet import MARGIN, REPOSITORY, LocalDevnet

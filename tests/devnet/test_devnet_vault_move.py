@@ -23,7 +23,7 @@ from contracts.rpc import HttpRpc
 from contracts.settlement_client import SettlementClient
 from devnet.funding import NATIVE_WEI, open_wallet
 from devnet.plan import USDX
-from node.keystore import save_key
+from node.keys.keystore import save_key
 from primitives.address import parse_address
 from primitives.secp256k1 import PrivateKey
 from tests.devnet.local_devnet import MARGIN, REPOSITORY, LocalDevnet

@@ -11,9 +11,9 @@ from exchange.reasons import Reason
 from exchange.restore import restore
 from exchange.roots import compute_roots
 from exchange.snapshot import snapshot
-from node.ledger import Ledger
 from node.problems import Problems
-from node.upgrades import ProgramTooOld, note_upgrade
+from node.replica.ledger import Ledger
+from node.replica.upgrades import ProgramTooOld, note_upgrade
 from tests.exchange.world import DOMAIN, World, make_genesis
 from tests.node.test_scorekeeper import block
 

@@ -63,7 +63,7 @@ from node.api.views import (
     WithdrawalProof,
 )
 from node.metrics import Metrics
-from node.score_views import make_score
+from node.views.score_views import make_score
 from primitives.cid import Cid
 from primitives.errors import InvalidMessage, TransientError
 from primitives.keccak import keccak256

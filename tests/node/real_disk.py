@@ -20,8 +20,8 @@ from consensus.epoch import Epoch
 from consensus.epochs import Epochs
 from consensus.journal import Damage, Scan
 from node import segment_log
+from node.keys.signing_guard import SigningGuard
 from node.segment_log import SegmentLog
-from node.signing_guard import SigningGuard
 
 COMPACT_BYTES = 6_000  # a segment this long is replaced, so that runs of seconds see it happen
 AGAIN = 0.4  # share of cuts that another one follows soon

@@ -9,9 +9,9 @@ from consensus.participation.register import Validator
 from consensus.participation.selection import Seat as Place
 from consensus.vote import Kind, Vote
 from exchange.actions import Heartbeat, RegistryEvent, SignedAction, encode_amount, verify
-from node.ledger import Ledger
 from node.network_file import Scoring
-from node.scorekeeper import Scorekeeper, make_scorekeeper
+from node.replica.ledger import Ledger
+from node.replica.scorekeeper import Scorekeeper, make_scorekeeper
 from primitives.secp256k1 import PrivateKey
 from tests.exchange.world import DOMAIN, START_MS, World, make_key
 from tests.node.test_scorekeeper import network, replace_struct

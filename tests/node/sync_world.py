@@ -13,14 +13,14 @@ import msgspec
 
 from bench.long_chain import LongChain, make_keys, make_seats
 from consensus.committee import Committee
-from node.epoch_book import make_genesis_epoch
+from node.committee.epoch_book import make_genesis_epoch
 from node.network_file import NetworkFile, Scoring, Timers
-from node.state_sync import Position, StateSync
-from node.sync_peers import Peers
-from node.sync_progress import Progress
-from node.sync_proofs import Trust
-from node.sync_server import SyncServer
-from node.sync_trust import trust_genesis
+from node.sync.peers import Peers
+from node.sync.progress import Progress
+from node.sync.proofs import Trust
+from node.sync.server import SyncServer
+from node.sync.state_sync import Position, StateSync
+from node.sync.trust import trust_genesis
 from primitives.errors import TransientError
 from storage.block_source import StoredBlocks
 from storage.block_store import BlockStore

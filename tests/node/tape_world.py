@@ -28,8 +28,8 @@ from exchange.actions import (
 from exchange.actions import verify as verify_action
 from exchange.genesis import AllowanceTerms
 from exchange.outcome import Outcome
-from node.ledger import Ledger
-from node.records import make_executed_record
+from node.blocks.records import make_executed_record
+from node.replica.ledger import Ledger
 from primitives.keccak import keccak256
 from storage.chain_store import ChainStore
 from storage.records import ExecutedRecord

@@ -6,7 +6,7 @@ Spec: docs/reference/api.md (Limits). Deviations: none.
 from __future__ import annotations
 
 from exchange.actions import BUY, Cancel, Place
-from node.account_limits import AccountLimits
+from node.bundling.account_limits import AccountLimits
 from tests.exchange.world import World
 
 

@@ -11,8 +11,8 @@ import trio
 from exchange.actions import SignedAction, verify
 from exchange.operations import AnyOp, Attest, Doubt, Settled
 from exchange.vaults import STALE, Applied, Vault, compute_window_hash
-from node.attester import Attester
 from node.limits import ATTEST_RESEND_MS, WITNESS_LOOK_MS, WITNESS_RESEND_MS
+from node.settlement.attester import Attester
 from primitives.secp256k1 import PrivateKey
 from tests.contracts.harness import World, embedded_evm
 from tests.exchange.world import DOMAIN

@@ -14,10 +14,10 @@ import trio
 from consensus.block import Block, Tip
 from consensus.committee import Committee, Member
 from consensus.epoch import Epoch
-from node.boundaries import Crossing, HandOver, encode_boundary_proof, make_crossing
-from node.epoch_book import EpochBook
-from node.executor import FinalBlock
+from node.blocks.executor import FinalBlock
+from node.committee.epoch_book import EpochBook
 from node.limits import CHECKPOINT_TURN_MS
+from node.settlement.boundaries import Crossing, HandOver, encode_boundary_proof, make_crossing
 from primitives.errors import TransientError
 from tests.consensus.desk import GENESIS, Desk
 

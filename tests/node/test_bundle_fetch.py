@@ -5,7 +5,7 @@ Spec: docs/spec/node.md (Fetching). Deviations: none.
 
 from __future__ import annotations
 
-from node.bundle_fetch import BundleFetch, Request
+from node.bundling.bundle_fetch import BundleFetch, Request
 from node.limits import FETCH_BUNDLES_MAX, FETCH_OPEN_MAX, FETCH_RETRY_MS
 
 NAME = bytes(32)

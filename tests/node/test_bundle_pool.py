@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from node import bundle_pool
-from node.bundle_pool import BundlePool, Share
+from node.bundling import bundle_pool
+from node.bundling.bundle_pool import BundlePool, Share
 from node.limits import BLOCK_BUNDLES_MAX, BUNDLE_BYTES_MAX, POOL_BUNDLES_PER_ORIGIN_MAX
 from primitives.errors import LimitExceeded
 

@@ -12,12 +12,12 @@ import pytest
 
 from consensus.application import Verdict
 from exchange.actions import BUY, POST_ONLY, CancelAll, Place, SignedAction, encode_bundle, verify
-from node import application as application_module
-from node.application import ChainApplication
-from node.bundle_fetch import BundleFetch
-from node.bundle_pool import BundlePool
-from node.inclusion import InclusionWatch
-from node.ledger import Ledger
+from node.blocks import application as application_module
+from node.blocks.application import ChainApplication
+from node.bundling.bundle_fetch import BundleFetch
+from node.bundling.bundle_pool import BundlePool
+from node.bundling.inclusion import InclusionWatch
+from node.replica.ledger import Ledger
 from tests.consensus.desk import Desk
 from tests.exchange.world import DOMAIN, START_MS, World
 

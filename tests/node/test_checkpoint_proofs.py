@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from consensus.block import Block
 from consensus.epoch import Epoch
-from node.checkpointer import CheckpointProofs
-from node.epoch_book import EpochBook
+from node.committee.epoch_book import EpochBook
 from node.limits import HEADERS_PER_CHECKPOINT_MAX
+from node.settlement.checkpointer import CheckpointProofs
 from tests.consensus.desk import GENESIS, Desk
 from tests.exchange.world import World
 

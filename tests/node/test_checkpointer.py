@@ -9,8 +9,8 @@ import trio
 
 from contracts.errors import ContractRefused
 from contracts.settlement_types import Submission
-from node.checkpointer import Checkpointer
 from node.limits import CHECKPOINT_VERIFY_MS
+from node.settlement.checkpointer import Checkpointer
 from tests.consensus.desk import Desk
 from tests.node.test_checkpoint_proofs import make_book, prove
 

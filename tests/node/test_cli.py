@@ -31,7 +31,7 @@ from node.cli.root import COMMANDS, call, exit_code_of, find_expected, root
 from node.cli.show import format_age, format_atoms
 from node.cli.units import count_steps, price_step, show, size_step
 from node.datadir import DataDir, write_atomic
-from node.keystore import save_key
+from node.keys.keystore import save_key
 from node.network_file import dump_network
 from node.version import VERSION
 from primitives.errors import Doppelganger, NodeError, TransientError, WouldEquivocate, WrongNetwork

@@ -11,7 +11,7 @@ import trio
 
 from consensus.committee import Committee, Member
 from contracts.decisions import DecisionKind
-from node.decisions import Ballot, DecisionDesk, Place
+from node.settlement.decisions import Ballot, DecisionDesk, Place
 from primitives import codec
 from primitives.errors import InvalidMessage, PeerError
 from primitives.keccak import keccak256

@@ -16,14 +16,14 @@ from consensus.participation.accumulator import Participation
 from consensus.participation.facts import Registration
 from consensus.participation.parameters import Rules
 from consensus.participation.register import Validator
-from node.announcements import (
+from node.committee.announcements import (
     Announcements,
     encode_announcement,
     is_private,
     is_unspecified,
     verify_dialable,
 )
-from node.directory import find_known
+from node.committee.directory import find_known
 from node.network_file import Bootstrap
 from p2p.identity import peer_id_from_public_key
 from p2p.limits import VALIDATORS_MAX

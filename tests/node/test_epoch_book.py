@@ -13,7 +13,7 @@ import pytest
 from consensus.block import Tip
 from consensus.committee import Committee, Member
 from consensus.epoch import Epoch, encode_epoch
-from node.epoch_book import EpochBook, make_genesis_epoch, make_parameters
+from node.committee.epoch_book import EpochBook, make_genesis_epoch, make_parameters
 from node.network_file import Scoring
 from primitives.errors import PeerError
 from storage.chain_store import ChainStore

@@ -8,9 +8,16 @@ from typing import Any
 import msgspec
 import pytest
 
-from node.escape_archive import Archive, Parts, decode_archive, find_kept, keep_archive, read_parts
-from node.escape_payments import Payment, PaymentFile, read_payments, write_payments
-from node.escape_replay import load_archive, rebuild
+from node.settlement.escape_archive import (
+    Archive,
+    Parts,
+    decode_archive,
+    find_kept,
+    keep_archive,
+    read_parts,
+)
+from node.settlement.escape_payments import Payment, PaymentFile, read_payments, write_payments
+from node.settlement.escape_replay import load_archive, rebuild
 from primitives import dag_cbor
 from primitives.cid import Cid
 from primitives.errors import ConfigError, InvalidMessage, PeerError

@@ -8,8 +8,8 @@ import pytest
 
 from exchange.limits import REGISTRY_EVENTS_MAX
 from exchange.vaults import compute_window_hash
-from node.evm_windows import Cursor, Window, WindowReader, make_attestation
 from node.network_file import Chain
+from node.settlement.evm_windows import Cursor, Window, WindowReader, make_attestation
 from primitives.address import to_checksum
 from primitives.errors import TransientError
 from tests.contracts.harness import CHAIN_ID, World, embedded_evm

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 from exchange.actions import SignedAction, verify
 from exchange.operations import Heartbeat
-from node.heartbeats import Heart, needs_heartbeat
+from node.committee.heartbeats import Heart, needs_heartbeat
 from node.limits import ATTEST_RESEND_MS
 from tests.consensus.duties import BLOCK_MS, Chain, address, genesis, registration
 from tests.exchange.world import DOMAIN, World

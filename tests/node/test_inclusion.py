@@ -9,8 +9,8 @@ from __future__ import annotations
 import pytest
 
 from exchange.actions import BUY, POST_ONLY, Cancel, CancelAll, Place, VerifiedAction, verify
-from node import inclusion
-from node.inclusion import InclusionWatch, needs_inclusion
+from node.bundling import inclusion
+from node.bundling.inclusion import InclusionWatch, needs_inclusion
 from node.limits import INCLUSION_IDS_MAX
 from tests.exchange.world import DOMAIN, START_MS, World
 

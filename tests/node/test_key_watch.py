@@ -19,8 +19,8 @@ from consensus.committee import Committee, Member
 from consensus.epoch import Epoch
 from consensus.guard import Guard
 from consensus.vote import Kind, Vote, digest_of
-from node.epoch_book import EpochBook
-from node.key_watch import KeyWatch, verify_not_marked
+from node.committee.epoch_book import EpochBook
+from node.committee.key_watch import KeyWatch, verify_not_marked
 from primitives.errors import Doppelganger
 from primitives.keccak import keccak256
 from primitives.secp256k1 import PrivateKey

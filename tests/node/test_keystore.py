@@ -15,7 +15,7 @@ from eth_account import Account
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from node.keystore import (
+from node.keys.keystore import (
     decrypt_key,
     encrypt_key,
     find_key,

@@ -17,9 +17,9 @@ from client.local_book import LocalL2, LocalL3
 from client.market_views import L2Book, L2Update, L3Book, L3Update
 from client.views import decode_view
 from exchange.book_checksum import sum_levels, sum_orders
-from node import book_views
 from node.api.render import encode_msgpack
-from node.book_views import (
+from node.views import book_views
+from node.views.book_views import (
     iterate_levels,
     iterate_orders,
     make_l2,

@@ -8,7 +8,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from node.market_stats import DAY_MS, MINUTE_MS, Day, MarketStats
+from node.replica.market_stats import DAY_MS, MINUTE_MS, Day, MarketStats
 
 START = 100 * DAY_MS
 trades = st.tuples(st.integers(0, DAY_MS // 3), st.integers(1, 100), st.integers(1, 100))

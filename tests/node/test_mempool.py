@@ -11,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from exchange.actions import SignedAction, decode_bundle
-from node import mempool
+from node.bundling import mempool
+from node.bundling.mempool import Mempool
 from node.limits import BUNDLE_ACTIONS_MAX, BUNDLE_BYTES_MAX, BUNDLE_FLUSH_BYTES
-from node.mempool import Mempool
 
 
 def make_action(number: int, size: int = 100) -> SignedAction:

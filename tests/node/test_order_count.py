@@ -7,7 +7,7 @@ Spec: docs/reference/metrics.md. Deviations: none.
 from __future__ import annotations
 
 from exchange.actions import BUY, IOC, POST_ONLY, SELL, CancelClient, Commit, Place, verify
-from node.order_count import OrderCount
+from node.replica.order_count import OrderCount
 from tests.exchange.world import DOMAIN, World
 
 

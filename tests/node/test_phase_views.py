@@ -11,9 +11,9 @@ from typing import Any, cast
 from exchange.actions import BUY, IOC, SELL, Place
 from exchange.outcome import Outcome
 from node.api.hub import Hub
-from node.market_feed import publish_tickers
-from node.market_stats import MarketStats
-from node.phase_views import PHASES, Safety, describe_safety
+from node.replica.market_stats import MarketStats
+from node.views.market_feed import publish_tickers
+from node.views.phase_views import PHASES, Safety, describe_safety
 from tests.exchange.world import World, make_genesis
 
 

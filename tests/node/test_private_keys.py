@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from node.datadir import DataDir
-from node.private_keys import load_private_key, save_private_key
+from node.keys.private_keys import load_private_key, save_private_key
 from primitives.errors import KeystoreError
 from primitives.keccak import keccak256
 from primitives.secp256k1 import PrivateKey

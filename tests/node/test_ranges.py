@@ -10,9 +10,9 @@ from dataclasses import replace
 import msgspec
 import pytest
 
-from node import ranges
-from node.ranges import make_range
-from node.records import decode_stored_certificate
+from node.blocks import ranges
+from node.blocks.ranges import make_range
+from node.blocks.records import decode_stored_certificate
 from primitives import codec
 from storage.records import StoredBlock
 from tests.consensus.desk import Desk

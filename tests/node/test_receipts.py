@@ -9,7 +9,7 @@ import msgspec
 
 from exchange.outcome import Receipt, Resolution
 from exchange.reasons import Reason
-from node.receipts import PendingReceipts
+from node.views.receipts import PendingReceipts
 from tests.exchange.world import World
 
 ID = b"i" * 32

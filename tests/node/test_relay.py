@@ -17,8 +17,8 @@ from contracts.errors import ContractRefused
 from contracts.settlement_types import StateWords, Submission, WithdrawalClaim
 from exchange.state import State
 from node.cli import http, relaying
-from node.relay import DONE, REFUSED, ChainRelay, Relay
-from node.relay_desk import RelayDesk
+from node.settlement.relay import DONE, REFUSED, ChainRelay, Relay
+from node.settlement.relay_desk import RelayDesk
 from primitives.errors import (
     InvalidMessage,
     InvalidSignature,
@@ -179,7 +179,7 @@ async def test_the_same_job_is_taken_once_and_again_only_after_a_refusal() -> No
 
 
 async def test_a_failure_that_may_pass_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("node.relay.RELAY_RETRY_S", 0.001)
+    monkeypatch.setattr("node.settlement.relay.RELAY_RETRY_S", 0.001)
     vault = Vault(TransientError("the line is down"), TransientError("again"))
     relay = open_relay(vault)
     job = relay.add_claim(*WHERE, CLAIM, FEE, sign_claim())

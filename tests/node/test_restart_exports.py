@@ -22,18 +22,18 @@ from consensus.committee import Committee
 from exchange.actions import Action, sign, verify
 from exchange.operations import CancelAll
 from node.datadir import DataDir
+from node.keys.signing_key import KeyVerifier
 from node.network_file import NetworkFile, dump_network, parse_network
-from node.restart_check import LastState, OwnBlocks, check_export
-from node.restart_export import export_last_state, open_chain
-from node.restart_plan import (
+from node.restart.check import LastState, OwnBlocks, check_export
+from node.restart.export import export_last_state, open_chain
+from node.restart.plan import (
     Plan,
     compute_network_id,
     load_plan,
     make_restarted,
     verify_restarted,
 )
-from node.restart_record import Export, read_car
-from node.signing_key import KeyVerifier
+from node.restart.record import Export, read_car
 from primitives import codec
 from primitives.eip712 import network_domain
 from primitives.errors import ConfigError, InvalidSignature, NodeError, PeerError, WrongNetwork

@@ -15,9 +15,9 @@ from consensus.seed import compute_next_seed
 from consensus.vote import Kind, Vote
 from exchange.actions import Heartbeat, RegistryEvent, VerifiedAction, encode_amount, verify
 from exchange.outcome import Notes, WindowClosed
-from node.ledger import Ledger
 from node.network_file import NetworkFile, Scoring, Seat
-from node.scorekeeper import (
+from node.replica.ledger import Ledger
+from node.replica.scorekeeper import (
     Scorekeeper,
     make_facts,
     make_members,

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from consensus.guard import Guard
 from consensus.vote import Kind
-from node.signing_guard import SigningGuard, verify_guard_present
+from node.keys.signing_guard import SigningGuard, verify_guard_present
 from primitives.errors import GuardMissing, TransientError, WouldEquivocate
 
 ME = b"\x01" * 20

@@ -20,8 +20,8 @@ from consensus.vote import Kind
 from node.cli import exits
 from node.cli.root import call
 from node.datadir import DataDir
-from node.signing_guard import SigningGuard
-from node.signing_history import FORMAT, export_history, find_highest, read_highest
+from node.keys.signing_guard import SigningGuard
+from node.keys.signing_history import FORMAT, export_history, find_highest, read_highest
 from primitives.errors import ConfigError, WouldEquivocate
 from tests.devnet.lone_node import LoneNode
 
@@ -162,7 +162,7 @@ def test_an_empty_history_is_begun_only_on_request(data: DataDir) -> None:
 
 
 def address_of(data: DataDir) -> bytes:
-    from node.keystore import list_keys
+    from node.keys.keystore import list_keys
 
     return next(info.address for info in list_keys(data.keys) if info.role == "validator")
 

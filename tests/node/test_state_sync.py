@@ -14,15 +14,16 @@ import trio
 
 from bench.long_chain import LongChain
 from consensus.effects import Final
-from node import startup, state_sync
-from node.checkpointer import CheckpointProofs
-from node.epoch_book import EpochBook, make_genesis_epoch
-from node.ledger import Ledger
-from node.scorekeeper import make_scorekeeper
-from node.sync_messages import Offer, decode_answer, decode_request, encode
-from node.sync_named import parse_named
-from node.sync_proofs import Trust
-from node.verifier import Verifier
+from node.blocks import startup
+from node.bundling.verifier import Verifier
+from node.committee.epoch_book import EpochBook, make_genesis_epoch
+from node.replica.ledger import Ledger
+from node.replica.scorekeeper import make_scorekeeper
+from node.settlement.checkpointer import CheckpointProofs
+from node.sync import state_sync
+from node.sync.messages import Offer, decode_answer, decode_request, encode
+from node.sync.named import parse_named
+from node.sync.proofs import Trust
 from primitives.errors import ConfigError, PeerError
 from storage import limits
 from storage.block_source import StoredBlocks

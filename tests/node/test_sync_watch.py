@@ -12,11 +12,11 @@ import pytest
 import trio
 
 from bench.long_chain import LongChain
-from node import sync_watch
-from node.state_sync import Position
-from node.sync_messages import Offer, decode_answer, encode
-from node.sync_proofs import Trust
-from node.sync_watch import SyncWatch
+from node.sync import watch as sync_watch
+from node.sync.messages import Offer, decode_answer, encode
+from node.sync.proofs import Trust
+from node.sync.state_sync import Position
+from node.sync.watch import SyncWatch
 from primitives.errors import PeerError
 from tests.node.sync_world import EPOCH, KEYS, Newcomer, make_file, serve
 from tests.storage.memory_streams import MemoryNetwork

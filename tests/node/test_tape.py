@@ -9,7 +9,10 @@ import pytest
 
 from exchange.outcome import CLOSED, REACHED, WAITING
 from exchange.reasons import Reason
-from node.account_events import (
+from node.api.errors import ApiError
+from node.api.render import encode_json
+from node.blocks.startup import restore_snapshot
+from node.replica.account_events import (
     BalanceNews,
     FillNews,
     OrderNews,
@@ -17,11 +20,8 @@ from node.account_events import (
     ResolutionNews,
     decode_events,
 )
-from node.api.errors import ApiError
-from node.api.render import encode_json
-from node.market_data import MarketData
-from node.startup import restore_snapshot
-from node.tape_snapshot import unwrap_chunks, wrap_chunks
+from node.replica.tape_snapshot import unwrap_chunks, wrap_chunks
+from node.views.market_data import MarketData
 from primitives.errors import PeerError
 from storage.block_store import SNAPSHOT, BlockStore
 from storage.chain_store import ChainStore

@@ -7,7 +7,7 @@ import msgspec
 from exchange.actions import Place, SetTerms
 from exchange.limits import LISTING_NOTICE_HEIGHTS
 from exchange.outcome import Outcome
-from node.tape import Tape
+from node.replica.tape import Tape
 from storage.candles import DAY_MS, INTERVALS_MS
 from tests.exchange.world import World, make_genesis
 

@@ -19,7 +19,7 @@ from consensus.participation.parameters import (
 )
 from exchange.actions import SignedAction
 from node.cli import claiming, staking
-from node.score_views import make_score
+from node.views.score_views import make_score
 from primitives.errors import OperatorError
 from primitives.secp256k1 import PrivateKey
 from tests.exchange.world import NETWORK_ID, START_MS

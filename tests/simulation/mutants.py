@@ -211,11 +211,11 @@ def _snapshot_uncertified() -> list[Patch]:
     def verify_finality(anchor, proof, verifier):
         return decode_header(proof.headers[0])
 
-    return [("node.sync_proofs.verify_finality", verify_finality)]
+    return [("node.sync.proofs.verify_finality", verify_finality)]
 
 
 def _snapshot_unlinked() -> list[Patch]:
-    return [("node.sync_proofs.verify_links", _nothing)]
+    return [("node.sync.proofs.verify_links", _nothing)]
 
 
 MUTANTS: dict[str, Callable[[], list[Patch]]] = {

@@ -18,8 +18,8 @@ from consensus.effects import Final
 from consensus.epoch import compute_next_epoch
 from consensus.header import decode_header
 from consensus.limits import CHECKPOINT_LAG
-from node.sync_messages import Border, Checkpoint
-from node.sync_proofs import Target, Trust, verify_border, verify_checkpoint
+from node.sync.messages import Border, Checkpoint
+from node.sync.proofs import Target, Trust, verify_border, verify_checkpoint
 from primitives import codec
 from primitives.errors import InvalidBlock, PeerError
 from tests.simulation.disk import Disk

@@ -8,8 +8,8 @@ from consensus.certificate import Certificate
 from consensus.header import decode_header, encode_header
 from consensus.messages import Propose
 from consensus.vote import Kind, Vote
-from node.boundaries import BoundaryProof, encode_boundary_proof
-from node.executor import FinalBlock
+from node.blocks.executor import FinalBlock
+from node.settlement.boundaries import BoundaryProof, encode_boundary_proof
 from primitives import codec
 from tests.simulation.scenario import Scenario, draw_scenario
 from tests.simulation.world import World

@@ -17,7 +17,7 @@ from consensus.committee import Committee, Member, compute_committee_hash
 from consensus.header import Header, decode_header, encode_header, hash_header
 from consensus.limits import CHECKPOINT_LAG
 from consensus.vote import Kind, Vote, compute_vote_digest
-from node.sync_messages import Border, Checkpoint, Members
+from node.sync.messages import Border, Checkpoint, Members
 
 
 class SnapshotPoisoner:

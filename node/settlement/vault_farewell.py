@@ -1,0 +1,67 @@
+"""Choose the last checkpoints of a vault that its assets have left.
+
+Rule: the old vault ends with a root of after the move that the new vault has accepted too: by it
+the committee can hand the funds over, and every withdrawal and fee that the old vault owes is
+known to it. After that it is left alone, so that it closes and refunds what was never credited.
+Spec: docs/spec/settlement.md §15. Deviations: none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from contracts.settlement_client import SettlementClient
+from exchange.state import State
+from node.settlement.checkpointer import Candidate
+from node.settlement.vaults import find_left_height
+
+
+class VaultFarewell:
+    """One vault's; `choose` blocks and runs in the thread of what sends to the chain."""
+
+    def __init__(
+        self,
+        *,
+        chain_id: int,
+        vault: bytes,
+        state_of: Callable[[], State],
+        client: SettlementClient,
+        open_client: Callable[[bytes], SettlementClient],
+    ) -> None:
+        """`open_client` makes a client of another vault of the chain, for the same thread."""
+        self._chain_id = chain_id
+        self._vault = vault
+        self._state_of = state_of
+        self._client = client
+        self._open_client = open_client
+        self._next: SettlementClient | None = None
+        self._done_root = b""
+
+    def is_left(self) -> bool:
+        """Tell whether the assets have left."""
+        return find_left_height(self._state_of(), self._chain_id, self._vault) is not None
+
+    def choose(self, candidates: Sequence[Candidate]) -> Candidate | None:
+        """Return the newest checkpoint of after the move that the next vault has and this one has
+        not, None if there is none or this vault has all that it needs. Raises NodeError.
+        """
+        state = self._state_of()
+        left_height = find_left_height(state, self._chain_id, self._vault)
+        assert left_height is not None
+        if self._next is None:
+            moved_to = state.vaults[(self._chain_id, self._vault)].moved_to
+            self._next = self._open_client(moved_to)
+        status = self._client.status()
+        if status.executed_height >= left_height:
+            if self._done_root == status.state_root:
+                return None
+            if self._next.state_root_at(status.executed_height) == status.state_root:
+                self._done_root = status.state_root
+                return None
+        for one in reversed(candidates):
+            is_news = one.executed_height > status.executed_height
+            if one.executed_height < left_height or not is_news:
+                return None
+            if self._next.state_root_at(one.executed_height) == one.state_root:
+                return one
+        return None

@@ -332,5 +332,10 @@ NOTICED_AFTER = {
     "the last uncredited deposit is not refunded": 4,
     "decisions need no certificate": 3,
     "hot keys are used twice": 15,
+    "orders are carried out again": 5,
+    "decisions count again": 13,
+    "penalties are not taken off the sum of stakes": 5,
+    "stakes are taken out without unbonding": 14,
+    "rewards are minted at every checkpoint": 1,
 }
 """Interleavings of twenty steps that it took, when it was tried; rotation takes from these."""

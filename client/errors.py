@@ -10,6 +10,7 @@ Rule: every failure the SDK raises on purpose is one of these; after `OutcomeUnk
     │   ├── OutcomeUnknown         no word in time: ask for `action_id`, or send the same bytes
     │   ├── StreamLagged           events came faster than they were read: subscribe again
     │   ├── BookBroken             a local book went wrong: begin anew from a snapshot
+    │   ├── NotRelayed             no relay brought a deposit or claim; it may still be brought
     │   ├── RiskyRecipient         a withdrawal to a contract or to nobody was not confirmed
     │   └── ProofRefused           what a node showed does not follow from the contract's state
     └── TransientError
@@ -87,3 +88,7 @@ class ConnectionLost(TransientError):
 
 class RiskyRecipient(ClientError):
     """A withdrawal would go where it may be lost; nothing was sent. `confirmed=True` sends it."""
+
+
+class NotRelayed(ClientError):
+    """No relay brought it. What was signed counts once and until its deadline, should one do so."""

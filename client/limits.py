@@ -28,6 +28,11 @@ HISTORY_PAGE: Final = 500  # rows asked for at once
 RECEIPT_POLL_S: Final = 1.0  # asks for a receipt should its event be lost
 OUTCOME_TIMEOUT_S: Final = 30.0  # until a trader calls an outcome unknown
 
+RELAY_WAIT_S: Final = 120.0  # for one relay, before the next is asked
+RELAY_POLL_S: Final = 0.5
+SIGNED_FEE_S: Final = 3_600  # how long a signed fee or deposit can be used
+RPC_ANSWER_BYTES_MAX: Final = 1 << 16  # an EVM node's answer to one view
+
 DEADLINE_MS_DEFAULT: Final = 60_000  # an action may be executed this long after it was made
 SEAL_DEADLINE_MS: Final = 10_000  # a commit not executed by then never will be
 SEAL_GRACE_S: Final = 5.0  # for sealed orders not yet opened when a trader leaves

@@ -326,6 +326,10 @@ class RestClient:
         """Post signed bytes as JSON. Raises RequestRefused or ConnectionLost."""
         payload, signature = pair
         body = {"payload": "0x" + payload.hex(), "signature": "0x" + signature.hex()}
+        return await self.post_json(path, body, view)
+
+    async def post_json(self, path: str, body: Mapping[str, Any], view: type[T]) -> T:
+        """Post a JSON object. Raises RequestRefused or ConnectionLost."""
         return await self._post(path, msgspec.json.encode(body), "application/json", view)
 
     async def _post(self, path: str, content: bytes, kind: str, view: type[T]) -> T:

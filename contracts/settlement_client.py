@@ -14,14 +14,9 @@ from itertools import pairwise
 from typing import Any
 
 from contracts.artifact import topics
-from contracts.claim_fees import ClaimFee, encode_withdraw_for_fee
+from contracts.claim_fees import encode_withdraw_for_fee
 from contracts.decisions import Decision, encode_decide
-from contracts.deposit_orders import (
-    DepositOrder,
-    Permit,
-    compute_deposit_digest,
-    encode_deposit_order,
-)
+from contracts.deposit_orders import encode_deposit_order
 from contracts.errors import ContractRefused, RpcRefused
 from contracts.escape import EscapeClaim, RefundClaim, encode_escape, encode_refund
 from contracts.limits import (
@@ -87,6 +82,7 @@ from contracts.settlement_types import (
 from contracts.transactor import Transactor
 from primitives.address import to_checksum
 from primitives.errors import TransientError, WrongNetwork
+from primitives.vault_orders import ClaimFee, DepositOrder, Permit, compute_deposit_digest
 
 
 class SettlementClient:

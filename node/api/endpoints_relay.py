@@ -6,12 +6,11 @@ Spec: docs/reference/api.md (Relay); docs/how-to/relay.md. Deviations: none.
 
 from __future__ import annotations
 
-from contracts.claim_fees import ClaimFee
-from contracts.deposit_orders import NO_PERMIT, DepositOrder, Permit
 from node.api.endpoint import Call, Endpoint, Parameter
 from node.api.errors import ApiError
 from node.api.relay_bodies import ClaimBody, OrderBody, PermitBody
 from node.api.relay_views import Recipient, RelayJob, RelayTerms
+from primitives.vault_orders import NO_PERMIT, ClaimFee, DepositOrder, Permit
 
 RELAY_WEIGHT = 20  # each costs this node a look at the chain, and gas if it is good
 UINT256_MAX = 2**256 - 1

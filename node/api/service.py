@@ -12,8 +12,6 @@ from typing import TYPE_CHECKING, Protocol
 
 import msgspec
 
-from contracts.claim_fees import ClaimFee
-from contracts.deposit_orders import DepositOrder, Permit
 from node.api.decision_views import DecisionView
 from node.api.fee_views import AccountAllowance, AccountBuilders, AccountFees
 from node.api.listing_views import Assets, Listings, MarketTerms
@@ -51,6 +49,7 @@ from node.api.views import (
     Withdrawal,
     WithdrawalProof,
 )
+from primitives.vault_orders import ClaimFee, DepositOrder, Permit
 
 if TYPE_CHECKING:
     from node.api.hub import Hub

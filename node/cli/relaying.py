@@ -29,7 +29,7 @@ def claim_by_relay(
     network: NetworkFile, urls: Sequence[str], proof: dict[str, Any], atoms: int, key: PrivateKey
 ) -> dict[str, Any]:
     """Have a withdrawal claimed for a fee. Raises OperatorError when no relay does it."""
-    from contracts.claim_fees import ClaimFee, compute_claim_fee_digest
+    from primitives.vault_orders import ClaimFee, compute_claim_fee_digest
 
     fee = ClaimFee(index=proof["index"], atoms=atoms, deadline_s=_now_s() + GOOD_FOR_S)
     digest = compute_claim_fee_digest(
@@ -60,8 +60,7 @@ def deposit_by_relay(
 
     Raises ContractRefused for a token without permits, OperatorError when no relay does it.
     """
-    from contracts.deposit_orders import DepositOrder, compute_deposit_digest
-    from contracts.permits import sign_permit
+    from primitives.vault_orders import DepositOrder, compute_deposit_digest, sign_permit
 
     vault, token = bytes.fromhex(asset["vault"][2:]), bytes.fromhex(asset["token"][2:])
     domain, nonce = client.permit_terms(token, key.address)

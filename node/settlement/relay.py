@@ -15,8 +15,6 @@ from typing import TypeVar
 
 import trio
 
-from contracts.claim_fees import ClaimFee, compute_claim_fee_digest
-from contracts.deposit_orders import DepositOrder, Permit, compute_deposit_digest
 from contracts.errors import ContractRefused
 from contracts.settlement_client import SettlementClient
 from contracts.settlement_types import Submission, WithdrawalClaim
@@ -37,6 +35,13 @@ from primitives.errors import (
     TransientError,
 )
 from primitives.secp256k1 import recover_address
+from primitives.vault_orders import (
+    ClaimFee,
+    DepositOrder,
+    Permit,
+    compute_claim_fee_digest,
+    compute_deposit_digest,
+)
 
 log = logging.getLogger("omnibazaar.settlement")
 T = TypeVar("T")

@@ -13,13 +13,12 @@ from typing import TYPE_CHECKING
 
 import trio
 
-from contracts.claim_fees import ClaimFee
-from contracts.deposit_orders import DepositOrder, Permit
 from contracts.settlement_types import StateWords, WithdrawalClaim
 from node.api.relay_views import Recipient, RelayChain, RelayFee, RelayJob, RelayTerms
 from node.api.views import WithdrawalProof
 from node.settlement.relay import Job
 from primitives.errors import InvalidMessage, NodeError, TransientError
+from primitives.vault_orders import ClaimFee, DepositOrder, Permit
 
 if TYPE_CHECKING:
     from node.node import Node

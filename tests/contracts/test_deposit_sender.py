@@ -7,13 +7,12 @@ from typing import Any
 
 import pytest
 
-from contracts.deposit_orders import DepositOrder, compute_deposit_digest
 from contracts.deposit_sender import DepositSender
 from contracts.errors import ContractRefused
 from contracts.outbox import FileOutbox
-from contracts.permits import sign_permit
 from contracts.settlement_types import Submission
 from contracts.transactor import Transactor
+from primitives.vault_orders import DepositOrder, compute_deposit_digest, sign_permit
 from tests.contracts.harness import CHAIN_ID, NETWORK_ID, RELAYER, TRADER, World
 
 NEVER = 2**40 - 1

@@ -6,10 +6,11 @@ import pytest
 from web3.logs import DISCARD
 
 from contracts.artifact import load_artifact
-from contracts.claim_fees import ClaimFee, compute_claim_fee_digest, encode_withdraw_for_fee
+from contracts.claim_fees import encode_withdraw_for_fee
 from contracts.settlement_types import WithdrawalClaim
 from primitives.address import to_checksum
 from primitives.secp256k1 import PrivateKey
+from primitives.vault_orders import ClaimFee, compute_claim_fee_digest
 from tests.contracts.harness import (
     CHAIN_ID,
     NETWORK_ID,

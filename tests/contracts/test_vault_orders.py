@@ -8,16 +8,10 @@ from typing import Any
 import pytest
 from eth_account import Account
 
-from contracts.deposit_orders import (
-    NATIVE,
-    DepositOrder,
-    Permit,
-    compute_deposit_digest,
-    encode_deposit_order,
-    encode_deposit_with_permit,
-)
+from contracts.deposit_orders import NATIVE, encode_deposit_order, encode_deposit_with_permit
 from primitives.address import to_checksum
 from primitives.secp256k1 import PrivateKey
+from primitives.vault_orders import DepositOrder, Permit, compute_deposit_digest
 from tests.contracts.harness import CHAIN_ID, NETWORK_ID, RELAYER, STRANGER, TRADER, Evm, World
 
 NEVER = 2**40

@@ -20,8 +20,10 @@ from typing import Any
 import pytest
 import trio
 
+from client.gasless import deposit_by_relay
 from client.keys import Credentials
 from client.node_client import open_node
+from client.permit_terms import read_permit_terms
 from client.rest import RestClient
 from client.trader import Trader, open_trader
 from contracts.errors import ContractRefused
@@ -255,6 +257,31 @@ def test_a_trader_without_gas_deposits_and_withdraws(devnet: LocalDevnet, tmp_pa
     again = wallet("claim", index, "--fee", "1", *relays)  # somebody else's proof, or our second
     assert again["state"] == "done"
     assert owner.token_balance(usdx) == 149 * WHOLE
+
+    trio.run(deposit_by_sdk, devnet, key)
+    assert owner.token_balance(usdx) == 139 * WHOLE
+    devnet.until(
+        lambda: int(wallet("balance")["balances"][0]["free"]) == (398 - 50 + 9) * WHOLE,
+        MARGIN * 20,
+        "the deposit that the SDK made is credited",
+    )
+
+
+async def deposit_by_sdk(devnet: LocalDevnet, key: PrivateKey) -> None:
+    """Deposit ten on the second chain, one of them for the relay; the first relay is dead."""
+    async with RestClient("http://127.0.0.1:9") as nobody, RestClient(devnet.url("v1")) as relay:
+        asset = next(a for a in await relay.assets() if a.symbol == "USDX.2")
+        permit = await read_permit_terms(devnet.record.rpc_of(1), asset.token, key.address)
+        done = await deposit_by_relay(
+            [nobody, relay],
+            key,
+            network_id=devnet.plan.network_id,
+            asset=asset,
+            atoms=10 * WHOLE,
+            fee=1 * WHOLE,
+            permit=permit,
+        )
+    assert done.url == devnet.url("v1")
 
 
 def test_the_committee_pauses_one_vault_and_not_the_other(

@@ -5,11 +5,10 @@ Rule: answers are of the right form; nothing is checked.
 
 from __future__ import annotations
 
-from contracts.claim_fees import ClaimFee
-from contracts.deposit_orders import DepositOrder, Permit
 from node.api.decision_views import DecisionSeat, DecisionView, Signature
 from node.api.relay_views import Recipient, RelayChain, RelayFee, RelayJob, RelayTerms
 from primitives.errors import InvalidMessage
+from primitives.vault_orders import ClaimFee, DepositOrder, Permit
 
 VAULT = b"v" * 20
 RELAYER = b"r" * 20

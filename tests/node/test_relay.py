@@ -11,8 +11,6 @@ import pytest
 import trio
 import trio.testing
 
-from contracts.claim_fees import ClaimFee, compute_claim_fee_digest
-from contracts.deposit_orders import NO_PERMIT, DepositOrder, compute_deposit_digest
 from contracts.errors import ContractRefused
 from contracts.settlement_types import StateWords, Submission, WithdrawalClaim
 from exchange.state import State
@@ -27,6 +25,13 @@ from primitives.errors import (
 )
 from primitives.keccak import keccak256
 from primitives.secp256k1 import PrivateKey
+from primitives.vault_orders import (
+    NO_PERMIT,
+    ClaimFee,
+    DepositOrder,
+    compute_claim_fee_digest,
+    compute_deposit_digest,
+)
 from tests.node.test_network_file import make
 
 ALICE = PrivateKey(keccak256(b"alice"))

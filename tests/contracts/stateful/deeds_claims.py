@@ -11,10 +11,11 @@ from __future__ import annotations
 from dataclasses import replace
 
 from contracts.artifact import selectors
-from contracts.claim_fees import ClaimFee, compute_claim_fee_digest, encode_withdraw_for_fee
+from contracts.claim_fees import encode_withdraw_for_fee
 from contracts.settlement_calls import encode_withdraw
 from primitives.abi import encode_words
 from primitives.keccak import keccak256
+from primitives.vault_orders import ClaimFee, compute_claim_fee_digest
 from tests.contracts.harness import CHAIN_ID, NETWORK_ID
 from tests.contracts.stateful.book import (
     ENTRIES_DEPTH,

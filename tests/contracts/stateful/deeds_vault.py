@@ -11,17 +11,16 @@ from __future__ import annotations
 from dataclasses import replace
 
 from contracts.artifact import selectors
-from contracts.deposit_orders import (
+from contracts.deposit_orders import encode_deposit_order, encode_deposit_with_permit
+from primitives.abi import encode_words
+from primitives.keccak import keccak256
+from primitives.vault_orders import (
     NO_PERMIT,
     DepositOrder,
     Permit,
     compute_deposit_digest,
-    encode_deposit_order,
-    encode_deposit_with_permit,
+    sign_permit,
 )
-from contracts.permits import sign_permit
-from primitives.abi import encode_words
-from primitives.keccak import keccak256
 from tests.contracts.harness import CHAIN_ID, NETWORK_ID
 from tests.contracts.stateful.cells import require
 from tests.contracts.stateful.coins import NATIVE

@@ -43,29 +43,39 @@ settings.register_profile(
 )
 settings.load_profile("omnibazaar")
 
-_deselected_key = pytest.StashKey[int]()
+_left_out_key = pytest.StashKey[list[str]]()
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out the tests of recorded data when there is none; in CI that is an error."""
-    wanting = [item for item in items if item.get_closest_marker("data")]
+    """Leave out what cannot run here, and remember why."""
+    reasons = config.stash.setdefault(_left_out_key, [])
+    if soak_factor() == 1 and (count := _leave_out(config, items, "soak")):
+        reasons.append(f"{count} tests left out that run when {SOAK_VARIABLE} is above 1")
+    wanting = sum(1 for item in items if item.get_closest_marker("data"))
     directory = data_directory()
     if not wanting or (directory is not None and directory.is_dir()):
         return
     if in_ci() or directory is not None:
         raise pytest.UsageError(
-            f"{len(wanting)} tests need recorded data, but {DATA_VARIABLE} is"
+            f"{wanting} tests need recorded data, but {DATA_VARIABLE} is"
             f" {'unset' if directory is None else f'not a folder: {directory}'}"
         )
-    config.stash[_deselected_key] = len(wanting)
-    config.hook.pytest_deselected(items=wanting)
-    items[:] = [item for item in items if item not in set(wanting)]
+    _leave_out(config, items, "data")
+    reasons.append(f"{wanting} tests of recorded data left out: {DATA_VARIABLE} is unset")
+
+
+def _leave_out(config: pytest.Config, items: list[pytest.Item], marker: str) -> int:
+    """Deselect the tests with a marker; return how many there were."""
+    marked = {item for item in items if item.get_closest_marker(marker)}
+    if marked:
+        config.hook.pytest_deselected(items=[item for item in items if item in marked])
+        items[:] = [item for item in items if item not in marked]
+    return len(marked)
 
 
 def pytest_report_collectionfinish(config: pytest.Config) -> list[str]:
     """Say what was left out."""
-    count = config.stash.get(_deselected_key, 0)
-    return [f"{count} tests of recorded data left out: {DATA_VARIABLE} is unset"] if count else []
+    return config.stash.get(_left_out_key, [])
 
 
 @pytest.fixture(scope="session")

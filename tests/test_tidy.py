@@ -38,7 +38,7 @@ PROMISES = re.compile(
 )
 INDEX_ADDRESS = re.compile(r"https?://[a-z0-9.-]*(?:pypi|npmjs|registry|goproxy)[a-z0-9.-]*")
 SWITCHED_OFF = re.compile(
-    r"pytest\.mark\.skip\b|pytest\.skip\(|unittest\.skip|assert True\b|assert 1\b"
+    r"pytest\.mark\.skip|pytest\.skip\(|unittest\.skip|assert True\b|assert 1\b"
 )
 ERROR_CODE = re.compile(r"\"([A-Z]{3}[0-9]{3})\"")
 VARIABLE = re.compile(r"\bOMNIBAZAAR_[A-Z_]*[A-Z]\b")

@@ -17,7 +17,6 @@ import pytest
 from devnet.limits import EPOCH_BLOCKS_MIN
 from node.keys.keystore import read_password, save_key
 from primitives.address import to_checksum
-from tests.conftest import soak_factor
 from tests.devnet.fifth import FifthValidator
 from tests.devnet.local_devnet import LocalDevnet
 from tests.devnet.test_devnet_main_job import (
@@ -26,7 +25,7 @@ from tests.devnet.test_devnet_main_job import (
 
 pytestmark = [
     pytest.mark.processes,
-    pytest.mark.skipif(soak_factor() == 1, reason="eight validators and a quarter of an hour"),
+    pytest.mark.soak,  # eight validators and a quarter of an hour
 ]
 
 SEATED_S = 600

@@ -123,6 +123,7 @@ def make_validator(number: int) -> Validator:
         stake=RULES.bond_min * (1 + number % 90),
         is_leaving=False,
         score=SCORE_ONE * (60 + number % 40) // 100,
+        heartbeat_height=1,  # everybody gives signs of life
     )
 
 

@@ -1,7 +1,6 @@
 """Deploy the contracts of a network on one EVM chain.
 
-Rule: addresses are a function of the deployer's address and nonce, so a network file can be written
-before anything is on chain; deploying the same plan twice changes nothing.
+Rule: what gets deployed lies where the plan said; deploying the same plan twice changes nothing.
 
 Spec: docs/spec/settlement.md §11
 Deviations: none
@@ -10,114 +9,27 @@ Deviations: none
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 
 from web3 import Web3
 
 from contracts.artifact import load_artifact
+from contracts.deployment_plan import XOM_SYMBOL, Deployment, DeploymentPlan, predict
 from contracts.evm_web3 import account_of, fee_fields, mine_now, translated_errors
 from contracts.limits import DEPLOYMENT_SECONDS_MAX
 from contracts.settlement_calls import encode_members
 from contracts.settlement_types import CommitteeMember
-from contracts.transaction import created_address
 from primitives.address import to_checksum
 from primitives.errors import TransientError, WrongNetwork
 from primitives.keccak import keccak256
 from primitives.secp256k1 import PrivateKey
 
-XOM_SYMBOL = "XOM"
-XOM_DECIMALS = 18
-STAKE_MIN_ATOMS = 1_000 * 10**XOM_DECIMALS
 VALUE_TRANSFER_GAS = 21_000
 FIRST_EPOCH = 1
 CALL_GAS = 200_000
 DEPLOY_GAS = 9_000_000
 REGISTRATION_GAS = 200_000
 TOKEN_LISTING_GAS = 100_000
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TokenPlan:
-    """One asset of the vault; XOM is always OmniCoin, others are test tokens."""
-
-    symbol: str
-    name: str
-    decimals: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GenesisValidator:
-    """A validator of the genesis set."""
-
-    owner: bytes
-    hot_key: bytes
-    weight: int
-    network_key: bytes  # Ed25519 public key of the libp2p identity, 32 bytes
-    services: int  # 1 trading, 2 chat, 4 storage
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DeploymentPlan:
-    """Everything that decides what gets deployed."""
-
-    network_id: bytes
-    validators: tuple[GenesisValidator, ...]  # in committee order
-    tokens: tuple[TokenPlan, ...]  # in asset order
-    company: bytes
-    development: bytes
-    insurance: bytes
-    xom_supply: int  # atoms, all to the deployer, which pays the stakes
-    stake: int = STAKE_MIN_ATOMS  # atoms per validator
-    gas_grants: tuple[tuple[bytes, int], ...] = ()  # (address, wei) sent by the deployer
-    listed: tuple[bytes, ...] = ()  # further tokens of the vault, deployed by somebody else
-    coin: bytes = b""  # the OmniCoin that is staked, if it is there already
-
-    @property
-    def transactions(self) -> int:
-        """Nonces that the deployment uses: tokens, registry, vault, approval, stakes, grants."""
-        return len(self.tokens) + 3 + len(self.validators) + len(self.gas_grants)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DeployedToken:
-    """An asset with its address."""
-
-    symbol: str
-    name: str
-    decimals: int
-    address: bytes
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Deployment:
-    """Where the contracts of a network are."""
-
-    chain_id: int
-    xom: bytes
-    registry: bytes
-    vault: bytes
-    distributor: bytes
-    tokens: tuple[DeployedToken, ...]  # in asset order
-
-
-def predict(plan: DeploymentPlan, *, chain_id: int, deployer: bytes, nonce: int = 0) -> Deployment:
-    """Return the addresses that `deploy` will use when the deployer's next nonce is `nonce`."""
-    addresses = [created_address(deployer, nonce + i) for i in range(len(plan.tokens))]
-    tokens = tuple(
-        DeployedToken(symbol=one.symbol, name=one.name, decimals=one.decimals, address=address)
-        for one, address in zip(plan.tokens, addresses, strict=True)
-    )
-    registry = created_address(deployer, nonce + len(tokens))
-    vault = created_address(deployer, nonce + len(tokens) + 1)
-    return Deployment(
-        chain_id=chain_id,
-        xom=plan.coin or next(one.address for one in tokens if one.symbol == XOM_SYMBOL),
-        registry=registry,
-        vault=vault,
-        distributor=created_address(vault, 1),
-        tokens=tokens,
-    )
 
 
 def deploy(

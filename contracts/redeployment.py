@@ -14,7 +14,8 @@ from typing import Any
 from web3 import Web3
 
 from contracts.artifact import load_artifact
-from contracts.deployment import Deployment, DeploymentPlan, GenesisValidator, deploy
+from contracts.deployment import deploy
+from contracts.deployment_plan import Deployment, DeploymentPlan, GenesisValidator
 from contracts.evm_web3 import translated_errors
 from primitives.address import parse_address, to_checksum
 from primitives.secp256k1 import PrivateKey

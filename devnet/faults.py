@@ -17,7 +17,7 @@ from devnet.folders import Folder, Record
 from devnet.limits import STATUS_S_MAX
 from devnet.plan import derive_key
 from devnet.ports import PortBlock
-from devnet.start import start_chain, start_validator, validator_names
+from devnet.start import start_chain, start_validators, validator_names
 from primitives.address import to_checksum
 from primitives.errors import OperatorError
 
@@ -41,16 +41,12 @@ def kill(folder: Folder, names: Sequence[str]) -> list[str]:
 
 def start(folder: Folder, record: Record, names: Sequence[str]) -> list[str]:
     """Start processes that are down; return those that were."""
-    started = []
-    for name in names:
-        if folder.processes.is_alive(name):
-            continue
+    down = [name for name in names if not folder.processes.is_alive(name)]
+    for name in down:
         if name in record.chain_names:
             start_chain(folder, record, name)
-        else:
-            start_validator(folder, name)
-        started.append(name)
-    return started
+    start_validators(folder, [name for name in down if name not in record.chain_names])
+    return down
 
 
 def pause(folder: Folder, names: Sequence[str]) -> list[str]:

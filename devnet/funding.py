@@ -11,12 +11,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from contracts.chain.accounts import account_key
-from contracts.confidential_deployment import CoinPlan, deploy_confidential
+from contracts.confidential_deployment import deploy_confidential
+from contracts.confidential_plan import CoinPlan
 from contracts.evm_web3 import connect
 from contracts.wallet import Wallet
 from devnet.folders import Record
 from devnet.plan import (
     FIRST_PERSON,
+    OWN_CHAINS,
     PRIVATE_NAME,
     PRIVATE_SYMBOL,
     TOKENS,
@@ -29,9 +31,6 @@ from devnet.plan import (
 from primitives.address import parse_address
 from primitives.secp256k1 import PrivateKey
 
-COTI = "coti"
-OWN_CHAINS = ("embedded", COTI, "anvil")
-"""What `--evm` says for chains that the devnet runs itself."""
 NATIVE_WEI = 10**20
 FUND_WHOLE = 1_000_000  # of every token, for `devnet fund`
 TRADER_ATOMS: Mapping[int, int] = {

@@ -10,8 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from contracts.chain.accounts import account_key
-from contracts.confidential_deployment import Confidential, predict_confidential
-from contracts.deployment import (
+from contracts.confidential_plan import Confidential, predict_confidential
+from contracts.deployment_plan import (
     Deployment,
     DeploymentPlan,
     GenesisValidator,
@@ -44,6 +44,9 @@ from primitives.secp256k1 import PrivateKey
 
 CHAIN_ID = 31337
 EVM_BLOCK_MS = 1_000
+COTI = "coti"
+OWN_CHAINS = ("embedded", COTI, "anvil")
+"""What `--evm` says for chains that the devnet runs itself."""
 DEPLOYER = 0  # index of the prefunded account that deploys and mints
 FIRST_PERSON = 1  # index of the first prefunded account shown to people
 FIRST_TRADER = 8  # index of the first demo trader's account

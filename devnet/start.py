@@ -13,6 +13,7 @@ import shutil
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -20,7 +21,6 @@ import msgspec
 
 from contracts.chain.anvil import find_anvil
 from devnet.folders import EVM, Folder, Record, node_command, node_environment, write_folders
-from devnet.funding import COTI, OWN_CHAINS, deploy_private
 from devnet.limits import (
     CHAIN_S_MAX,
     CHAINS_MAX,
@@ -33,7 +33,7 @@ from devnet.limits import (
     VALIDATORS_MAX,
     VALIDATORS_MIN,
 )
-from devnet.plan import ACCOUNTS, CHAIN_ID, EVM_BLOCK_MS, DevnetPlan, make_plan
+from devnet.plan import ACCOUNTS, CHAIN_ID, COTI, EVM_BLOCK_MS, OWN_CHAINS, DevnetPlan, make_plan
 from devnet.ports import PortBlock, allocate_ports, take_ports
 from devnet.status import read_status
 from primitives.errors import OperatorError, TransientError
@@ -190,7 +190,7 @@ def start_all(folder: Folder, record: Record, plan: DevnetPlan) -> None:
     """Start everything and return when the contracts are there and the traders run."""
     for name in record.chain_names:
         start_chain(folder, record, name)
-    zygote = start_zygote(folder, record)
+    zygote = start_zygote(folder, validator_names(record))
     try:
         if not record.deployed:
             for chain in range(record.chains):
@@ -236,12 +236,12 @@ def start_chain(folder: Folder, record: Record, name: str) -> None:
         folder.processes.start(name, command, node_environment())
 
 
-def start_zygote(folder: Folder, record: Record) -> subprocess.Popen[bytes]:
-    """Start all validators from one process that loads their code once."""
+def start_zygote(folder: Folder, names: Sequence[str]) -> subprocess.Popen[bytes]:
+    """Start validators from one process that loads their code once."""
     processes = folder.processes
     processes.folder.mkdir(parents=True, exist_ok=True)
     processes.logs.mkdir(parents=True, exist_ok=True)
-    places = [f"{name}={folder.data(name).root}" for name in validator_names(record)]
+    places = [f"{name}={folder.data(name).root}" for name in names]
     return subprocess.Popen(
         [sys.executable, "-m", "devnet.zygote", str(processes.logs), *places],
         stdin=subprocess.DEVNULL,
@@ -261,9 +261,13 @@ def adopt_validators(folder: Folder, zygote: subprocess.Popen[bytes]) -> None:
         folder.processes.adopt(name, pid, node_command(folder.data(name)))
 
 
-def start_validator(folder: Folder, name: str) -> None:
-    """Start one validator."""
-    folder.processes.start(name, node_command(folder.data(name)), node_environment())
+def start_validators(folder: Folder, names: Sequence[str]) -> None:
+    """Start validators that are down, several from one process. Raises TransientError."""
+    if len(names) > 1:
+        adopt_validators(folder, start_zygote(folder, names))
+    elif names:
+        command = node_command(folder.data(names[0]))
+        folder.processes.start(names[0], command, node_environment())
 
 
 def start_traders(folder: Folder) -> None:
@@ -276,6 +280,7 @@ def deploy_contracts(record: Record, plan: DevnetPlan, chain: int) -> None:
     """Deploy the contracts where the network file says they are. Raises TransientError."""
     from contracts.deployment import deploy
     from contracts.evm_web3 import connect
+    from devnet.funding import deploy_private
 
     deadline = time.monotonic() + CHAIN_S_MAX
     while True:

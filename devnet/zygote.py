@@ -6,7 +6,8 @@ Prints one JSON object {name: pid} and ends; the validators live on in sessions 
 
 Rule: nothing runs before the fork but imports: no threads, no event loop, no open files.
 Spec: docs/reference/devnet.md (Start). Deviations: a validator started alone (`devnet start v3`)
-is an ordinary process of its own; the code it runs is the same.
+is an ordinary process of its own; the code it runs is the same. Loading it takes longer than all
+else that a start does, so even two of them gain.
 """
 
 from __future__ import annotations

@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from contracts.deployment import Deployment, GenesisValidator
+from contracts.deployment_plan import Deployment, GenesisValidator
 from contracts.evm_web3 import connect
 from contracts.redeployment import OldContracts, plan_redeployment, redeploy
 from node.datadir import write_atomic

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from contracts.confidential_deployment import CoinPlan, Confidential, deploy_confidential
+from contracts.confidential_deployment import deploy_confidential
+from contracts.confidential_plan import CoinPlan, Confidential
 from contracts.confidential_wallet import ConfidentialWallet
 from contracts.decisions import DecisionKind
-from contracts.deployment import Deployment
+from contracts.deployment_plan import Deployment
 from primitives.address import to_checksum
 from primitives.secp256k1 import PrivateKey
 from tests.contracts.harness import CHAIN_ID, DEPLOYER, TRADER, Evm, World, embedded_evm

@@ -21,13 +21,8 @@ from contracts.chain.accounts import BALANCE_WEI, account_key
 from contracts.chain.evm import EvmChain
 from contracts.chain.methods import RpcMethods, RpcProblem
 from contracts.chain.store import ChainStore
-from contracts.deployment import (
-    Deployment,
-    DeploymentPlan,
-    GenesisValidator,
-    TokenPlan,
-    deploy,
-)
+from contracts.deployment import deploy
+from contracts.deployment_plan import Deployment, DeploymentPlan, GenesisValidator, TokenPlan
 from contracts.errors import ContractRefused, RpcRefused
 from contracts.evm_web3 import account_of, fee_fields, verify_chain
 from contracts.rpc import Rpc, refused

@@ -10,10 +10,11 @@ import pytest
 from contracts.artifact import load_artifact, signature
 from contracts.chain.mpc_values import user_key
 from contracts.confidential_cipher import decrypt_block
-from contracts.confidential_deployment import CoinPlan, deploy_confidential
+from contracts.confidential_deployment import deploy_confidential
+from contracts.confidential_plan import CoinPlan
 from contracts.confidential_wallet import APPROVE, DEPOSIT, UNWRAP
 from contracts.decisions import DecisionKind
-from contracts.deployment import DeployedToken
+from contracts.deployment_plan import DeployedToken
 from contracts.errors import ContractRefused, RpcRefused
 from contracts.escape import RefundClaim, encode_refund
 from contracts.limits import ESCAPE_GAS

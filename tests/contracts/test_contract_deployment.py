@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 from requests.exceptions import ConnectionError as RequestsConnectionError
 
-from contracts.deployment import DeploymentPlan, deploy, predict
+from contracts.deployment import deploy
+from contracts.deployment_plan import DeploymentPlan, predict
 from contracts.errors import ContractRefused, GasAccountEmpty
 from contracts.settlement_calls import encode_members
 from contracts.transaction import created_address

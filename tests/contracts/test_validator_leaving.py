@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from contracts.decisions import DecisionKind
-from contracts.deployment import STAKE_MIN_ATOMS
+from contracts.deployment_plan import STAKE_MIN_ATOMS
 from contracts.settlement_calls import encode_checkpoint
 from primitives.address import to_checksum
 from primitives.keccak import keccak256

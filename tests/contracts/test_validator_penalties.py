@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from consensus.vote import Kind
-from contracts.deployment import STAKE_MIN_ATOMS
+from contracts.deployment_plan import STAKE_MIN_ATOMS
 from primitives.address import to_checksum
 from primitives.secp256k1 import PrivateKey
 from tests.contracts.harness import RELAYER, STRANGER, Evm, World

@@ -9,7 +9,7 @@ import pytest
 from consensus.committee import Committee, Member
 from consensus.vote import Kind, compute_vote_digest
 from contracts.artifact import load_artifact
-from contracts.deployment import STAKE_MIN_ATOMS
+from contracts.deployment_plan import STAKE_MIN_ATOMS
 from contracts.registry_events import Change, order_changes
 from contracts.settlement_calls import encode_boundary, encode_members
 from contracts.settlement_types import CommitteeMember, Submission

@@ -6,6 +6,7 @@ Spec: docs/reference/devnet.md (Output, Status). Deviations: none.
 
 from __future__ import annotations
 
+import subprocess
 import sys
 from pathlib import Path
 
@@ -53,3 +54,13 @@ def test_the_program_is_named_as_it_can_be_typed(monkeypatch: pytest.MonkeyPatch
     assert name_program() == "omnibazaar"
     monkeypatch.setattr(sys, "argv", ["/elsewhere/pytest"])
     assert name_program() == "omnibazaar"
+
+
+def test_a_command_answers_without_loading_what_talks_to_chains_and_peers():
+    """They cost seconds, and status, down and the faults need none of it."""
+    code = (
+        "import sys, devnet.cli;"
+        "sys.exit(any(name.split('.')[0] in ('web3', 'eth', 'eth_account', 'libp2p', 'httpx')"
+        " for name in sys.modules))"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False, timeout=60).returncode == 0

@@ -78,7 +78,7 @@ from exchange.operations import (
     UseBuilder,
     Withdraw,
 )
-from exchange.outcome import BalanceChange, LevelChange, Notes, Outcome, Receipt
+from exchange.outcome import BalanceChange, LevelChange, Notes, Outcome, Receipt, StorageNote
 from exchange.phases import advance_market
 from exchange.plan_admission import admit_iceberg, admit_schedule
 from exchange.protocol import process_protocol_vote
@@ -203,7 +203,9 @@ def execute(state: State, block: BlockInput) -> Outcome:
         prune_volumes(state.accounts, log.day)
         verify_conservation(state)
     close_windows(state)
-    state.notes = Notes(tuple(log.registry), tuple(log.windows), tuple(log.heartbeats))
+    state.notes = Notes(
+        tuple(log.registry), tuple(log.windows), tuple(log.heartbeats), tuple(log.storage)
+    )
     changes = _collect_balances(state)
     update_accounts(state)
     update_running_words(state)
@@ -316,7 +318,16 @@ def _process_heartbeat(state: State, block: BlockInput, action: VerifiedAction) 
         return _refuse(action, number, reason)
     if action.signer not in state.log.heartbeats:
         state.log.heartbeats.append(action.signer)
+        _note_storage(state, action)
     return Receipt(action.id, number, [OK], [0])
+
+
+def _note_storage(state: State, action: VerifiedAction) -> None:
+    op = action.ops[0]
+    assert isinstance(op, Heartbeat)
+    if op.commitment != ZERO32 or op.answer != ZERO32:
+        note = StorageNote(action.signer, op.part, op.commitment, op.answer)
+        state.log.storage.append(note)
 
 
 def _process_vote(

@@ -28,6 +28,7 @@ from exchange.outcome import (
     Receipt,
     Resolution,
     Share,
+    StorageNote,
     VaultFrozen,
     VaultMoved,
     WindowClosed,
@@ -80,6 +81,7 @@ class BlockLog:
         "registry",
         "resolutions",
         "shares",
+        "storage",
         "touched",
         "windows",
         "withdrawals",
@@ -106,6 +108,7 @@ class BlockLog:
         self.registry: list[RegistryEvent] = []
         self.windows: list[WindowClosed] = []
         self.heartbeats: list[bytes] = []
+        self.storage: list[StorageNote] = []
         self.market_changes: list[MarketChanged] = []
         self.listings: list[Listing] = []
         self.moves: list[VaultMoved] = []

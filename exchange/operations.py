@@ -343,8 +343,21 @@ class Attest(Op, frozen=True, tag=20):
     """Changes in the validator registry on that chain, in order of their numbers."""
 
 
+NO_WORD: Final = bytes(32)
+
+
 class Heartbeat(Op, frozen=True, tag=21):
-    """A validator's sign of life, by its hot key: observers earn a seat by it, jail ends by it."""
+    """A validator's sign of life, by its hot key: observers earn a seat by it, jail ends by it.
+
+    It also carries the words by which the service storage is measured; the ledger hands them on.
+    """
+
+    part: U64 = 0
+    """Number of the part of the scoring period in which the words below are meant to count."""
+    commitment: Hash32 = NO_WORD
+    """To the answer of this part; zero for none."""
+    answer: Hash32 = NO_WORD
+    """Of the part before; zero for none."""
 
 
 class SetMarket(Op, frozen=True, tag=50):

@@ -259,6 +259,15 @@ class FeeRow(Struct, array_like=True, gc=False, frozen=True):
     total: int
 
 
+class StorageNote(Struct, array_like=True, gc=False, frozen=True):
+    """The words about storage in a heartbeat."""
+
+    hot_key: bytes
+    part: int
+    commitment: bytes
+    answer: bytes
+
+
 class Notes(Struct, array_like=True, gc=False, frozen=True):
     """What the block tells about validators; participation takes it up with the next block."""
 
@@ -267,6 +276,8 @@ class Notes(Struct, array_like=True, gc=False, frozen=True):
     windows: tuple[WindowClosed, ...] = ()
     heartbeats: tuple[bytes, ...] = ()
     """Hot keys in block order."""
+    storage: tuple[StorageNote, ...] = ()
+    """What those heartbeats say about storage, where they say anything, in the same order."""
 
 
 class StateRoots(Struct, array_like=True, gc=False, frozen=True):

@@ -168,6 +168,10 @@ class Snapshots:
     def has_chunk(self, cid: Cid) -> bool:
         return self._store.has(cid)
 
+    def chunk(self, cid: Cid) -> bytes | None:
+        """Return one chunk, hashed; None = missing or damaged."""
+        return self._store.get(cid)
+
     def chunks(self, manifest: Manifest) -> Iterator[bytes]:
         """Yield the chunks in order, each one hashed. Raises TransientError when one is missing."""
         for cid in manifest.chunks:

@@ -11,27 +11,22 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from consensus.limits import SEED_LAG_HEIGHTS
-from consensus.participation.dump import (
-    Parts,
-    dump_parts,
-    load_parts,
-)
-from consensus.participation.facts import BlockFacts, Registration, hash_facts
+from consensus.participation.dump import Parts, dump_parts, load_parts
+from consensus.participation.facts import ZERO32, BlockFacts, Registration, hash_facts
 from consensus.participation.jail import check_jail, note_vote, process_heartbeat
 from consensus.participation.parameters import (
     CREDIT_ONE,
-    GENESIS_SCORE,
     PRODUCTION,
     UPTIME,
     Rules,
 )
 from consensus.participation.period import close_period
-from consensus.participation.register import Register, Validator
+from consensus.participation.register import Register, Validator, make_genesis_validator
 from consensus.participation.selection import Seat, select_next_committee
+from consensus.participation.storage_part import Draw, close_part, find_truth, note_word
 from consensus.seed import compute_genesis_seed, compute_next_seed
 from primitives.keccak import keccak256
 
-ZERO32 = bytes(32)
 PayRow = tuple[bytes, int, bytes]
 """(hot address, weight × period score, payout address)."""
 
@@ -54,12 +49,14 @@ class Participation:
         self.register = Register()
         seats = []
         for registration, weight in members:
-            self.register.add(_genesis_validator(registration))
+            self.register.add(make_genesis_validator(registration))
             seats.append(
                 Seat(owner=registration.owner, hot_key=registration.hot_key, weight=weight)
             )
         self.seats: tuple[Seat, ...] = tuple(seats)
         self.next_seats: tuple[Seat, ...] | None = None
+        self.draw = Draw()  # of the open part: which chunk of a snapshot is asked for
+        self.draw_before = Draw()  # of the part whose answers are shown now
         self.facts_word = ZERO32
         self.state_word = keccak256(self.dump())
 
@@ -92,6 +89,11 @@ class Participation:
             validator = self._find(hot_key)
             if validator is not None:
                 process_heartbeat(validator, slot, facts.height, facts.time_ms)
+        part = self.rules.compute_part(facts.height)
+        for word in facts.storage:
+            validator = self._find(word.hot_key)
+            if validator is not None:
+                note_word(validator, word, part)
         self._pass_height(facts.block_hash)
         self.facts_word = hash_facts(self.facts_word, facts)
         if self.height % self.rules.checkpoint_interval == 0:
@@ -125,6 +127,7 @@ class Participation:
                 seed_hash=self.seed_hash,
                 seats=self.seats,
                 next_seats=self.next_seats,
+                draws=(self.draw_before, self.draw),
                 validators=tuple(self.register.by_owner.values()),
             )
         )
@@ -140,6 +143,7 @@ class Participation:
         state.height = parts.height
         state.seats = parts.seats
         state.next_seats = parts.next_seats
+        state.draw_before, state.draw = parts.draws
         state.facts_word = parts.facts_word
         state.seed, state.seed_hash = parts.seed, parts.seed_hash
         for validator in parts.validators:
@@ -198,7 +202,12 @@ class Participation:
                 validator.credits[fact.part] += fact.credit
 
     def _pass_height(self, block_hash: bytes) -> None:
-        """Do what the height is for: close the period and choose, or hand over."""
+        """Do what the height is for: ask about storage, close the period, choose, hand over."""
+        if self.rules.is_part_end(self.height):
+            by_owner = self.register.by_owner
+            close_part(by_owner.values(), find_truth(self.seats, by_owner))
+            self.draw_before = self.draw
+            self.draw = Draw(height=self.height, block_hash=block_hash)
         if self.rules.is_close(self.height):
             close_period(tuple(self.register.by_owner.values()))
         if self.rules.is_fixed:
@@ -230,18 +239,3 @@ class Participation:
             if seat.hot_key == hot_key:
                 return self.register.by_owner.get(seat.owner)
         return None
-
-
-def _genesis_validator(registration: Registration) -> Validator:
-    return Validator(
-        owner=registration.owner,
-        hot_key=registration.hot_key,
-        payout=registration.payout,
-        network_key=registration.network_key,
-        services=registration.services,
-        stake=registration.stake,
-        is_leaving=registration.is_leaving,
-        score=GENESIS_SCORE,
-        period_score=GENESIS_SCORE,
-        was_seated=True,
-    )

@@ -21,11 +21,12 @@ from consensus.participation.parameters import (
 )
 from consensus.participation.register import PARTS, Validator
 from consensus.participation.selection import Seat
+from consensus.participation.storage_part import Draw
 from primitives import codec
 from primitives.errors import InvalidMessage
 from primitives.keccak import keccak256
 
-VERSION = 2
+VERSION = 3
 DUMP_BYTES_MAX = 8 * 1024 * 1024
 COUNT_MAX = (1 << 63) - 1
 VOTE_BYTES = VOTE_WINDOW_HEIGHTS // 8
@@ -41,6 +42,7 @@ Heights = Annotated[int, msgspec.Meta(ge=0, le=VOTE_WINDOW_HEIGHTS)]
 Slots = Annotated[int, msgspec.Meta(ge=0, lt=1 << HEARTBEAT_SLOTS)]
 SlotCount = Annotated[int, msgspec.Meta(ge=0, le=HEARTBEAT_SLOTS)]
 Measured = Annotated[int, msgspec.Meta(ge=0, lt=1 << PARTS)]
+Owed = Annotated[int, msgspec.Meta(ge=0, le=3)]
 Counts = Annotated[tuple[Count, ...], msgspec.Meta(min_length=PARTS, max_length=PARTS)]
 Ratios = Annotated[tuple[Score, ...], msgspec.Meta(min_length=PARTS, max_length=PARTS)]
 
@@ -78,9 +80,20 @@ class ValidatorRecord(msgspec.Struct, frozen=True, array_like=True, forbid_unkno
     heartbeat_slots: Slots
     heartbeat_height: Count
     slots_before: SlotCount
+    storage_owed: Owed
+    commitment: Word
+    commitment_before: Word
+    answer: Word
     votes: Votes
     vote_heights: Heights
     missed_in_row: Count
+
+
+class DrawRecord(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """What drew a chunk, on disk."""
+
+    height: Count
+    block_hash: Word
 
 
 SeatList = Annotated[tuple[SeatRecord, ...], msgspec.Meta(max_length=COMMITTEE_MAX)]
@@ -96,6 +109,7 @@ class DumpRecord(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fi
     seed_hash: Word
     seats: SeatList
     next_seats: SeatList | None
+    draws: tuple[DrawRecord, DrawRecord]
     validators: Annotated[tuple[ValidatorRecord, ...], msgspec.Meta(max_length=VALIDATORS_MAX)]
 
 
@@ -109,6 +123,7 @@ class Parts:
     seed_hash: bytes  # of the block that seeds the next epoch, or of the one before
     seats: tuple[Seat, ...]
     next_seats: tuple[Seat, ...] | None
+    draws: tuple[Draw, Draw]  # of the part before the open one, and of the open one
     validators: tuple[Validator, ...]
 
 
@@ -124,6 +139,7 @@ def dump_parts(parts: Parts) -> bytes:
             parts.seed_hash,
             _dump_seats(parts.seats),
             None if waiting is None else _dump_seats(waiting),
+            (_dump_draw(parts.draws[0]), _dump_draw(parts.draws[1])),
             tuple(_dump_validator(one) for one in parts.validators),
         )
     )
@@ -147,6 +163,7 @@ def load_parts(data: bytes, digest: bytes) -> Parts:
         seed_hash=record.seed_hash,
         seats=_load_seats(record.seats),
         next_seats=None if waiting is None else _load_seats(waiting),
+        draws=(_load_draw(record.draws[0]), _load_draw(record.draws[1])),
         validators=tuple(_load_validator(one) for one in record.validators),
     )
 
@@ -157,6 +174,14 @@ def _dump_seats(seats: tuple[Seat, ...]) -> tuple[SeatRecord, ...]:
 
 def _load_seats(records: tuple[SeatRecord, ...]) -> tuple[Seat, ...]:
     return tuple(Seat(owner=one.owner, hot_key=one.hot_key, weight=one.weight) for one in records)
+
+
+def _dump_draw(draw: Draw) -> DrawRecord:
+    return DrawRecord(draw.height, draw.block_hash)
+
+
+def _load_draw(record: DrawRecord) -> Draw:
+    return Draw(height=record.height, block_hash=record.block_hash)
 
 
 def _dump_validator(one: Validator) -> ValidatorRecord:
@@ -183,6 +208,10 @@ def _dump_validator(one: Validator) -> ValidatorRecord:
         one.heartbeat_slots,
         one.heartbeat_height,
         one.slots_before,
+        one.storage_owed,
+        one.commitment,
+        one.commitment_before,
+        one.answer,
         one.votes.to_bytes(VOTE_BYTES, "big"),
         one.vote_heights,
         one.missed_in_row,
@@ -213,6 +242,10 @@ def _load_validator(record: ValidatorRecord) -> Validator:
         heartbeat_slots=record.heartbeat_slots,
         heartbeat_height=record.heartbeat_height,
         slots_before=record.slots_before,
+        storage_owed=record.storage_owed,
+        commitment=record.commitment,
+        commitment_before=record.commitment_before,
+        answer=record.answer,
         votes=int.from_bytes(record.votes, "big"),
         vote_heights=record.vote_heights,
         missed_in_row=record.missed_in_row,

@@ -18,6 +18,7 @@ from primitives.keccak import keccak256
 MISSED_VIEWS_MAX = 1_024  # skipped views of one block that are counted, the newest ones
 AMOUNT_BYTES = 16
 NO_KEY = bytes(20)  # hot key of a registration that has ended
+ZERO32 = bytes(32)
 
 _encoder = msgspec.msgpack.Encoder()
 
@@ -48,6 +49,16 @@ class ServiceFact:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class StorageWord:
+    """What a validator's heartbeat says about the storage it offers; zero words say nothing."""
+
+    hot_key: bytes
+    part: int  # of the period, numbered from genesis, in which it is meant to count
+    commitment: bytes = ZERO32  # to the answer of this part
+    answer: bytes = ZERO32  # committed to in the part before
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class BlockFacts:
     """One final block; members are committee indices, outsiders addresses of hot keys."""
 
@@ -61,6 +72,7 @@ class BlockFacts:
     registry: tuple[Registration, ...] = ()  # in the order of the contract's events
     services: tuple[ServiceFact, ...] = ()
     heartbeats: tuple[bytes, ...] = ()  # hot keys that signed one
+    storage: tuple[StorageWord, ...] = ()  # that came with them
 
 
 def compute_missed_leaders(slots: Sequence[int], parent_view: int, view: int) -> tuple[int, ...]:
@@ -82,6 +94,7 @@ def hash_facts(word: bytes, facts: BlockFacts) -> bytes:
         tuple(registration_fields(one) for one in facts.registry),
         tuple((one.part, one.hot_key, one.credit) for one in facts.services),
         facts.heartbeats,
+        tuple((one.hot_key, one.part, one.commitment, one.answer) for one in facts.storage),
     )
     return keccak256(word + _encoder.encode(content))
 

@@ -49,7 +49,8 @@ SHARE_CAP_PERCENT: Final = 2  # of the weight, or an equal share if that is more
 MOVE_PERCENT_MAX: Final = 10  # of the weight that may change hands at a border, or one seat
 TOTAL_WEIGHT: Final = 1_000_000_000  # weights of a selected committee add up to at most this
 VALIDATORS_MAX: Final = 10_000  # registrations kept; further ones enter by a later change
-HEARTBEAT_SLOTS: Final = 16  # equal parts of a scoring period, one heartbeat counted in each
+HEARTBEAT_SLOTS: Final = 16  # equal parts of a scoring period, one heartbeat counted in each,
+# and one question about stored data asked
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,7 +101,17 @@ class Rules:
         """True for the selection height at which scores close."""
         return (height + self.selection_lead) % self.period_blocks == 0
 
+    def compute_part(self, height: int) -> int:
+        """Return the number of the part of a scoring period that a height belongs to.
+
+        Parts are numbered on from one period to the next; the first period has the number 0 to 15.
+        """
+        return (height + self.selection_lead - 1) * HEARTBEAT_SLOTS // self.period_blocks
+
     def compute_heartbeat_slot(self, height: int) -> int:
-        """Return which part of the scoring period a height belongs to."""
-        into = (height + self.selection_lead - 1) % self.period_blocks
-        return into * HEARTBEAT_SLOTS // self.period_blocks
+        """Return which of its period's sixteen parts a height belongs to."""
+        return self.compute_part(height) % HEARTBEAT_SLOTS
+
+    def is_part_end(self, height: int) -> bool:
+        """True for the last height of a part, whose block draws the next question."""
+        return self.compute_part(height) != self.compute_part(height + 1)

@@ -10,11 +10,13 @@ from __future__ import annotations
 from collections.abc import Container
 from dataclasses import dataclass, field
 
-from consensus.participation.facts import NO_KEY, Registration
+from consensus.participation.facts import NO_KEY, ZERO32, Registration
 from consensus.participation.parameters import (
+    GENESIS_SCORE,
     NEWCOMER_SCORE,
     POINTS,
     SERVICE_BITS,
+    STORAGE,
     VALIDATORS_MAX,
     Rules,
 )
@@ -52,6 +54,10 @@ class Validator:
     heartbeat_slots: int = 0  # bit mask: heartbeats of the open period
     heartbeat_height: int = 0  # of the newest heartbeat
     slots_before: int = 0  # parts of the open period that began before it registered
+    storage_owed: int = 0  # bit mask: commitment in the open part, answer for the one before
+    commitment: bytes = ZERO32  # of the open part, to what a chunk of a snapshot answers
+    commitment_before: bytes = ZERO32  # of the part before; its answer is shown now
+    answer: bytes = ZERO32  # that was shown for it
     votes: int = 0  # bit per height, the newest lowest: voted or not
     vote_heights: int = 0  # heights in `votes`
     missed_in_row: int = 0  # leader slots since the last block
@@ -150,4 +156,21 @@ def _newcomer(event: Registration, score: int, slots_before: int) -> Validator:
         is_leaving=event.is_leaving,
         score=score,
         slots_before=slots_before,
+    )
+
+
+def make_genesis_validator(registration: Registration) -> Validator:
+    """Return a member of genesis: it holds a seat and begins with what a seat requires."""
+    return Validator(
+        owner=registration.owner,
+        hot_key=registration.hot_key,
+        payout=registration.payout,
+        network_key=registration.network_key,
+        services=registration.services,
+        stake=registration.stake,
+        is_leaving=registration.is_leaving,
+        score=GENESIS_SCORE,
+        period_score=GENESIS_SCORE,
+        was_seated=True,
+        storage_owed=int(bool(registration.services & SERVICE_BITS[STORAGE])),
     )

@@ -17,6 +17,7 @@ from consensus.participation.facts import (
     BlockFacts,
     Registration,
     ServiceFact,
+    StorageWord,
     compute_missed_leaders,
 )
 from consensus.participation.parameters import CREDIT_ONE, SCORE_ONE, TRADING, Rules
@@ -184,6 +185,15 @@ def make_facts(
             for hot_key in trading
         ),
         heartbeats=notes.heartbeats,
+        storage=tuple(
+            StorageWord(
+                hot_key=note.hot_key,
+                part=note.part,
+                commitment=note.commitment,
+                answer=note.answer,
+            )
+            for note in notes.storage
+        ),
     )
 
 

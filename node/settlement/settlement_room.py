@@ -23,6 +23,7 @@ from contracts.rpc_pool import Endpoint, RpcPool
 from contracts.settlement_client import SettlementClient
 from contracts.transactor import Transactor
 from node.committee.heartbeats import Heart
+from node.committee.storage_answers import StorageAnswers
 from node.config_schema import Config
 from node.limits import VAULTS_LOOK_MS
 from node.network_file import Chain
@@ -70,7 +71,12 @@ class SettlementRoom:
         self._setup = setup
         self.monitors: list[VaultMonitor] = []
         heart = Heart(
-            node.ledger, node.key, domain=node.domain, clock=node.clock, submit=node.submit_own
+            node.ledger,
+            node.key,
+            domain=node.domain,
+            clock=node.clock,
+            submit=node.submit_own,
+            answers=StorageAnswers(node.snapshots, node.file.checkpoint_interval),
         )
         self.decisions = DecisionDesk(
             network_id=node.file.network_id,

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 from consensus.leader import compute_slots
 from consensus.participation.accumulator import Participation
-from consensus.participation.facts import BlockFacts, Registration, ServiceFact
+from consensus.participation.facts import BlockFacts, Registration, ServiceFact, StorageWord
 from consensus.participation.parameters import Rules
 from consensus.participation.selection import make_committee
 from primitives.keccak import keccak256
@@ -81,6 +81,7 @@ class Chain:
         registry: tuple[Registration, ...] = (),
         heartbeats: tuple[bytes, ...] = (),
         convicted: tuple[int, ...] = (),
+        storage: tuple[StorageWord, ...] = (),
     ) -> BlockFacts:
         """Add one final block; leaders who are absent are skipped."""
         state, slots, away = self.state, self.slots, frozenset(absent)
@@ -103,6 +104,7 @@ class Chain:
             registry=registry,
             services=services,
             heartbeats=heartbeats,
+            storage=storage,
         )
         state.on_block(facts)
         return facts

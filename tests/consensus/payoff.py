@@ -10,8 +10,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
 from consensus.committee import compute_quorum
-from consensus.participation.facts import ServiceFact
-from consensus.participation.parameters import CHAT, CREDIT_ONE, STORAGE, TRADING
+from consensus.participation.facts import ServiceFact, StorageWord
+from consensus.participation.parameters import CREDIT_ONE, STORAGE, TRADING
+from consensus.participation.storage_part import compute_commitment
 from primitives.keccak import keccak256
 from tests.consensus.duties import Chain, genesis, rules
 
@@ -35,6 +36,7 @@ class Behaviour:
     empty_loss_percent: int = 0  # fees that are lost by a coalition's empty block
     services_off: tuple[int, ...] = ()  # parts no longer offered
     services_ignored: tuple[int, ...] = ()  # parts offered but not done
+    storage: str = ""  # what is said about chunks that are not kept; "" keeps them
     self_traded: int = 0  # fees the coalition pays per block in trades with itself
 
 
@@ -83,6 +85,7 @@ class Run:
             voters=lambda at, proposer: self._voters(at, proposer, guilty),
             absent=skipped,
             services=services,
+            storage=self._storage(height, guilty),
         )
         lost = self.behaviour.empty_loss_percent if facts.proposer in guilty else 0
         self.pool += FEES_PER_BLOCK * (100 - lost) // 100 + self.behaviour.self_traded
@@ -116,13 +119,36 @@ class Run:
         ignored = self.behaviour.services_ignored
         return tuple(
             ServiceFact(
-                part=part,
+                part=TRADING,
                 hot_key=seat.hot_key,
-                credit=0 if index in guilty and part in ignored else CREDIT_ONE,
+                credit=0 if index in guilty and TRADING in ignored else CREDIT_ONE,
             )
             for index, seat in enumerate(self.chain.state.seats)
-            for part in (TRADING, CHAT, STORAGE)
         )
+
+    def _storage(self, height: int, guilty: frozenset[int]) -> tuple[StorageWord, ...]:
+        """Return what is said about storage at the second height of each part."""
+        chosen = self.chain.state.rules
+        part = chosen.compute_part(height)
+        if height < 2 or chosen.compute_part(height - 2) == part:
+            return ()
+        if chosen.compute_part(height - 1) != part:
+            return ()
+        words = []
+        for index, seat in enumerate(self.chain.state.seats):
+            kind = self.behaviour.storage if index in guilty else ""
+            if STORAGE in self.behaviour.services_ignored and index in guilty:
+                continue
+            now, before = (_answer(at, kind) for at in (part, part - 1))
+            words.append(
+                StorageWord(
+                    hot_key=seat.hot_key,
+                    part=part,
+                    commitment=compute_commitment(now, seat.owner),
+                    answer=before,
+                )
+            )
+        return tuple(words)
 
     def _share(self) -> None:
         state = self.chain.state
@@ -132,6 +158,19 @@ class Run:
         ours = sum(part for hot, part, _ in table if owner_of[hot] in self.coalition)
         self.earned += self.pool * VALIDATORS_PERCENT // 100 * ours // total
         self.pool = 0
+
+
+def _answer(part: int, kind: str) -> bytes:
+    """Return the answer that somebody has for the chunk of a part, who keeps it or does not.
+
+    `copied`: the newest that others have shown; `made up`: what a coalition agreed on; `half`: true
+    for every second chunk; `friend`: a friend tells it in time.
+    """
+    if kind == "copied":
+        return keccak256(b"chunk %d" % (part - 1))
+    if kind == "made up" or (kind == "half" and part % 2):
+        return keccak256(b"nothing %d" % part)
+    return keccak256(b"chunk %d" % part)
 
 
 def compute_gain(

@@ -24,8 +24,13 @@ DEVIATIONS: dict[str, dict[str, object]] = {
     "silent to proposers outside the coalition": {"silent_to_others": True},
     "copied attestations": {},
     "attestations left out": {"services_ignored": (TRADING,)},
-    "chat no longer offered": {"services_off": (CHAT,)},
-    "storage offered but not done": {"services_ignored": (STORAGE,)},
+    "chat switched off": {"services_off": (CHAT,)},
+    "storage switched off": {"services_off": (STORAGE,)},
+    "storage offered, but no answers": {"services_ignored": (STORAGE,)},
+    "storage answers copied from others": {"storage": "copied"},
+    "storage answers made up together": {"storage": "made up"},
+    "half of the chunks kept": {"storage": "half"},
+    "storage answers told by a friend": {"storage": "friend"},
     "all services switched off": {"services_off": (TRADING, CHAT, STORAGE)},
 }
 

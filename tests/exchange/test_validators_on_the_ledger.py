@@ -5,7 +5,7 @@ from __future__ import annotations
 from exchange.actions import Attest, Heartbeat, RegistryEvent, encode_amount, verify
 from exchange.execute import BlockInput, execute
 from exchange.limits import ATTESTATION_GRACE_BLOCKS
-from exchange.outcome import Notes, Outcome
+from exchange.outcome import Notes, Outcome, StorageNote
 from exchange.reasons import Reason
 from exchange.restore import restore
 from exchange.snapshot import snapshot
@@ -128,6 +128,24 @@ def test_a_heartbeat_counts_for_registered_keys_only_and_once_per_block() -> Non
     assert outcome.notes.heartbeats == (key.address,)
     again = execute_with(world, actions=beats, registered={key.address})
     assert statuses(again) == [[Reason.NONCE_USED], [Reason.NONCE_USED]]
+
+
+def test_words_about_storage_are_handed_out_with_the_first_heartbeat_of_a_key() -> None:
+    world = World()
+    keys = [make_key(name) for name in ("observer", "other")]
+    words = Heartbeat(part=7, commitment=b"\1" * 32, answer=b"\2" * 32)
+    beats = [world.act(keys[0], words), world.act(keys[0], Heartbeat(part=8, answer=b"\3" * 32))]
+    beats.append(world.act(keys[1], Heartbeat(part=7)))
+    outcome = execute_with(
+        world,
+        actions=tuple(verify(beat, DOMAIN) for beat in beats),
+        registered={key.address for key in keys},
+    )
+    assert outcome.notes.heartbeats == tuple(key.address for key in keys)
+    assert outcome.notes.storage == (StorageNote(keys[0].address, 7, b"\1" * 32, b"\2" * 32),)
+    copy = restore(make_genesis(), snapshot(world.state))
+    assert copy.notes == world.state.notes
+    assert execute_with(world).notes.storage == ()
 
 
 def test_a_heartbeat_stands_alone_and_is_signed_by_its_account() -> None:

@@ -7,7 +7,10 @@ from types import SimpleNamespace
 from exchange.actions import SignedAction, verify
 from exchange.operations import Heartbeat
 from node.committee.heartbeats import Heart, needs_heartbeat
+from node.committee.storage_answers import StorageAnswers
 from node.limits import ATTEST_RESEND_MS
+from storage.block_store import BlockStore
+from storage.snapshots import Snapshots
 from tests.consensus.duties import BLOCK_MS, Chain, address, genesis, registration
 from tests.exchange.world import DOMAIN, World
 from tests.node.test_scorekeeper import make_ledger, run
@@ -35,13 +38,14 @@ def test_a_jailed_member_sends_one_when_the_term_is_over():
     assert needs_heartbeat(chain.state, member, 5_000)
 
 
-def test_the_heartbeat_of_a_jailed_member_frees_it_on_the_ledger():
+def test_the_heartbeat_of_a_jailed_member_frees_it_on_the_ledger(tmp_path):
     world = World()
     ledger = make_ledger(world)
     run(ledger, 5)
     key, sent = world.validators[2], list[SignedAction]()
     clock = SimpleNamespace(time=ledger.state.time_ms, now_ms=lambda: clock.time)
-    heart = Heart(ledger, key, domain=DOMAIN, clock=clock, submit=sent.append)  # type: ignore[arg-type]
+    answers = StorageAnswers(Snapshots(BlockStore(tmp_path / "blocks")), 10)
+    heart = Heart(ledger, key, domain=DOMAIN, clock=clock, submit=sent.append, answers=answers)  # type: ignore[arg-type]
     heart.look()
     assert sent == [], "members in office need none"
     keeper = ledger.scorekeeper
@@ -56,7 +60,7 @@ def test_the_heartbeat_of_a_jailed_member_frees_it_on_the_ledger():
     heart.look()
     assert len(sent) == 2
     action = verify(sent[0], DOMAIN)
-    assert action.ops == (Heartbeat(),)
+    assert action.ops == (Heartbeat(part=keeper.participation.rules.compute_part(6)),)
     run(ledger, 6, (action,))
     run(ledger, 7)
     assert own.jailed_until_ms == 0

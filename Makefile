@@ -32,11 +32,12 @@ test:  ## Everything CI runs (.ci/run): lint, types, import contracts, rebuild c
 	@bash .ci/run
 
 # Ten times the examples and crashes of CI (50 kills of all four validators), an hour of networks,
-# then every mutant of the contracts.
+# then every mutant of the contracts, and the lines of those for private tokens.
 soak: $(VENV)/.dev  ## Hours of random tests (OMNIBAZAAR_SOAK=10, MINUTES=60 from SEEDS=100000:100001 on)
 	OMNIBAZAAR_SOAK=$${OMNIBAZAAR_SOAK:-10} $(BIN)/pytest $(ARGS)
 	$(BIN)/python -m tests.simulation --seeds $${SEEDS:-100000:100001} --minutes $${MINUTES:-60} --processes 2
 	$(BIN)/python -m tests.contracts.mutation --all --processes 2
+	$(BIN)/python -m tests.contracts.coverage --private --minimum 98
 
 format: $(VENV)/.dev  ## Format and mend what ruff can mend
 	$(BIN)/ruff format .

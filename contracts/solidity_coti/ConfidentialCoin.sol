@@ -80,7 +80,10 @@ contract ConfidentialCoin is SoundPrivateToken, ReentrancyGuard {
         _burn(msg.sender, value);
         wrapped -= atoms;
         emit Unwrapped(msg.sender, atoms);
+        uint256 before = underlying.balanceOf(address(this));
         underlying.safeTransfer(msg.sender, atoms * scale);
+        uint256 moved = before - underlying.balanceOf(address(this));
+        if (moved != atoms * scale) revert WrongTransfer(moved, atoms * scale);
     }
 
     /// @notice Digits after the point.

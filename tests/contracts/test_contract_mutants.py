@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from contracts.build import COTI_SOURCES
 from tests.contracts.mutation import record
 from tests.contracts.mutation.operators import Mutant, mutants_of
 from tests.contracts.mutation.project import meaning
@@ -121,7 +122,8 @@ def test_mutants_change_one_place() -> None:
 
 def test_every_error_of_the_contracts_is_expected_by_a_test() -> None:
     """By name, as a string in a test; coverage measures that each `revert` is reached."""
-    declared = {name for path in SOURCES.glob("*.sol") for name in ERROR.findall(path.read_text())}
+    paths = [*SOURCES.glob("*.sol"), *COTI_SOURCES.glob("*.sol")]
+    declared = {name for path in paths for name in ERROR.findall(path.read_text())}
     tests = "".join(path.read_text() for path in sorted(Path(__file__).parent.glob("test_*.py")))
     assert len(declared) > 60
     assert sorted(name for name in declared if f'"{name}"' not in tests) == []

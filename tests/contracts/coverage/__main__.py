@@ -3,7 +3,8 @@
 Rule: the contracts are compiled without the optimizer, run on py-evm under the same tests, and the
 trace is laid over the compiler's own source maps.
 
-    python -m tests.contracts.coverage                 # all tests that run contracts
+    python -m tests.contracts.coverage                 # the vault's contracts
+    python -m tests.contracts.coverage --private       # those for private tokens
     python -m tests.contracts.coverage --minimum 98    # fail below 98 % of lines or branches
 
 Spec: docs/explanation/audit.md
@@ -17,6 +18,7 @@ import os
 import shutil
 import sys
 import tempfile
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -24,6 +26,7 @@ import pytest
 from contracts import artifact
 from tests.contracts.coverage.report import Coverage, compute_coverage
 from tests.contracts.coverage.tracer import tracing
+from tests.contracts.mutation.project import CONFIDENTIAL_TOKENS, SETTLEMENT, Project
 from tests.contracts.solc_worker import solc_worker, write_artifacts
 
 OUTPUTS = [
@@ -35,9 +38,6 @@ ROOT = Path(__file__).parents[3]
 TESTS = "tests/contracts"
 LEFT_OUT = "not anvil and not covers_a_full_committee"
 NO_CONTRACTS = (
-    "test_confidential_cipher.py",
-    "test_confidential_interleavings.py",
-    "test_confidential_vault.py",
     "test_contract_build.py",
     "test_contract_coverage.py",
     "test_contract_interleavings.py",
@@ -56,26 +56,48 @@ def main(arguments: list[str] | None = None) -> int:
     """Run the tests under the tracer and print the table; returns the exit code."""
     parser = argparse.ArgumentParser(prog="python -m tests.contracts.coverage")
     parser.add_argument("--minimum", type=float, default=0.0, help="percent of lines and branches")
-    parser.add_argument("tests", nargs="*", default=[TESTS], help="test files or folders")
+    parser.add_argument("--private", action="store_true", help="contracts for private tokens")
+    parser.add_argument("tests", nargs="*", help="test files or folders")
     options = parser.parse_args(arguments)
-    with solc_worker() as worker, tempfile.TemporaryDirectory(prefix="omnibazaar-cover-") as name:
-        document = worker.document(worker.sources, optimize=False, outputs=OUTPUTS)
-        document["settings"]["outputSelection"]["*"][""] = ["ast"]
-        output = worker.compile(document)
-        shutil.copytree(artifact.ARTIFACTS, name, dirs_exist_ok=True)  # of other chains' contracts
-        write_artifacts(output, Path(name))
-        artifact.ARTIFACTS = Path(name)
-        with tracing() as trace:
-            os.chdir(ROOT)
-            ignored = [f"--ignore={TESTS}/{name}" for name in NO_CONTRACTS]
-            quiet = ["-q", "--no-header", "-p", "no:cacheprovider"]
-            code = pytest.main([*quiet, "-k", LEFT_OUT, *ignored, *options.tests])
-        found = compute_coverage(output, worker.sources, trace)
+    os.chdir(ROOT)
+    project = CONFIDENTIAL_TOKENS if options.private else SETTLEMENT
+    code, found = cover(project, options.tests or tests_of(project))
     lowest = print_table(found)
     if code != 0:
         print("the tests failed: the figures are not to be used", file=sys.stderr)
         return EXIT_FAILED
     return EXIT_BELOW if lowest < options.minimum else 0
+
+
+def tests_of(project: Project) -> list[str]:
+    """What to run, as pytest's arguments."""
+    private = [f"{TESTS}/{path.name}" for path in sorted(Path(TESTS).glob("test_confidential_*"))]
+    if project is CONFIDENTIAL_TOKENS:
+        return private
+    ignored = [*(f"{TESTS}/{name}" for name in NO_CONTRACTS), *private]
+    return [*(f"--ignore={path}" for path in ignored), TESTS]
+
+
+def cover(project: Project, tests: list[str]) -> tuple[int, list[Coverage]]:
+    """Run tests on a project's contracts as compiled without the optimizer, and watch."""
+    with ExitStack() as stack:
+        worker = stack.enter_context(solc_worker(project.folder, project.root))
+        name = stack.enter_context(tempfile.TemporaryDirectory(prefix="omnibazaar-cover-"))
+        document = worker.document(worker.sources, optimize=False, outputs=OUTPUTS)
+        wanted = document["settings"]["outputSelection"].pop("*")["*"]
+        own = [name for name in worker.sources if name.startswith(project.prefix)]
+        document["settings"]["outputSelection"] = {
+            name: {"*": wanted, "": ["ast"]} for name in own if not name.startswith("@")
+        }
+        output = worker.compile(document)
+        shutil.copytree(artifact.ARTIFACTS, name, dirs_exist_ok=True)  # of other chains' contracts
+        write_artifacts(output, Path(name))
+        artifact.ARTIFACTS = Path(name)
+        with tracing() as trace:
+            quiet = ["-q", "--no-header", "-p", "no:cacheprovider"]
+            code = pytest.main([*quiet, "-k", LEFT_OUT, *tests])
+        owned = [name for name in output["sources"] if project.owns(name)]
+        return code, compute_coverage(output, worker.sources, trace, owned)
 
 
 def print_table(found: list[Coverage]) -> float:

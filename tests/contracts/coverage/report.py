@@ -16,8 +16,6 @@ from typing import Any
 from tests.contracts.coverage.source_map import Location, Measured, Range, locate, measure
 from tests.contracts.coverage.tracer import Executed, Trace
 
-TEST_SOURCES = ("@", "test/")
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Code:
@@ -73,12 +71,13 @@ class Coverage:
         return [f"{line}({seen}/2)" for line, seen in sorted(partial) if seen < 2]
 
 
-def compute_coverage(output: dict[str, Any], texts: dict[str, str], trace: Trace) -> list[Coverage]:
-    """Return the coverage of each of our sources that has statements."""
+def compute_coverage(
+    output: dict[str, Any], texts: dict[str, str], trace: Trace, owned: Iterable[str]
+) -> list[Coverage]:
+    """Return the coverage of each of the named sources that has statements."""
     found = [
-        Coverage(measured=measure(name, texts[name], source["ast"]))
-        for name, source in sorted(output["sources"].items())
-        if not name.startswith(TEST_SOURCES)
+        Coverage(measured=measure(name, texts[name], output["sources"][name]["ast"]))
+        for name in sorted(owned)
     ]
     by_index = {one.measured.index: one for one in found}
     codes = find_codes(output)

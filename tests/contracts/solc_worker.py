@@ -48,14 +48,19 @@ class SolcWorker:
 
     def compile(self, document: Json) -> Json:
         """Return solc's output; raises CompileFailed on an error, warnings pass."""
+        output = self.answer(document)
+        problems = [one for one in output.get("errors", []) if one["severity"] == "error"]
+        if problems:
+            raise CompileFailed(problems[0]["formattedMessage"])
+        return output
+
+    def answer(self, document: Json) -> Json:
+        """Return solc's output, errors included."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         self._process.stdin.write(json.dumps(document) + "\n")
         self._process.stdin.flush()
         output: Json = json.loads(self._process.stdout.readline())
-        problems = [one for one in output.get("errors", []) if one["severity"] == "error"]
-        if problems:
-            raise CompileFailed(problems[0]["formattedMessage"])
         return output
 
     def document(self, sources: dict[str, str], *, optimize: bool, outputs: list[str]) -> Json:

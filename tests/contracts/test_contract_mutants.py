@@ -12,9 +12,10 @@ from contracts.build import COTI_SOURCES
 from tests.contracts.mutation import record
 from tests.contracts.mutation.operators import Mutant, mutants_of
 from tests.contracts.mutation.project import meaning
-from tests.contracts.mutation.reach import Reach
 from tests.contracts.mutation.record import Tried, find_faults
 from tests.contracts.mutation.rotation import rotate
+from tests.contracts.mutation.schema import MAGIC, Place, Placed, Schema, blamed, render
+from tests.contracts.mutation.together import Together
 
 ROOT = Path(__file__).parents[2]
 SOURCES = ROOT / "contracts" / "solidity"
@@ -86,21 +87,50 @@ def test_every_source_has_its_place_in_the_order() -> None:
     assert {name for name in record.ORDER if "/" not in name} == found
 
 
-def test_tests_that_execute_a_mutants_place_are_asked_the_shortest_first() -> None:
-    def traced(seconds: float, *ranges: tuple[int, int]) -> dict[str, object]:
-        return {"seconds": seconds, "ranges": {"A.sol": list(ranges)}}
+def placed(number: int, start: int, after: str, place: tuple[int, int], kind: str) -> Placed:
+    end = start + 1
+    mutant = Mutant(source="A.sol", name="", line=1, start=start, end=end, after=after.encode())
+    return Placed(mutant=mutant, number=number, places=[Place(span=place, kind=kind)])
 
-    reach = Reach(
+
+def test_mutants_stand_side_by_side_behind_switches() -> None:
+    text = "a = b < c;"
+    less = placed(1, 6, ">", (4, 9), "expression")
+    other = placed(2, 8, "0", (8, 9), "expression")
+    dropped = placed(3, 2, "+=", (0, 10), "statement")
+    one, two, three = (f"mulmod({MAGIC}, {number}, {MAGIC}) != 0" for number in (1, 2, 3))
+    assert render(text, [less, other, dropped]) == (
+        f"if ({three}) {{a += b < c;}} else {{a = ({one} ? b > c : b < ({two} ? 0 : c));}}"
+    )
+    assert render("mul(n, 64)", [placed(4, 7, "", (7, 9), "yul")]) == (
+        f"mul(n, add(64, mulmod({MAGIC}, 4, {MAGIC})))"
+    )
+
+
+def test_the_compilers_errors_lead_to_their_switches() -> None:
+    text = f"f(mulmod({MAGIC}, 7, {MAGIC}) != 0 ? bad : mulmod({MAGIC}, 8, {MAGIC}));"
+    bad = text.index("bad")
+    for start, end, number in ((bad, bad + 3, 7), (bad + 4, len(text), 8)):
+        where = {"file": "A.sol", "start": start, "end": end}
+        assert blamed([{"sourceLocation": where}], {"A.sol": text}) == {number}
+
+
+def test_tests_that_come_across_a_mutant_are_asked_the_shortest_first() -> None:
+    def mutant(name: str) -> Mutant:
+        return Mutant(source="A.sol", name=name, line=1, start=0, end=1, after=b"", scope=(0, 9))
+
+    switched, alone = mutant("switched"), mutant("alone")
+    schema = Schema(sources={}, numbers={"switched": 1}, alone=[alone])
+    together = Together(mutants=[switched, alone], schema=schema, artifacts=Path())
+    together.arrange(
         {
-            "long": traced(2, (10, 90), (20, 30)),
-            "short": traced(1, (10, 90), (22, 24)),
-            "elsewhere": traced(0, (10, 90), (40, 50)),
+            "long": {"seconds": 2, "seen": [1]},
+            "short": {"seconds": 1, "seen": [1, 2]},
+            "elsewhere": {"seconds": 0, "seen": [2]},
         }
     )
-    place = Mutant(source="A.sol", name="", line=1, start=22, end=26, after=b"", scope=(10, 90))
-    assert reach.tests_of(place) == ["short", "long"]
-    nowhere = Mutant(source="A.sol", name="", line=1, start=60, end=61, after=b"", scope=(10, 90))
-    assert reach.tests_of(nowhere) == ["elsewhere", "short", "long"]
+    assert together.tests_of(switched) == ["short", "long"]
+    assert together.tests_of(alone) == ["short", "long"], "the tests of its function"
 
 
 def test_mutants_change_one_place() -> None:

@@ -10,27 +10,22 @@ from __future__ import annotations
 
 import json
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests.contracts.mutation.memory import Memory, digest, support_digest
+from tests.contracts.mutation.memory import Memory
 from tests.contracts.mutation.operators import Mutant
 from tests.contracts.mutation.project import Project, all_mutants
-from tests.contracts.mutation.reach import Reach, in_processes, measure_reach
 from tests.contracts.mutation.record import load_tried, make_tried, save_tried
-from tests.contracts.mutation.suite import Suite
+from tests.contracts.mutation.suite import Suite, in_processes
+from tests.contracts.mutation.together import Together, make_together
 from tests.contracts.mutation.trial import Laboratory, Result, Verdict
 from tests.contracts.solc_worker import SolcWorker, solc_worker
 
-TRACED = [
-    "evm.bytecode.sourceMap",
-    "evm.deployedBytecode.sourceMap",
-    "evm.deployedBytecode.immutableReferences",
-]
 FAVOURITES = 3
-"""Tests that killed most of a source so far and are asked first."""
+"""Tests that killed most of a function or a source so far and are asked first."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -44,7 +39,7 @@ class Campaign:
     processes: int
     tests_max: int | None
     by_record: bool
-    """Ask the recorded killer first, without a trace of what other tests execute."""
+    """Ask the recorded killers only, without looking what other tests execute."""
     known: dict[str, str] = field(default_factory=dict)
     """Killers of earlier runs by mutant."""
 
@@ -52,17 +47,19 @@ class Campaign:
         """Try mutants and add their results."""
         self.known = {n: test for one in load_tried().values() for n, test in one.killers.items()}
         laboratory = Laboratory(self.worker, self.scratch)
+        every = mutants if self.by_record else all_mutants(self.worker, self.project)
+        together = make_together(self.worker, laboratory, every, self.scratch / "together")
         if self.by_record:
-            reach = Reach({name: {"seconds": 0, "ranges": {}} for name in suite.names})
             judges = sorted({self.known[mutant.name] for mutant in mutants} & set(suite.names))
-            laboratory.verify_control(suite, judges)
+            together.trust(judges)
+            together.verify_control(suite)
         else:
-            # Tracing runs every test on the contracts as they are.
-            reach = self._reach(suite, laboratory)
+            together.learn(suite, self.cache)
+            together.deploy()
         if self.processes == 1:
-            results |= self._try_some(suite, laboratory, reach, mutants)
+            results |= self._try_some(suite, laboratory, together, mutants)
         else:
-            results |= self._try_in_processes(suite, laboratory, reach, mutants)
+            results |= self._try_in_processes(suite, laboratory, together, mutants)
         return 0
 
     def record(self, results: Mapping[str, Result]) -> None:
@@ -75,31 +72,28 @@ class Campaign:
                 tried[source] = make_tried(source, own, count)
         save_tried(tried)
 
-    def _reach(self, suite: Suite, laboratory: Laboratory) -> Reach:
-        document = self.worker.document(self.worker.sources, optimize=False, outputs=TRACED)
-        output = self.worker.compile(document)
-        own = {name: text for name, text in self.worker.sources.items() if name[0] != "@"}
-        salt = digest(json.dumps(own), support_digest())
-        return measure_reach(suite, output, laboratory.original, self.cache, salt, self.processes)
-
     def _try_some(
-        self, suite: Suite, laboratory: Laboratory, reach: Reach, mutants: Sequence[Mutant]
+        self,
+        suite: Suite,
+        laboratory: Laboratory,
+        together: Together,
+        mutants: Sequence[Mutant],
     ) -> dict[str, Result]:
         """Try one mutant after the other, saying what became of each."""
         memory = Memory(self.cache, self.project, self.worker.sources)
-        kills: dict[str, Counter[str]] = {}
+        kills: dict[object, Counter[str]] = defaultdict(Counter)
         found = {}
         for mutant in mutants:
             started = time.monotonic()
             result = memory.recall(mutant)
             if result is None:
-                favourites = kills.setdefault(mutant.source, Counter())
-                tests = self._ordered(suite, reach, mutant, favourites)
-                result = laboratory.try_mutant(mutant, suite, tests[: self.tests_max])
+                tests = self._ordered(together, mutant, kills)
+                result = _try(mutant, suite, laboratory, together, tests[: self.tests_max])
                 if result.verdict is not Verdict.SURVIVED or len(tests) == result.tests:
                     memory.keep(mutant, result)
                 if result.killer:
-                    favourites[result.killer] += 1
+                    kills[mutant.source, mutant.scope][result.killer] += 1
+                    kills[mutant.source][result.killer] += 1
             found[mutant.name] = result
             seconds = time.monotonic() - started
             print(
@@ -110,17 +104,21 @@ class Campaign:
         return found
 
     def _ordered(
-        self, suite: Suite, reach: Reach, mutant: Mutant, favourites: Counter[str]
+        self, together: Together, mutant: Mutant, kills: Mapping[object, Counter[str]]
     ) -> list[str]:
-        """Tests that reach a mutant: its last killer, the best of its source, the shortest."""
-        reaching = reach.tests_of(mutant)
-        killer = self.known.get(mutant.name, "")
-        first = [name for name, _ in favourites.most_common(FAVOURITES) if name in reaching]
-        every = [*([killer] if killer in suite.names else []), *first, *reaching]
-        return list(dict.fromkeys(every))
+        """Tests to ask: its last killer, its neighbours' killers, its source's, the shortest."""
+        reaching = together.tests_of(mutant)
+        near = (kills[mutant.source, mutant.scope], kills[mutant.source])
+        best = [name for counter in near for name, _ in counter.most_common(FAVOURITES)]
+        first = [self.known.get(mutant.name, ""), *best]
+        return list(dict.fromkeys([*(n for n in first if n in reaching), *reaching]))
 
     def _try_in_processes(
-        self, suite: Suite, laboratory: Laboratory, reach: Reach, mutants: Sequence[Mutant]
+        self,
+        suite: Suite,
+        laboratory: Laboratory,
+        together: Together,
+        mutants: Sequence[Mutant],
     ) -> dict[str, Result]:
         """Several processes share the list."""
         answers = self.scratch / "answers"
@@ -129,7 +127,9 @@ class Campaign:
         def try_share(shard: int) -> None:
             with solc_worker(self.project.folder, self.project.root) as own:
                 laboratory.employ(own)
-                found = self._try_some(suite, laboratory, reach, mutants[shard :: self.processes])
+                found = self._try_some(
+                    suite, laboratory, together, mutants[shard :: self.processes]
+                )
             stored = {name: [one.verdict, one.killer] for name, one in found.items()}
             (answers / f"{shard}.json").write_text(json.dumps(stored))
 
@@ -139,6 +139,24 @@ class Campaign:
             for path in answers.iterdir()
             for name, (verdict, killer) in json.loads(path.read_text()).items()
         }
+
+
+def _try(
+    mutant: Mutant,
+    suite: Suite,
+    laboratory: Laboratory,
+    together: Together,
+    tests: Sequence[str],
+) -> Result:
+    """Turn a mutant on if it has a switch; compile it alone if not, or if it survives."""
+    if not together.holds(mutant):
+        return laboratory.try_mutant(mutant, suite, tests)
+    result = together.try_mutant(mutant, suite, tests)
+    if result.verdict is Verdict.SURVIVED:
+        with laboratory.compiled(mutant) as made:
+            if isinstance(made, Verdict):
+                return Result(verdict=made)
+    return result
 
 
 def report(results: Mapping[str, Result], faults: Sequence[str], reasons: Mapping[str, str]) -> int:

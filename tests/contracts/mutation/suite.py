@@ -61,11 +61,14 @@ class Suite:
         """Names as `test_file.py::test_name`, in pytest's order."""
         return list(self._items)
 
-    def run(self, artifacts: Path, names: Sequence[str]) -> Run:
+    def run(
+        self, artifacts: Path, names: Sequence[str], prepare: Callable[[], None] = lambda: None
+    ) -> Run:
         """Run tests in a fork until one fails; raises SuiteFailed if the fork breaks."""
 
         def until_failure() -> str | None:
             reports = Reports()
+            prepare()
             with self.watched(reports):
                 for name, _ in self.each(names):
                     if reports.failed:
@@ -170,6 +173,26 @@ def forked(work: Callable[[], str], artifacts: Path) -> tuple[str, bool]:
     if status != 0:
         raise SuiteFailed(f"the fork ended with {status}: the tests did not run")
     return b"".join(parts).decode(), False
+
+
+def in_processes(work: Callable[[int], None], processes: int) -> None:
+    """Do the shares 0, 1, … of some work, each in a fork; raises SuiteFailed if one breaks."""
+    children = []
+    for shard in range(processes):
+        child = os.fork()
+        if child == 0:
+            code = 1
+            try:
+                work(shard)
+                code = 0
+            except SuiteFailed as failure:
+                print(failure, file=sys.stderr, flush=True)
+            finally:
+                os._exit(code)
+        children.append(child)
+    statuses = [os.waitpid(child, 0)[1] for child in children]
+    if any(statuses):
+        raise SuiteFailed("a process broke off")
 
 
 def _read(descriptor: int) -> list[bytes]:

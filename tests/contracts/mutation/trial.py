@@ -57,6 +57,12 @@ class Laboratory:
         shutil.copytree(artifact.ARTIFACTS, self.original)  # of what other projects compile
         write_artifacts(output, self.original)
 
+    def write(self, sources: dict[str, str], directory: Path) -> None:
+        """Compile other sources and write artifacts of them, beside those of other projects."""
+        every = {name for name in sources if not name.startswith("@")}
+        shutil.copytree(artifact.ARTIFACTS, directory)
+        write_artifacts(self._worker.compile(self._document(sources, every)), directory)
+
     def employ(self, worker: SolcWorker) -> None:
         """Use another compiler from now on: a fork has its own."""
         self._worker = worker

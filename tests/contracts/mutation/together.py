@@ -1,0 +1,162 @@
+"""Try many mutants with one compilation, each turned on in a fork of its own.
+
+Rule: only tests that the contracts pass with every mutant off may judge, and only those that come
+across a mutant are asked about it.
+
+Spec: docs/explanation/audit.md
+Deviations: a mutant that survives, or that no switch can hold, is compiled alone as well.
+"""
+
+from __future__ import annotations
+
+import json
+import pickle
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from tests.contracts import harness
+from tests.contracts.mutation.memory import digest, support_digest
+from tests.contracts.mutation.operators import Mutant
+from tests.contracts.mutation.schema import Schema, make_schema
+from tests.contracts.mutation.suite import TESTS, Reports, Suite, SuiteFailed, forked
+from tests.contracts.mutation.switches import Switches, switching
+from tests.contracts.mutation.trial import Laboratory, Result, Verdict
+from tests.contracts.solc_worker import SolcWorker
+
+Seen = dict[str, dict[str, Any]]
+"""By test: its `seconds` and the switches that it `seen`; without them if it cannot judge."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Together:
+    """Mutants in one set of artifacts."""
+
+    mutants: Sequence[Mutant]
+    schema: Schema
+    artifacts: Path
+    switches: Switches = field(default_factory=Switches)
+    tests: dict[int, list[str]] = field(default_factory=dict)
+    """Tests by switch, the shortest first."""
+    judges: list[str] = field(default_factory=list)
+    """All tests that may judge, the shortest first."""
+    near: dict[tuple[str, tuple[int, int]], set[str]] = field(default_factory=dict)
+    """Tests that come across any switch of a function."""
+
+    def holds(self, mutant: Mutant) -> bool:
+        """Whether a mutant has a switch."""
+        return mutant.name in self.schema.numbers
+
+    def tests_of(self, mutant: Mutant) -> list[str]:
+        """Tests that come across a mutant, or across its function if it has no switch."""
+        if self.holds(mutant):
+            return self.tests.get(self.schema.numbers[mutant.name], [])
+        near = self.near.get((mutant.source, mutant.scope), set())
+        return [name for name in self.judges if name in near] or self.judges
+
+    def trust(self, judges: Sequence[str]) -> None:
+        """Let tests judge all mutants, without looking."""
+        self.judges = [*judges]
+        self.tests = dict.fromkeys(self.schema.numbers.values(), self.judges)
+
+    def verify_control(self, suite: Suite) -> None:
+        """Raise SuiteFailed unless the judges pass with all mutants off."""
+        with switching(self.switches):
+            run = suite.run(self.artifacts, self.judges)
+        if run.failed is not None or run.is_endless:
+            raise SuiteFailed(f"{run.failed or 'a test'} fails without any mutant")
+
+    def learn(self, suite: Suite, cache: Path) -> None:
+        """Run every test with all mutants off; raises SuiteFailed if the fork breaks."""
+        by_file: dict[str, list[str]] = defaultdict(list)
+        for name in suite.names:
+            by_file[name.split("::")[0]].append(name)
+        own = {name: text for name, text in self.schema.sources.items() if name[0] != "@"}
+        salt = digest(json.dumps(own), support_digest())
+        every: Seen = {}
+        for file, names in by_file.items():
+            text = (TESTS / file).read_text()
+            stored = cache / f"seen-{digest(file, text, salt)}.pickle"
+            if not stored.exists():
+                stored.write_bytes(self._look(suite, names))
+            seen, shapes = pickle.loads(stored.read_bytes())
+            every |= seen
+            self.switches.shapes |= shapes
+        if not any(one["seen"] for one in every.values()):
+            raise SuiteFailed("no test comes across any mutant")
+        for name in sorted(set(suite.names) - set(every)):
+            print(f"cannot judge: {name}", flush=True)
+        self.arrange(every)
+
+    def deploy(self) -> None:
+        """Deploy once for all; forks continue from there."""
+
+        def work() -> str:
+            with switching(self.switches):
+                self.switches.deploy()
+            return pickle.dumps((harness.DEPLOYED, self.switches.of_deployments)).hex()
+
+        answer, _ = forked(work, self.artifacts)
+        deployed, self.switches.of_deployments = pickle.loads(bytes.fromhex(answer))
+        harness.DEPLOYED.update(deployed)
+
+    def try_mutant(self, mutant: Mutant, suite: Suite, names: Sequence[str]) -> Result:
+        """Turn a mutant on and run tests until one fails."""
+
+        def prepare() -> None:
+            harness.DEPLOYED.update(images)
+            self.switches.turn_on(self.schema.numbers[mutant.name])
+
+        images = dict(harness.DEPLOYED)
+        with switching(self.switches):
+            run = suite.run(self.artifacts, names, prepare)
+        if run.is_endless:
+            return Result(verdict=Verdict.TIMEOUT)
+        if run.failed is None:
+            return Result(verdict=Verdict.SURVIVED, tests=len(names))
+        asked = names.index(run.failed) + 1
+        return Result(verdict=Verdict.KILLED, killer=run.failed, tests=asked)
+
+    def _look(self, suite: Suite, names: list[str]) -> bytes:
+        """Which switches tests come across, and what they deploy."""
+
+        def work() -> str:
+            seen: Seen = {}
+            with switching(self.switches):
+                for name in names:
+                    reports = Reports()
+                    self.switches.seen.clear()
+                    with suite.watched(reports):
+                        [(_, seconds)] = suite.each([name])
+                    if not reports.failed:
+                        seen[name] = {"seconds": seconds, "seen": sorted(self.switches.seen)}
+            return pickle.dumps((seen, self.switches.shapes)).hex()
+
+        answer, is_endless = forked(work, self.artifacts)
+        if is_endless:
+            raise SuiteFailed(f"{names[0]} has no end")
+        return bytes.fromhex(answer)
+
+    def arrange(self, every: Mapping[str, Mapping[str, Any]]) -> None:
+        """Turn what each test came across round."""
+        self.judges = sorted(every, key=lambda name: (every[name]["seconds"], name))
+        tests: dict[int, list[str]] = defaultdict(list)
+        for name in self.judges:
+            for number in every[name]["seen"]:
+                tests[number].append(name)
+        self.tests = dict(tests)
+        for mutant in self.mutants:
+            found = self.near.setdefault((mutant.source, mutant.scope), set())
+            if self.holds(mutant):
+                found |= set(self.tests_of(mutant))
+
+
+def make_together(
+    worker: SolcWorker, laboratory: Laboratory, mutants: Sequence[Mutant], folder: Path
+) -> Together:
+    """Compile mutants into one set of artifacts in a folder."""
+    schema = make_schema(worker, mutants)
+    laboratory.write(schema.sources, folder)
+    return Together(mutants=mutants, schema=schema, artifacts=folder)

@@ -27,7 +27,6 @@ from node.committee.succession import ScoredSuccession
 from node.keys.signing_key import KeySigner, KeyVerifier
 from node.replica.ledger import Ledger
 from node.replica.scorekeeper import make_scorekeeper
-from primitives.cid import Cid
 from primitives.secp256k1 import PrivateKey
 from storage.chain_store import ChainStore
 
@@ -99,7 +98,6 @@ class Follower:
             Guard(),
         )
         self._now = 1
-        self._cid: Cid | None = None
         self._begins: Epoch | None = None
         self._peer = chain.book.current.committee.address(0)
 
@@ -151,8 +149,8 @@ class Follower:
             tape=self.ledger.tape.block,
             chunks=(),
         )
-        record = make_final_record(execution, self._cid)
-        self._cid, self._begins = Cid.decode(record.cid), None
+        record = make_final_record(execution)
+        self._begins = None
         self.store.write_final(record)
         self.store.write_executed(
             make_executed_record(outcome, self.ledger.state, self.ledger.tape.block)

@@ -27,7 +27,6 @@ from node.replica.ledger import Ledger
 from node.replica.scorekeeper import make_scorekeeper
 from node.settlement.checkpointer import CheckpointProofs
 from primitives.address import to_checksum
-from primitives.cid import Cid
 from primitives.eip712 import network_domain
 from primitives.secp256k1 import PrivateKey
 from storage.block_store import BlockStore
@@ -85,7 +84,6 @@ class LongChain:
         self.proofs = CheckpointProofs(self.book)
         self._succession = ScoredSuccession(self.ledger, self.book)
         self._parameters = make_parameters(file)
-        self._cid: Cid | None = None
         self._begins: Epoch | None = None
         self._enter(self.book.current)
 
@@ -132,7 +130,7 @@ class LongChain:
             tape=self.ledger.tape.block,
             chunks=chunks,
         )
-        record = make_final_record(execution, self._cid)
+        record = make_final_record(execution)
         self.store.write_final(record)
         self.store.write_executed(
             make_executed_record(outcome, self.ledger.state, self.ledger.tape.block)
@@ -141,7 +139,7 @@ class LongChain:
             manifest = self.snapshots.write(outcome.height, outcome.state_root, chunks)
             self.snapshots.prune(self._kept)
             self.ledger.set_checkpoint_digest(outcome.height, manifest.cid.digest)
-        self._cid, self._begins = Cid.decode(record.cid), None
+        self._begins = None
         self._tip, self._attendance = tip_of(block), self._certify(Kind.NOTARIZE, block)
         if is_border:
             self._cross(block)

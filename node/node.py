@@ -251,11 +251,10 @@ class Node:
             snapshots_kept=self.config.storage.snapshots,
             clock=self.clock,
             problems=self.problems,
-            parent_cid=restored.parent_cid,
             stored_height=self.store.executed_height,
             on_executed=self._on_executed,
         )
-        self.restored_cid = str(Cid.decode(restored.parent_cid)) if restored.parent_cid else ""
+        self.restored_cid = str(self.ledger.tape.cid or "")
         self.ranges = RangeServer(self.readers, self.wire)
         self.chat = ChatRoom(
             store=self.chat_store,

@@ -26,7 +26,6 @@ from node.limits import FINALITY_SAMPLES, POOL_AHEAD_BYTES_MAX, STORE_QUEUE_BLOC
 from node.problems import Problems
 from node.replica.ledger import Ledger
 from node.settlement.checkpointer import CheckpointProofs
-from primitives.cid import Cid
 from primitives.errors import OperatorError, TransientError
 from storage.chain_store import ChainStore
 from storage.records import ExecutedRecord, FinalRecord
@@ -54,7 +53,6 @@ class FinalBlocks:
         snapshots_kept: int,
         clock: NodeClock,
         problems: Problems,
-        parent_cid: bytes,
         stored_height: int,
         on_executed: Callable[[Execution, FinalRecord], None],
     ) -> None:
@@ -67,7 +65,6 @@ class FinalBlocks:
         self._snapshots_kept = snapshots_kept
         self._clock = clock
         self._problems = problems
-        self._parent = Cid.decode(parent_cid) if parent_cid else None
         self._tell = on_executed
         self.executor = Executor(ledger, load_bundles=bundles.load, on_executed=self._on_executed)
         self.stored_height = stored_height
@@ -122,8 +119,7 @@ class FinalBlocks:
         self._proofs.on_executed(outcome)
         final = execution.final
         self._proofs.on_final(block, final.certificate, self._clock.now_ms(), final.seals)
-        final_record = make_final_record(execution, self._parent)
-        self._parent = Cid.decode(final_record.cid)
+        final_record = make_final_record(execution)
         manifest = None
         if execution.chunks:
             manifest = make_manifest(outcome.height, outcome.state_root, execution.chunks)

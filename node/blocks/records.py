@@ -63,11 +63,11 @@ class StoredRoots(msgspec.Struct, frozen=True, array_like=True):
     withdrawals: int
 
 
-def make_final_record(execution: Execution, parent: Cid | None) -> FinalRecord:
-    """Lay out a final block; `parent` is its parent's CID, None for the child of genesis."""
+def make_final_record(execution: Execution) -> FinalRecord:
+    """Lay out a final block."""
     final = execution.final
     block, certificate = final.block, final.certificate
-    node = encode_block_node(block, parent)
+    node = encode_block_node(block, execution.tape.parent)
     header = block.header
     return FinalRecord(
         height=header.height,

@@ -38,7 +38,6 @@ class Restored:
     """Where the node goes on from."""
 
     final: Final | None  # the store's last final block, None at genesis
-    parent_cid: bytes  # its CID, empty at genesis
     replayed: int  # blocks executed again
 
 
@@ -53,7 +52,6 @@ async def restore(
     restore_snapshot(store, snapshots, ledger)
     start = ledger.height
     final: Final | None = None
-    parent_cid = b""
     for height in range(start + 1, store.final_height + 1):
         stored = store.read.block(height)
         assert stored is not None, "heights in the store have no gap"
@@ -77,10 +75,9 @@ async def restore(
             decode_stored_certificate(stored.certificate),
             tuple(open_block(body) for body in decode_stored_seals(stored.seals)),
         )
-        parent_cid = stored.summary.cid
     if ledger.height:
         log.info("restored height %d, replayed %d blocks", ledger.height, ledger.height - start)
-    return Restored(final=final, parent_cid=parent_cid, replayed=ledger.height - start)
+    return Restored(final=final, replayed=ledger.height - start)
 
 
 def restore_snapshot(store: ChainStore, snapshots: Snapshots, ledger: Ledger) -> None:

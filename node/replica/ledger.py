@@ -124,6 +124,7 @@ class Ledger:
             ),
         )
         self.tape.apply(outcome, self.state.accounts, self.state.markets)
+        self.tape.link(block)
         self.remember(outcome.height, Roots(outcome.state_root, outcome.fees_root))
         return outcome
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from consensus.block import Block, compute_block_cid
 from exchange.accounts import Account
 from exchange.market import Market
 from exchange.outcome import Outcome, Resolution
@@ -18,6 +19,7 @@ from exchange.reasons import Reason
 from node.limits import PENDING_ACTIONS_MAX
 from node.replica.account_events import AnyEvent, collect_events
 from node.replica.market_stats import MarketStats
+from primitives.cid import Cid
 from storage.candles import Candle, CandleKey, Trade, advance
 
 PENDING = int(Reason.PENDING)
@@ -47,6 +49,7 @@ class BlockTape:
     updates: dict[int, int]  # market → number of its update, for the markets the block touched
     candles: tuple[Candle, ...]  # every candle the block's fills changed, as it is now
     accounts: tuple[AccountBatch, ...]  # in order of account numbers
+    parent: Cid | None = None  # of the block before it, None for the child of genesis
 
 
 NOTHING = BlockTape(height=0, first_fill=1, updates={}, candles=(), accounts=())
@@ -66,6 +69,8 @@ class Tape:
     """Actions with pending operations, oldest first: account number, how many of them."""
     block: BlockTape = NOTHING
     """The newest block's numbers."""
+    cid: Cid | None = None
+    """The name of the newest block in IPFS, which its hash does not tell; None at genesis."""
 
     def apply(
         self, outcome: Outcome, accounts: Sequence[Account], markets: Sequence[Market]
@@ -78,6 +83,7 @@ class Tape:
             updates=self._count_updates(outcome),
             candles=self._fold(outcome, markets),
             accounts=self._number_events(outcome, accounts),
+            parent=self.cid,
         )
         for one in outcome.listings:
             if one.new_units:
@@ -85,6 +91,11 @@ class Tape:
         self.height = outcome.height
         self.fills += len(outcome.fills)
         return self.block
+
+    def link(self, block: Block) -> None:
+        """Name the block whose outcome was taken last."""
+        assert block.height == self.height, "a block is named after its outcome was taken"
+        self.cid = compute_block_cid(block, self.block.parent)
 
     def get_update(self, market: int) -> int:
         """Return the number of a market's newest update; 0 = none yet."""

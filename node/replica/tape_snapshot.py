@@ -18,14 +18,17 @@ from exchange.operations import Hash32
 from node.replica.market_stats import Minute
 from node.replica.tape import BlockTape, Tape
 from primitives import codec
+from primitives.cid import Cid
 from primitives.errors import InvalidMessage
 from storage.candles import Candle
 from storage.integers import decode_integer, encode_integer
 from storage.limits import CHUNK_BYTES_MAX, SNAPSHOT_CHUNKS_MAX
 
-VERSION: Final = 4
+VERSION: Final = 5
+CID_BYTES_MAX: Final = 64
 TAPE_BYTES_MAX: Final = 1 << 30
 Count = Annotated[int, Meta(ge=0)]
+Link = Annotated[bytes, Meta(max_length=CID_BYTES_MAX)]
 Big = int | bytes
 
 
@@ -88,6 +91,8 @@ class TapeRecord(Record, frozen=True):
     candles: tuple[CandleRecord, ...]  # by market, then interval
     events: tuple[Count, ...]  # by account number
     pending: tuple[tuple[Hash32, Count, Count], ...]  # action, account, operations; oldest first
+    cid: Link  # of the newest block; empty at genesis
+    parent: Link  # of the block before it; empty for the child of genesis
 
 
 def wrap_chunks(state: Sequence[bytes], tape: Tape, scores: bytes) -> tuple[bytes, ...]:
@@ -122,6 +127,8 @@ def _record(tape: Tape) -> TapeRecord:
         candles=tuple(_candle(tape.candles[key]) for key in sorted(tape.candles)),
         events=tuple(tape.events),
         pending=tuple((action_id, *entry) for action_id, entry in tape.pending.items()),
+        cid=_link(tape.cid),
+        parent=_link(tape.block.parent),
     )
 
 
@@ -162,12 +169,21 @@ def _candle(candle: Candle) -> CandleRecord:
     )
 
 
+def _link(cid: Cid | None) -> bytes:
+    return b"" if cid is None else cid.encode()
+
+
+def _cid(link: bytes) -> Cid | None:
+    return Cid.decode(link) if link else None
+
+
 def _tape(record: TapeRecord) -> Tape:
     tape = Tape(
         height=record.height,
         fills=record.fills,
         events=list(record.events),
         pending={action_id: (account, count) for action_id, account, count in record.pending},
+        cid=_cid(record.cid),
     )
     for number, market in enumerate(record.markets):
         tape.know_market(number)
@@ -195,6 +211,11 @@ def _tape(record: TapeRecord) -> Tape:
             trades=c.trades,
         )
     tape.block = BlockTape(
-        height=record.height, first_fill=record.fills + 1, updates={}, candles=(), accounts=()
+        height=record.height,
+        first_fill=record.fills + 1,
+        updates={},
+        candles=(),
+        accounts=(),
+        parent=_cid(record.parent),
     )
     return tape

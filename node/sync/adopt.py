@@ -3,8 +3,7 @@
 Rule: the state is rebuilt and its root computed before anything is adopted; adopting is one
 transaction, so a node has the old state or the new one. Before it the signing history is marked as
 older than what the key may have signed: the node follows in silence until that cannot matter.
-Spec: docs/spec/state-sync.md (Adoption). Deviations: the CID of the base block's parent is the
-word of a peer: it shows in IPFS links only (ADR 0185).
+Spec: docs/spec/state-sync.md (Adoption). Deviations: none.
 """
 
 from __future__ import annotations
@@ -20,6 +19,7 @@ from node.blocks.records import StoredRoots
 from node.network_file import NetworkFile
 from node.replica.ledger import Ledger
 from node.replica.scorekeeper import make_scorekeeper
+from node.replica.tape import Tape
 from node.settlement.boundaries import BoundaryProof
 from node.sync.messages import Base, Border, Members, Plan
 from node.sync.proofs import Target
@@ -99,8 +99,6 @@ def open_base(base: Base, target: Target) -> Block:
     block = open_block(base.block)
     if block.hash != target.block_hash:
         raise InvalidBlock(f"another block than the final one of height {target.height}")
-    if base.parent:
-        Cid.decode(base.parent)
     return block
 
 
@@ -108,21 +106,25 @@ def make_base(file: NetworkFile, ledger: Ledger, target: Target, plan: Plan) -> 
     """Return the rows that go on from a fetched state. Raises PeerError."""
     epoch = make_epoch(file, ledger, target, plan)
     return BaseRecord(
-        block=_make_block_record(open_base(plan.base, target), plan.base),
+        block=make_block_record(open_base(plan.base, target), ledger.tape),
         epoch=None if epoch is None else (epoch.number, encode_epoch(epoch)),
         borders=tuple(_make_border_record(border) for border in plan.borders),
     )
 
 
-def _make_block_record(block: Block, base: Base) -> FinalRecord:
+def make_block_record(block: Block, tape: Tape) -> FinalRecord:
+    """Return the row of the block under a snapshot. Raises InvalidMessage for another one."""
     tip, header = tip_of(block), block.header
-    node = encode_block_node(block, Cid.decode(base.parent) if base.parent else None)
+    node = encode_block_node(block, tape.block.parent)
+    cid = Cid.of(DAG_CBOR, node)
+    if cid != tape.cid:
+        raise InvalidMessage("the snapshot names another block than the final one under it")
     return FinalRecord(
         height=tip.height,
         view=tip.view,
         epoch=header.epoch,
         block_hash=block.hash,
-        cid=Cid.of(DAG_CBOR, node).encode(),
+        cid=cid.encode(),
         time_ms=tip.time_ms,
         proposer=header.proposer,
         executed_height=tip.executed_height,

@@ -93,10 +93,9 @@ class Headers(Item, frozen=True, tag=13):
 
 
 class Base(Item, frozen=True, tag=14):
-    """A final block and the CID of its parent, empty for the child of genesis."""
+    """A final block."""
 
     block: BlockBody
-    parent: Annotated[bytes, msgspec.Meta(max_length=64)]
 
 
 class Nothing(Item, frozen=True, tag=15):

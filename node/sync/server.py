@@ -33,8 +33,7 @@ from node.sync.messages import (
     encode,
 )
 from node.sync.proofs import list_members
-from primitives import codec, dag_cbor
-from primitives.cid import Cid
+from primitives import codec
 from storage.chain_reader import ChainReader
 from storage.snapshots import Snapshots
 from storage.writer import ReadPool
@@ -121,11 +120,6 @@ def read_headers(reader: ChainReader, request: GetHeaders) -> Headers | None:
 
 
 def read_base(reader: ChainReader, height: int) -> Base | None:
-    """Return a final block with the link that its node has to its parent."""
+    """Return a final block."""
     row = reader.block(height)
-    if row is None:
-        return None
-    parent = dag_cbor.decode(row.node, SYNC_ANSWER_BYTES_MAX)["parent"]
-    return Base(
-        codec.decode(row.encoded, BlockBody), parent.encode() if isinstance(parent, Cid) else b""
-    )
+    return None if row is None else Base(codec.decode(row.encoded, BlockBody))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import random
 from types import SimpleNamespace
+from typing import Any
 
 import msgspec
 
@@ -62,7 +63,7 @@ class Flow:
             proposer=self.height % 4,
             executed_height=max(0, self.height - 2),
         )
-        block = SimpleNamespace(header=header, hash=keccak256(self.height.to_bytes(8, "big")))
+        block = make_block(header, keccak256(self.height.to_bytes(8, "big")))
         made = (block, tuple(self._actions(ledger)))
         self.blocks.append(made)
         return made
@@ -119,9 +120,15 @@ class ChaosFlow:
             ]
             actions = tuple(verify_action(a, DOMAIN) for a in self.world.attest(*deposits))
             header = SimpleNamespace(height=1, time_ms=START_MS, proposer=0, executed_height=0)
-            return SimpleNamespace(header=header, hash=keccak256(b"first")), actions
+            return make_block(header, keccak256(b"first")), actions
         block = self.chaos.make_block()
-        return SimpleNamespace(header=block, hash=block.block_hash), block.actions
+        return make_block(block, block.block_hash), block.actions
+
+
+def make_block(header: Any, block_hash: bytes) -> SimpleNamespace:
+    """Return what a ledger reads of a block, with the hash in place of the header's words."""
+    body = SimpleNamespace(bundles=(), header=block_hash)
+    return SimpleNamespace(header=header, hash=block_hash, height=header.height, body=body)
 
 
 def record(ledger: Ledger, outcome: Outcome) -> ExecutedRecord:

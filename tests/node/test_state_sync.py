@@ -6,13 +6,16 @@ Spec: docs/spec/state-sync.md. Deviations: none.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import msgspec
 import pytest
 import trio
 
 from bench.long_chain import LongChain
+from consensus.block import BlockBody
 from consensus.effects import Final
 from node.blocks import startup
 from node.bundling.verifier import Verifier
@@ -21,10 +24,13 @@ from node.replica.ledger import Ledger
 from node.replica.scorekeeper import make_scorekeeper
 from node.settlement.checkpointer import CheckpointProofs
 from node.sync import state_sync
-from node.sync.messages import Offer, decode_answer, decode_request, encode
+from node.sync.adopt import load_snapshot, make_block_record, open_base
+from node.sync.messages import Base, Offer, decode_answer, decode_request, encode
 from node.sync.named import parse_named
 from node.sync.proofs import Trust
-from primitives.errors import ConfigError, PeerError
+from primitives import codec
+from primitives.cid import Cid
+from primitives.errors import ConfigError, InvalidMessage, PeerError
 from storage import limits
 from storage.block_source import StoredBlocks
 from tests.node.sync_world import EPOCH, INTERVAL, KEYS, Newcomer, make_file, serve, stay_away
@@ -98,6 +104,39 @@ async def test_an_empty_node_adopts_the_newest_certified_state(newcomer, chain):
     await verify_adopted(newcomer, chain, await newcomer.sync().run(newcomer.position))
     assert newcomer.store.read.boundary(1) is not None, "it can prove borders to others"
     assert not (newcomer.folder / "sync.json").exists()
+
+
+async def test_the_link_to_the_parent_comes_from_the_snapshot_not_from_a_peer(
+    newcomer, chain, impatient
+):
+    honest = await serve(chain, newcomer.network, "v0")
+
+    async def forge(peer: str, request: bytes) -> bytes:
+        """Give the honest base block with a link of its own."""
+        found = decode_answer(await honest(peer, request))
+        if not isinstance(found, Base):
+            return encode(found)
+        return codec.encode([14, found.block, Cid.raw(b"not the parent").encode()])
+
+    newcomer.peers.answers |= {"a-liar": forge, "v0": honest}
+    await verify_adopted(newcomer, chain, await newcomer.sync().run(newcomer.position))
+
+
+async def test_a_snapshot_that_names_another_block_is_refused(chain):
+    height = newest(chain)
+    name = next(one for one in chain.snapshots.complete() if one.height == height)
+    manifest = chain.snapshots.manifest(name.cid)
+    ledger = load_snapshot(chain.file, chain.snapshots, manifest)
+    row = chain.store.read.block(height)
+    assert ledger.tape.cid is not None
+    assert ledger.tape.cid.encode() == row.summary.cid
+    base = Base(codec.decode(row.encoded, BlockBody))
+    target = SimpleNamespace(height=height, block_hash=row.summary.block_hash)
+    block = open_base(base, target)
+    assert make_block_record(block, ledger.tape).cid == row.summary.cid
+    ledger.tape.block = replace(ledger.tape.block, parent=Cid.raw(b"not the parent"))
+    with pytest.raises(InvalidMessage, match="another block"):
+        make_block_record(block, ledger.tape)
 
 
 @pytest.mark.parametrize("rotates", [True, False])

@@ -1,12 +1,13 @@
 """Run interleavings by their seeds; the last line is JSON.
 
 Rule: the exit status is 1 when one fails, after the steps that it takes have been printed; or when
-a wrong contract is not noticed.
+one of the wrong contracts is not shown by any of the seeds that CI plays.
 
     python -m tests.contracts.stateful --runs 1000               # seeds 0 to 999, 40 steps each
     python -m tests.contracts.stateful --first 5000 --runs 200 --steps 100
     python -m tests.contracts.stateful --anvil --runs 1000       # the same as transactions
-    python -m tests.contracts.stateful --variants                # wrong contracts, all noticed?
+    python -m tests.contracts.stateful --record               # seeds that show wrong contracts
+    python -m tests.contracts.stateful --record 'deposits are'   # of such names only
 
 Spec: docs/explanation/audit.md
 Deviations: none
@@ -19,11 +20,21 @@ import json
 import sys
 import time
 from dataclasses import asdict
+from pathlib import Path
 from time import process_time
 
 from tests.contracts.solc_worker import solc_worker
 from tests.contracts.stateful.anvil_ground import anvil_ground
 from tests.contracts.stateful.machine import Broken, Tally, interleaving, run, shrink
+from tests.contracts.stateful.record import (
+    Found,
+    Record,
+    is_settled,
+    load,
+    machine_digest,
+    save,
+    variant_digest,
+)
 from tests.contracts.stateful.scene import COINS, PEOPLE, build
 from tests.contracts.stateful.stage import Stage, embedded_stage, prepare
 from tests.contracts.stateful.teeth import notice
@@ -38,12 +49,13 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--runs", type=int, default=200, help="interleavings")
     parser.add_argument("--first", type=int, default=0, help="first seed")
     parser.add_argument("--steps", type=int, default=40, help="steps of each")
-    parser.add_argument("--variants", nargs="?", const="", metavar="PART", help="of such names")
+    parser.add_argument("--record", nargs="?", const="", metavar="PART", help="wrong contracts")
+    parser.add_argument("--cache", type=Path, help="keep the code of wrong contracts here")
     parser.add_argument("--anvil", action="store_true", help="on anvil instead of py-evm")
     options = parser.parse_args(arguments)
-    if options.variants is not None:
-        chosen = [variant for variant in VARIANTS if options.variants in variant.name]
-        return try_variants(chosen, options.runs, options.steps)
+    if options.record is not None:
+        chosen = [variant for variant in VARIANTS if options.record in variant.name]
+        return try_variants(chosen, options.runs, options.cache)
     seeds = range(options.first, options.first + options.runs)
     if not options.anvil:
         return play(embedded_stage(), seeds, options.steps)
@@ -72,16 +84,25 @@ def report(tally: Tally, seconds: float) -> None:
     print(json.dumps({**sums, "stepsPerSecond": rate}), flush=True)
 
 
-def try_variants(chosen: list[Variant], runs: int, steps: int) -> int:
-    """Print how many interleavings it takes to notice each wrong contract."""
-    missed = 0
+def try_variants(chosen: list[Variant], runs: int, cache: Path | None) -> int:
+    """Find a seed for each wrong contract, the last one first, unless it is settled already."""
+    old, machine = load(), machine_digest()
+    found = dict(old.found) if old.machine == machine else {}
     with solc_worker() as worker:
         for variant in chosen:
+            if is_settled(old, variant, runs):
+                continue
             started = time.monotonic()
-            taken, problem = notice(worker, variant, runs=runs, steps=steps)
-            missed += not taken
+            last = old.seeds.get(variant.name, 0)
+            seeds = [last, *(seed for seed in range(runs) if seed != last)]
+            shown = notice(worker, variant, seeds, cache=cache)
+            seed, problem = shown or (None, "never")
+            tried = runs if seed is None else seed + 1
+            found[variant.name] = Found(variant_digest(variant), seed, tried)
+            save(Record(machine, found))
             seconds = time.monotonic() - started
-            print(f"{taken or 'never':5} {seconds:5.1f} s  {variant.name}: {problem}", flush=True)
+            print(f"{seed!s:5} {seconds:5.1f} s  {variant.name}: {problem}", flush=True)
+    missed = sum(found[variant.name].seed is None for variant in chosen)
     print(json.dumps({"variants": len(chosen), "missed": missed}))
     return 1 if missed else 0
 

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple, Protocol
 from contracts.chain.evm import EvmChain
 from contracts.chain.store import ChainStore
 from contracts.transaction import created_address
+from tests.contracts.stateful.quick_opcodes import quicken
 
 STARTED_AT = 1_700_000_000
 GAS = 12_000_000
@@ -71,6 +72,7 @@ class EmbeddedGround:
         header = base.create_header_from_parent(base.get_canonical_head(), timestamp=STARTED_AT)
         self._chain = chain
         self._state: Any = base.get_vm(header).state
+        self._computation = quicken(self._state.computation_class)
         self._message = _message_class()
         self._nonces: dict[bytes, int] = {}
         self._kept: Any = None
@@ -90,7 +92,7 @@ class EmbeddedGround:
             code=code,
             create_address=address,
         )
-        done = self._run(self._state.computation_class.apply_create_message, message, sender)
+        done = self._run(self._computation.apply_create_message, message, sender)
         assert not done.is_error, done.error
         return address
 
@@ -132,7 +134,7 @@ class EmbeddedGround:
         message = self._message(
             gas=gas, to=to, sender=sender, value=value, data=data, code=self._state.get_code(to)
         )
-        return self._run(self._state.computation_class.apply_message, message, sender)
+        return self._run(self._computation.apply_message, message, sender)
 
     def _run(self, apply: Any, message: Any, sender: bytes) -> Any:
         """Apply a message as if it were a transaction's."""

@@ -1,6 +1,7 @@
-"""Compile wrong contracts and count the interleavings that it takes to notice each.
+"""Compile wrong contracts and find the interleaving that shows each.
 
-Rule: the control comes first: interleavings that fail on the contracts as they are prove nothing.
+Rule: the seeds tried are those that CI plays on the contracts as they are: an interleaving that
+fails there too would prove nothing.
 
 Spec: docs/explanation/audit.md
 Deviations: compiled without the optimizer, for speed; the code limit is lifted.
@@ -8,9 +9,11 @@ Deviations: compiled without the optimizer, for speed; the code limit is lifted.
 
 from __future__ import annotations
 
+import hashlib
+import json
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
@@ -19,40 +22,59 @@ from contracts import artifact
 from tests.contracts.coverage.tracer import unlimited_code
 from tests.contracts.solc_worker import Json, SolcWorker, write_artifacts
 from tests.contracts.stateful.machine import fails, interleaving
+from tests.contracts.stateful.record import STEPS
 from tests.contracts.stateful.stage import embedded_stage
 from tests.contracts.stateful.variants import Variant
 
 OF_REGISTRY = ("ValidatorRegistry.sol", "Penalties.sol")
 """Sources that the vault's code has nothing of."""
+DONE = "compiled"
+"""Stands beside artifacts that are complete."""
 OUTPUTS = ["abi", "evm.bytecode.object", "evm.deployedBytecode.object"]
 
 
 def notice(
-    worker: SolcWorker, variant: Variant | None, *, runs: int, steps: int, first: int = 0
-) -> tuple[int, str]:
-    """How many interleavings it takes to notice a variant, and how; zero if none does.
+    worker: SolcWorker, variant: Variant, seeds: Sequence[int], *, cache: Path | None = None
+) -> tuple[int, str] | None:
+    """The first of the seeds whose interleaving shows a variant, and how; None if none does.
 
-    Without a variant it is the control.
+    A contract that does not even get through the stage's past is shown by any seed. Compiled
+    code is kept in `cache`, if one is given.
     """
+    with ExitStack() as stack:
+        directory = stack.enter_context(_compiled(worker, variant, cache))
+        stack.enter_context(artifacts_from(directory))
+        stack.enter_context(unlimited_code())
+        try:
+            stage = embedded_stage()
+        except AssertionError as problem:
+            return seeds[0], str(problem)
+        for seed in seeds:
+            broken = fails(stage, interleaving(seed, STEPS))
+            if broken is not None:
+                return seed, broken.problem
+    return None
+
+
+@contextmanager
+def _compiled(worker: SolcWorker, variant: Variant, cache: Path | None) -> Iterator[Path]:
+    """A directory with all artifacts, the variant's among them."""
     sources = dict(worker.sources)
-    if variant is not None:
-        sources[variant.source] = variant.apply(sources[variant.source])
-    with tempfile.TemporaryDirectory(prefix="omnibazaar-variant-") as name:
-        directory = Path(name)
-        for path in artifact.ARTIFACTS.glob("*.json"):
-            (directory / path.name).write_text(path.read_text())
-        if variant is not None:
-            write_artifacts(worker.compile(_document(worker, sources, variant)), directory)
-        with artifacts_from(directory), unlimited_code():
-            try:
-                stage = embedded_stage()
-            except AssertionError as problem:
-                return 1, str(problem)
-            for seed in range(first, first + runs):
-                broken = fails(stage, interleaving(seed, steps))
-                if broken is not None:
-                    return seed - first + 1, broken.problem
-    return 0, ""
+    sources[variant.source] = variant.apply(sources[variant.source])
+    document = _document(worker, sources, variant)
+    with ExitStack() as stack:
+        if cache is None:
+            temporary = tempfile.TemporaryDirectory(prefix="omnibazaar-variant-")
+            directory = Path(stack.enter_context(temporary))
+        else:
+            directory = cache / hashlib.sha256(json.dumps(document).encode()).hexdigest()[:32]
+        if not (directory / DONE).exists():
+            directory.mkdir(parents=True, exist_ok=True)
+            for path in artifact.ARTIFACTS.glob("*.json"):
+                (directory / path.name).write_text(path.read_text())
+            write_artifacts(worker.compile(document), directory)
+            (directory / DONE).touch()
+        yield directory
 
 
 def _document(worker: SolcWorker, sources: dict[str, str], variant: Variant) -> Json:

@@ -115,7 +115,7 @@ def test_the_compilers_errors_lead_to_their_switches() -> None:
         assert blamed([{"sourceLocation": where}], {"A.sol": text}) == {number}
 
 
-def test_tests_that_come_across_a_mutant_are_asked_the_shortest_first() -> None:
+def test_tests_that_come_across_a_mutant_are_asked_the_most_telling_first() -> None:
     def mutant(name: str) -> Mutant:
         return Mutant(source="A.sol", name=name, line=1, start=0, end=1, after=b"", scope=(0, 9))
 
@@ -124,13 +124,15 @@ def test_tests_that_come_across_a_mutant_are_asked_the_shortest_first() -> None:
     together = Together(mutants=[switched, alone], schema=schema, artifacts=Path())
     together.arrange(
         {
-            "long": {"seconds": 2, "seen": [1]},
-            "short": {"seconds": 1, "seen": [1, 2]},
+            "again": {"seconds": 0, "seen": [1]},
+            "costly": {"seconds": 9, "seen": [1, 2, 3, 4]},
+            "telling": {"seconds": 0, "seen": [1, 2, 3]},
             "elsewhere": {"seconds": 0, "seen": [2]},
         }
     )
-    assert together.tests_of(switched) == ["short", "long"]
-    assert together.tests_of(alone) == ["short", "long"], "the tests of its function"
+    assert together.judges == ["telling", "costly", "again", "elsewhere"]
+    assert together.tests_of(switched) == ["telling", "costly", "again"]
+    assert together.tests_of(alone) == ["telling", "costly", "again"], "of its function"
 
 
 def test_mutants_change_one_place() -> None:

@@ -9,6 +9,7 @@ import pytest
 from consensus.header import Header, encode_header, hash_header
 from consensus.limits import WEIGHT_MAX
 from consensus.vote import Kind
+from contracts.settlement_calls import encode_members
 from contracts.settlement_types import CommitteeMember, Submission
 from primitives.keccak import keccak256
 from primitives.secp256k1 import SECP256K1_ORDER
@@ -238,6 +239,20 @@ def test_empty_and_oversized_committees_are_refused(world: World) -> None:
     crowd = tuple(CommitteeMember(address=bytes([i]) * 20, weight=1) for i in range(129))
     oversized = _raw_checkpoint(world, replace(submission, members=crowd))
     assert world.refusal(oversized).reason == "BadMemberCount"
+    largest = _raw_checkpoint(world, replace(submission, members=crowd[:128]))
+    assert world.refusal(largest).reason == "WrongCommittee"
+
+
+def test_nobody_signs_for_the_zero_address(world: World) -> None:
+    """Recovery from a bad signature gives zero, which must not pass for a member's key."""
+    members = (CommitteeMember(address=bytes(20), weight=1),)
+    committee = keccak256(encode_members(members))
+    world.vault = world.deploy_contract(
+        "Settlement", world.vault_config(committee_hash=committee), []
+    )
+    submission = world.submission(world.header(committee_hash=committee))
+    forged = replace(submission, members=members, signers=1, signatures=bytes(64) + bytes([27]))
+    assert world.refused_checkpoint(forged) == "BadSignature"
 
 
 def test_header_of_another_epoch_is_refused(world: World) -> None:

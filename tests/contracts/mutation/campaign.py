@@ -106,7 +106,7 @@ class Campaign:
     def _ordered(
         self, together: Together, mutant: Mutant, kills: Mapping[object, Counter[str]]
     ) -> list[str]:
-        """Tests to ask: its last killer, its neighbours' killers, its source's, the shortest."""
+        """Tests to ask: its last killer, its neighbours', its source's, the most telling."""
         reaching = together.tests_of(mutant)
         near = (kills[mutant.source, mutant.scope], kills[mutant.source])
         best = [name for counter in near for name, _ in counter.most_common(FAVOURITES)]

@@ -28,6 +28,8 @@ from tests.contracts.solc_worker import SolcWorker
 
 Seen = dict[str, dict[str, Any]]
 """By test: its `seconds` and the switches that it `seen`; without them if it cannot judge."""
+FORK_SECONDS = 0.1
+"""What a test costs that does nothing."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -39,9 +41,9 @@ class Together:
     artifacts: Path
     switches: Switches = field(default_factory=Switches)
     tests: dict[int, list[str]] = field(default_factory=dict)
-    """Tests by switch, the shortest first."""
+    """Tests by switch, the most telling first."""
     judges: list[str] = field(default_factory=list)
-    """All tests that may judge, the shortest first."""
+    """All tests that may judge, the most telling first."""
     near: dict[tuple[str, tuple[int, int]], set[str]] = field(default_factory=dict)
     """Tests that come across any switch of a function."""
 
@@ -141,7 +143,7 @@ class Together:
 
     def arrange(self, every: Mapping[str, Mapping[str, Any]]) -> None:
         """Turn what each test came across round."""
-        self.judges = sorted(every, key=lambda name: (every[name]["seconds"], name))
+        self.judges = most_telling_first(every)
         tests: dict[int, list[str]] = defaultdict(list)
         for name in self.judges:
             for number in every[name]["seen"]:
@@ -151,6 +153,27 @@ class Together:
             found = self.near.setdefault((mutant.source, mutant.scope), set())
             if self.holds(mutant):
                 found |= set(self.tests_of(mutant))
+
+
+def most_telling_first(every: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """Order tests by how many switches they come across that those before them did not.
+
+    What they cost counts as well; when all switches are known, it begins anew.
+    """
+    left = {name: set(one["seen"]) for name, one in sorted(every.items())}
+    seconds = {name: float(one["seconds"]) + FORK_SECONDS for name, one in every.items()}
+    ordered: list[str] = []
+    known: set[int] = set()
+    while left:
+        best = max(left, key=lambda name: len(left[name] - known) / seconds[name])
+        if not left[best] - known:
+            if not known:
+                return [*ordered, *sorted(left, key=lambda name: (seconds[name], name))]
+            known = set()
+            continue
+        known |= left.pop(best)
+        ordered.append(best)
+    return ordered
 
 
 def make_together(

@@ -159,7 +159,7 @@ def admit_place(context: Context, op: Place, index: int) -> int:
         reason = check_status(market, tif)
         if reason:
             return reason
-        if not market.collecting:
+        if market.status == POST_ONLY_PHASE:
             tif = POST_ONLY
     if market.sealed and not (market.collecting and tif == IOC):
         if tif in (IOC, FOK):

@@ -63,7 +63,6 @@ def process_order(market: Market, order: Order, action_id: bytes, batch: int) ->
         if reason:
             end_order(market, order, reason)
             return reason
-    before = order.size
     stopped = match(market, order, action_id, batch)
     if order.size == 0:
         return FILLED
@@ -71,7 +70,7 @@ def process_order(market: Market, order: Order, action_id: bytes, batch: int) ->
         end_order(market, order, SELF_TRADE)
         return SELF_TRADE
     if tif == IOC:
-        status = IOC_UNFILLED if order.size == before else PARTLY_FILLED
+        status = IOC_UNFILLED if order.size == order.total else PARTLY_FILLED
         end_order(market, order, status)
         return status
     assert tif != FOK, "a fill-or-kill that was found fillable has filled"

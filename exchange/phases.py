@@ -50,6 +50,7 @@ def _continue_auction(state: State, market: Market) -> None:
     if not is_over:
         return
     market.window.restart(price)
-    market.reopens_ms = 0
     if market.status == AUCTION:
         set_status(market, OPEN, BY_AUCTION, 0)
+    if market.only_auctions:
+        market.reopens_ms = state.time_ms + market.auction_interval_ms

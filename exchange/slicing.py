@@ -39,12 +39,13 @@ def make_part(state: State, market: Market, plan: Plan, size: int, tif: int) -> 
     whole = plan.order
     assert 0 < size <= whole.size
     trader = whole.trader
-    client_id = 0
+    client_id = expiry_ms = 0
     if plan.cushion:
         plan.cushion -= 1
         release(market, trader.quote, 1)
     if size == whole.size:
         client_id = whole.client_id
+        expiry_ms = market.expiries.due.get(whole.id, 0)
         whole.size = 0
         note_order(market, whole, CLOSED, LAST_PART)
         market.plans.unlink(plan)
@@ -72,6 +73,9 @@ def make_part(state: State, market: Market, plan: Plan, size: int, tif: int) -> 
     is_covered = hold_funds(market, part)
     assert is_covered, "a part is covered by what its plan set free"
     enlist(market, part)
+    if expiry_ms:
+        part.watched = True
+        market.expiries.put(part.id, expiry_ms)
     if whole.size:
         market.plans.link(plan, part)
     note_order(market, part, REACHED, OK)

@@ -362,6 +362,16 @@ def test_the_auction_mode_collects_and_matches_at_its_interval() -> None:
     assert [(f.price, f.size, f.taker_side) for f in third.fills] == [(1_050, 3, SELL)]
 
 
+def test_the_next_auction_is_due_an_interval_after_the_end_of_the_one_before() -> None:
+    world = World(make_genesis(mode="auction", auction_interval_ms=5_000))
+    world.fund(*NAMES)
+    assert world.state.markets[0].reopens_ms == world.time_ms + 5_000
+    assert world.block(gap_ms=5_000).auctions
+    assert world.state.markets[0].reopens_ms == world.time_ms + 5_000, "told at once"
+    assert not world.block(gap_ms=4_999).auctions
+    assert world.block(gap_ms=1).auctions
+
+
 def test_in_the_auction_mode_nothing_matches_in_any_phase_but_in_auctions() -> None:
     world = World(make_genesis(mode="auction", auction_interval_ms=5_000))
     world.fund(*NAMES)

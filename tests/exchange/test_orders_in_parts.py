@@ -91,6 +91,18 @@ def test_a_refill_that_meets_a_new_order_trades_with_it() -> None:
     assert get_depth(world.state, 0, 5) == ([], [(1_000, 6)])
 
 
+def test_the_last_part_keeps_the_time_at_which_the_whole_would_have_ended() -> None:
+    world = make_world()
+    whole = send(world, PlaceIceberg(0, SELL, 1_000, 9, 5, 0, 0, world.time_ms + 3_000))
+    send(world, Place(0, BUY, 1_000, 5, IOC), who="taker")
+    world.block()
+    last = whole.receipts[0].orders[0] + 3
+    assert [o.order_id for o in get_open_orders(world.state, make_key("whale").address)] == [last]
+    outcome = world.block(gap_ms=5_000)
+    assert [(e.order_id, e.reason) for e in outcome.orders] == [(last, Reason.EXPIRED)]
+    assert held(world) == (0, 0)
+
+
 @pytest.mark.parametrize("how", ["whole", "part", "client", "all", "time"])
 def test_the_end_of_either_ends_both(how: str) -> None:
     world = make_world()

@@ -8,6 +8,7 @@ Deviations: none.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 
 from exchange.actions import (
     Action,
@@ -41,7 +42,9 @@ START_MS = 1_700_000_000_000
 QUOTE, BASE, OTHER = 0, 1, 2
 
 
+@cache
 def make_key(name: str) -> PrivateKey:
+    """The same key for the same name; made once, for that costs more than a small block."""
     return PrivateKey(keccak256(name.encode()))
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.node import real_disk
 from tests.node.real_disk import PowerCut, RealDisk
 from tests.simulation.scenario import draw_scenario
 from tests.simulation.world import World
@@ -111,9 +112,11 @@ def test_a_disk_that_lies_about_syncing_would_be_caught(
 ) -> None:
     """The runs have teeth: without durable votes some crash point ends in two votes."""
     monkeypatch.setattr(RealDisk, "sync_guard", lambda disk: disk.guard_buffer.clear())
+    monkeypatch.setattr(real_disk, "AGAIN", 0.9)
     for point in range(300):
         try:
-            run(tmp_path / str(point), 5 + point * 2, point % 5, keeps_sync=False)
-        except AssertionError:
+            run(tmp_path / str(point), 1 + point, point, keeps_sync=False)
+        except AssertionError as error:
+            assert "honest 0" in str(error), "it contradicted itself"
             return
     pytest.fail("no crash point was noticed")

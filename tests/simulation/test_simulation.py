@@ -105,11 +105,14 @@ def test_enough_seeds_use_real_signatures_and_real_bytes():
 
 @pytest.mark.parametrize("mutant", sorted(MUTANTS))
 def test_a_missing_rule_is_noticed(mutant: str):
+    row = re.search(rf"^\| `{mutant}` .*\| (\d+) \|$", SPEC.read_text(), re.MULTILINE)
+    assert row is not None
+    stated = int(row[1])
+    if add_up(range(stated - 1, stated), mutant).failures:
+        return  # the seed that noticed it when the table was written still does
     totals = add_up(range(MUTANT_SEEDS), mutant)
     assert totals.failures == 1, f"{mutant} survived {totals.seeds} seeds"
-    stated = re.search(rf"^\| `{mutant}` .*\| (\d+) \|$", SPEC.read_text(), re.MULTILINE)
-    assert stated is not None
-    assert totals.seeds <= int(stated[1]), "the table in the specification is older than the code"
+    assert totals.seeds <= stated, "the table in the specification is older than the code"
 
 
 def test_one_seed_is_one_trace_whatever_the_hash_seed():

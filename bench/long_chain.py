@@ -9,6 +9,8 @@ Spec: docs/spec/consensus.md; docs/spec/state-sync.md. Deviations: blocks are em
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from consensus.block import Block, compute_attendance_root, make_block, tip_of
@@ -66,13 +68,16 @@ class LongChain:
         *,
         certified_every: int = 8,
         snapshots_kept: int = 3,
+        seals: Mapping[int, int] | None = None,
     ) -> None:
+        """`seals` says how many seal blocks it took to finalize some borders."""
         folder.mkdir(parents=True, exist_ok=True)
         self.file = file
         self.domain = network_domain(file.network_id)
         self._keys = {key.address: key for key in keys}
         self._every = certified_every
         self._kept = snapshots_kept
+        self._seals = seals or {}
         path = folder / "chain.sqlite"
         self.store = ChainStore(path, file.network_id)
         self.readers = ReadPool([ChainReader.open(path)])
@@ -113,7 +118,9 @@ class LongChain:
         block = self._make_block()
         is_border = self._config.is_border(block.height)
         is_certified = is_border or block.height % self._every == 0
-        certificate = self._certify(Kind.FINALIZE, block) if is_certified else None
+        seals = self._make_seals(block) if is_border else ()
+        last = seals[-1] if seals else block
+        certificate = self._certify(Kind.FINALIZE, last) if is_certified else None
         outcome = self.ledger.execute(block, ())
         chunks = self.ledger.snapshot() if outcome.is_checkpoint else ()
         execution = Execution(
@@ -122,6 +129,7 @@ class LongChain:
                 certificate=certificate,
                 proposed_ms=0,
                 final_ms=0,
+                seals=seals,
                 begins=self._begins,
             ),
             bundles=(),
@@ -180,6 +188,25 @@ class LongChain:
             self._attendance,
             (),
         )
+
+    def _make_seals(self, boundary: Block) -> tuple[Block, ...]:
+        """Return empty blocks on a boundary block, the last of which gets its certificate."""
+        chain = [boundary]
+        for _ in range(self._seals.get(boundary.height, 0)):
+            parent, attendance = chain[-1], self._certify(Kind.NOTARIZE, chain[-1])
+            header = replace(
+                parent.header,
+                view=parent.view + 1,
+                parent_view=parent.view,
+                parent_hash=parent.hash,
+                time_ms=parent.header.time_ms + self.file.timers.gap_ms,
+                bundles_root=ZERO_HASH,
+                attendance_root=compute_attendance_root(attendance),
+                checkpoint_digest=ZERO_HASH,
+                proposer=self._slots[(parent.view + 1) % len(self._slots)],
+            )
+            chain.append(make_block(header, (), attendance, ()))
+        return tuple(chain[1:])
 
     def _next_hash(self, height: int) -> bytes:
         if not self._config.is_border(height):

@@ -38,8 +38,6 @@ class DecisionKind(enum.IntEnum):
     """Start or stop taking the token `subject`."""
     ANNOUNCE = 3
     """Name the vault `subject` as successor; the zero address calls it off."""
-    HAND_OVER = 4
-    """Hand `value` atoms of the token `subject` over to the successor."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

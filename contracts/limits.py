@@ -95,7 +95,11 @@ CHECKPOINT_GAS_MAX = 30_000_000
 APPROVE_GAS = 100_000
 DEPOSIT_GAS = 300_000
 HAND_OVER_GAS = 500_000
-"""What a decision may spend on moving a token to the successor."""
+"""Of moving a token to the successor."""
+SUCCESSORS_MAX = 64
+"""Vaults that follow one another."""
+TOKEN_ACCOUNT_WORDS = 11
+"""What the vault tells of one token."""
 WITHDRAW_GAS = 1_500_000
 """A plain token takes a tenth; the rest is for private ones, which compute on ciphertexts."""
 DEPOSIT_ORDER_GAS = 600_000
@@ -108,7 +112,7 @@ SETTLE_FEES_GAS = 500_000
 ESCAPE_GAS = 1_600_000
 """Of an escape or a refund, without the list of fees."""
 ESCAPE_GAS_PER_FEE = 4_000
-FEE_CALLDATA_BYTES = 128
+FEE_CALLDATA_BYTES = 160
 """One asset's words in the list of fees."""
 ESCAPE_SILENCE_SECONDS = 7 * 24 * 3_600
 ESCAPE_NOTICE_SECONDS = 48 * 3_600

@@ -50,7 +50,9 @@ def encode_members(members: Sequence[CommitteeMember]) -> bytes:
 
 def encode_fees(fees: Sequence[FeeTotal]) -> bytes:
     """Return the fee totals' words, whose keccak is the fees root."""
-    return b"".join(encode_words(fee.chain_id, fee.vault, fee.token, fee.total) for fee in fees)
+    return b"".join(
+        encode_words(fee.chain_id, fee.vault, fee.token, fee.total, fee.owed) for fee in fees
+    )
 
 
 def encode_state_words(words: StateWords) -> bytes:

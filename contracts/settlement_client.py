@@ -16,7 +16,7 @@ from typing import Any
 from contracts.artifact import topics
 from contracts.claim_fees import encode_withdraw_for_fee
 from contracts.decisions import Decision, encode_decide
-from contracts.deposit_orders import encode_deposit_order
+from contracts.deposit_orders import NATIVE, encode_deposit_order
 from contracts.errors import ContractRefused, RpcRefused
 from contracts.escape import EscapeClaim, RefundClaim, encode_escape, encode_refund
 from contracts.limits import (
@@ -34,6 +34,7 @@ from contracts.limits import (
     HAND_OVER_GAS,
     NOTICE_GAS,
     SETTLE_FEES_GAS,
+    TOKEN_ACCOUNT_WORDS,
     WINDOW_BLOCKS,
     WITHDRAW_GAS,
 )
@@ -201,18 +202,24 @@ class SettlementClient:
         """Return the vault's totals and balance of a token, all read at one EVM block."""
         self._ready()
         at = quantity(self.head()[0])
-        words = self._view_words(8, "tokenAccount", token, at=at)
-        balance = self._call(token, encode_view("TestToken", "balanceOf", self._vault), at)
+        words = self._view_words(TOKEN_ACCOUNT_WORDS, "tokenAccount", token, at=at)
         return TokenStatus(
             listed=as_integer(words[0]) == 1,
-            deposited=as_integer(words[3]),
-            withdrawn=as_integer(words[4]),
-            fees_certified=as_integer(words[5]),
-            fees_settled=as_integer(words[6]),
-            released=as_integer(words[7]),
-            balance=as_integer(decode_answer(balance, 1)[0]),
+            deposited=as_integer(words[4]),
+            withdrawn=as_integer(words[5]),
+            fees_certified=as_integer(words[6]),
+            fees_settled=as_integer(words[7]),
+            released=as_integer(words[8]),
+            balance=self._held(token, at),
             liabilities=as_integer(self._view_words(1, "liabilities", token, at=at)[0]),
         )
+
+    def _held(self, token: bytes, at: str = "latest") -> int:
+        """What the vault holds of a token, or of the chain's coin."""
+        if token == NATIVE:
+            return parse_quantity(self._request("eth_getBalance", data(self._vault), at))
+        answer = self._call(token, encode_view("TestToken", "balanceOf", self._vault), at)
+        return as_integer(decode_answer(answer, 1)[0])
 
     def is_paid(self, index: int) -> bool:
         """Return whether a withdrawal has been paid."""
@@ -470,7 +477,6 @@ class SettlementClient:
             CHECKPOINT_GAS_BASE
             + CHECKPOINT_GAS_PER_MEMBER * len(members)
             + CHECKPOINT_GAS_PER_SIGNATURE * len(signatures)
-            + HAND_OVER_GAS
         )
         return self._submit(
             encode_decide(decision, signatures, members),
@@ -478,11 +484,30 @@ class SettlementClient:
             is_done=lambda: as_integer(self._view_words(1, "decisionCount")[0]) > decision.nonce,
         )
 
+    def count_owed(self, token: bytes) -> int:
+        """Return the atoms of a token that the successor is owed by the last checkpoint and that
+        `hand_over` can give it now.
+        """
+        self._ready()
+        words = self._view_words(TOKEN_ACCOUNT_WORDS, "tokenAccount", token)
+        left = as_integer(words[9]) - as_integer(words[10])
+        return min(left, self._held(token)) if any(words[2]) and left else 0
+
+    def hand_over(self, token: bytes, height: int) -> Submission:
+        """Give the successor what it is owed of a token; raises like `submit_checkpoint`.
+
+        `height` is an executed height since the move whose root both vaults have accepted.
+        """
+        self._ready()
+        payload = encode_view("Settlement", "handOver", token, height)
+        is_done = lambda: self.count_owed(token) == 0  # noqa: E731
+        return self._submit(payload, gas=HAND_OVER_GAS, is_done=is_done)
+
     def has_deferred_fees(self, token: bytes) -> bool:
         """Return whether the treasuries' shares of a token wait for `settle_fees`."""
         self._ready()
-        words = self._view_words(8, "tokenAccount", token)
-        return as_integer(words[6]) < as_integer(words[5])
+        words = self._view_words(TOKEN_ACCOUNT_WORDS, "tokenAccount", token)
+        return as_integer(words[7]) < as_integer(words[6])
 
     def settle_fees(self, token: bytes) -> Submission:
         """Pay fee shares that their checkpoint could not; raises like `submit_checkpoint`."""

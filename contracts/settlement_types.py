@@ -23,12 +23,13 @@ class CommitteeMember:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FeeTotal:
-    """Cumulative fees of one asset, in asset order (all assets of the network)."""
+    """Cumulative fees of an asset in a vault: all assets in order, then what they left behind."""
 
     chain_id: int
     vault: bytes
     token: bytes
     total: int  # atoms
+    owed: int = 0  # atoms that the next vault has to be given, once the asset has left this one
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -138,7 +139,7 @@ class TokenStatus:
     withdrawn: int
     fees_certified: int  # cumulative total C of the newest checkpoint
     fees_settled: int  # part of C whose treasury shares were paid
-    released: int  # paid by escapes and refunds, or moved to the successor
+    released: int  # paid by escapes and refunds, or handed over to the successor
     balance: int  # what the vault holds
     liabilities: int  # what it owes; never above the balance
 

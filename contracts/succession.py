@@ -10,12 +10,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
+from contracts.limits import SUCCESSORS_MAX
 from contracts.settlement_client import SettlementClient
 from contracts.settlement_types import VaultStatus
 from primitives.errors import WrongNetwork
 
 NONE: Final = bytes(20)
-SUCCESSORS_MAX: Final = 64
 
 OpenClient = Callable[[bytes], SettlementClient]
 """Makes a client of the vault at an address, on the same chain and network."""

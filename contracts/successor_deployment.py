@@ -1,23 +1,25 @@
-"""Deploy the vault that is to take over from another one, and let the registry follow it.
+"""Deploy the vault that is to take over from another one; let funds and registry go to it.
 
 Rule: everything but the list of tokens is read from the old vault, so that the new one belongs to
 the same network, committee, registry, treasuries and reward token; only the committee can make it
-the successor.
+the successor, and only a checkpoint says what it has to get.
 Spec: docs/spec/settlement.md §15. Deviations: none.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, Final
 
 from web3 import Web3
 
 from contracts.artifact import load_artifact
 from contracts.deployment import CALL_GAS, DEPLOY_GAS, TOKEN_LISTING_GAS
+from contracts.deposit_orders import NATIVE
 from contracts.errors import ContractRefused
 from contracts.evm_web3 import account_of, fee_fields, mine_now, translated_errors
-from contracts.limits import DEPLOYMENT_SECONDS_MAX
+from contracts.limits import DEPLOYMENT_SECONDS_MAX, HAND_OVER_GAS, SUCCESSORS_MAX
 from primitives.address import parse_address, to_checksum
 from primitives.errors import TransientError
 from primitives.secp256k1 import PrivateKey
@@ -81,6 +83,69 @@ def follow_successor(web3: Web3, vault: bytes, key: PrivateKey, *, chain_id: int
             _send(web3, key, chain_id, {"to": address, "data": payload, "gas": CALL_GAS})
             done.append(contract)
     return done
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HandedOver:
+    """Funds that went from one vault to the next."""
+
+    vault: bytes
+    token: bytes
+    atoms: int
+
+
+def hand_over_funds(
+    web3: Web3, vault: bytes, key: PrivateKey, *, chain_id: int
+) -> list[HandedOver]:
+    """Have every vault from one on give its successor what that is owed, where it can be given.
+
+    It needs no node, and works with closed vaults too. Raises TransientError, and ContractRefused
+    for a successor that has not accepted its predecessor's last root.
+    """
+    done = []
+    with translated_errors():
+        for _ in range(SUCCESSORS_MAX):
+            settlement = _contract(web3, "Settlement", vault)
+            following = settlement.functions.successor().call()
+            for token in settlement.functions.listedTokens().call():
+                if atoms := _count_owed(web3, settlement, token, following):
+                    height = _find_common_height(web3, settlement, following)
+                    function = settlement.functions.handOver(token, height)
+                    function.call()  # raises ContractRefused for free
+                    fields = {"to": to_checksum(vault), "data": function._encode_transaction_data()}
+                    _send(web3, key, chain_id, {**fields, "gas": HAND_OVER_GAS})
+                    done.append(HandedOver(vault=vault, token=parse_address(token), atoms=atoms))
+            if following == NOBODY:
+                return done
+            vault = parse_address(following)
+    return done
+
+
+def _find_common_height(web3: Web3, settlement: Any, following: str) -> int:
+    """A height whose root both vaults have: where one of them stands, if the other has been there;
+    else where the older one stands, which is refused.
+    """
+    other = _contract(web3, "Settlement", parse_address(following))
+    heights = [int(one.functions.checkpoint().call()[0]) for one in (settlement, other)]
+    for height in heights:
+        roots = {bytes(one.functions.stateRootAt(height).call()) for one in (settlement, other)}
+        if len(roots) == 1:
+            return height
+    return heights[0]
+
+
+def _count_owed(web3: Web3, settlement: Any, token: str, following: str) -> int:
+    """Atoms that a vault owes its successor and holds."""
+    account = settlement.functions.tokenAccount(token).call()
+    moved_to, owed, handed_over = account[2], int(account[9]), int(account[10])
+    if moved_to == NOBODY or moved_to != following or owed == handed_over:
+        return 0
+    if parse_address(token) == NATIVE:
+        held = web3.eth.get_balance(settlement.address)
+    else:
+        coin = _contract(web3, "TestToken", parse_address(token))
+        held = coin.functions.balanceOf(settlement.address).call()
+    return min(owed - handed_over, int(held))
 
 
 def _contract(web3: Web3, name: str, address: bytes) -> Any:

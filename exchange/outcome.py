@@ -257,6 +257,8 @@ class FeeRow(Struct, array_like=True, gc=False, frozen=True):
     vault: bytes
     token: bytes
     total: int
+    owed: int
+    """What backed the token's balances when it left this vault, atoms; 0 while it is there."""
 
 
 class StorageNote(Struct, array_like=True, gc=False, frozen=True):

@@ -204,10 +204,10 @@ def compute_state_root(roots: StateRoots) -> bytes:
 
 
 def compute_fees_root(state: State) -> bytes:
-    """Hash the four words of every fee row."""
+    """Hash the five words of every fee row."""
     words: list[int | bytes] = []
     for row in list_fee_rows(state):
-        words += [row.chain_id, row.vault, row.token, row.total]
+        words += [row.chain_id, row.vault, row.token, row.total, row.owed]
     return keccak256(encode_words(*words))
 
 
@@ -215,8 +215,8 @@ def list_fee_rows(state: State) -> tuple[FeeRow, ...]:
     """List the cumulative fees of every asset with its vault, in order of asset ids; then those of
     every vault that assets have left, in order of moves.
     """
-    rows = [FeeRow(a.chain_id, a.vault, a.token, state.fees[a.id]) for a in state.assets]
-    rows += [FeeRow(r.chain_id, r.vault, r.token, r.fees) for r in state.retired]
+    rows = [FeeRow(a.chain_id, a.vault, a.token, state.fees[a.id], 0) for a in state.assets]
+    rows += [FeeRow(r.chain_id, r.vault, r.token, r.fees, r.owed) for r in state.retired]
     return tuple(rows)
 
 

@@ -224,6 +224,9 @@ abstract contract Checkpoints is TokenAccounts, ReentrancyGuard {
         return _checkpoint.count == 0 ? openedAt : _checkpoint.acceptedAt;
     }
 
+    /// @dev The vault that takes over; zero if none is announced.
+    function _next() internal view virtual returns (address vault);
+
     /// @dev Called after each accepted checkpoint.
     function _onCheckpoint() internal virtual;
 
@@ -279,15 +282,29 @@ abstract contract Checkpoints is TokenAccounts, ReentrancyGuard {
     /// @dev Takes over the totals of this vault's tokens and tries to pay the treasuries' shares.
     function _chargeFees(uint64 executedHeight, FeeTotal[] calldata fees) private {
         for (uint256 i = 0; i < fees.length; ++i) {
-            if (fees[i].chainId != block.chainid || fees[i].vault != address(this)) continue;
+            if (fees[i].chainId != block.chainid) continue;
             address token = fees[i].token;
             TokenAccount storage account = _accounts[token];
-            if (!account.known || fees[i].total <= account.feesCertified) continue;
+            if (!account.known) continue;
+            _noteMove(executedHeight, account, fees[i]);
+            if (fees[i].vault != address(this) || fees[i].total <= account.feesCertified) continue;
             account.feesCertified = fees[i].total;
             try this.settleFeesWithinCheckpoint{gas: FEE_PAYMENT_GAS}(token) {}
             catch {
                 emit FeesDeferred(executedHeight, token);
             }
+        }
+    }
+
+    /// @dev Remembers what the ledger says of a token that has left this vault.
+    function _noteMove(uint64 height, TokenAccount storage account, FeeTotal calldata row)
+        private
+    {
+        if (row.vault == address(this)) {
+            if (row.owed != 0) account.owed = row.owed;
+        } else if (row.vault == _next() && account.movedTo != row.vault) {
+            account.movedTo = row.vault;
+            account.movedAt = height;
         }
     }
 

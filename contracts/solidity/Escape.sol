@@ -30,8 +30,6 @@ abstract contract Escape is Deposits, Withdrawals {
 
     /// @notice The asset is not one of this vault on this chain.
     error ForeignAsset(uint256 asset);
-    /// @notice The balances of this token are the successor's to pay.
-    error MovedToSuccessor(address token);
     /// @notice The entry was paid before.
     error EscapedAlready(uint32 account, uint16 position);
     /// @notice The entry is empty.
@@ -121,9 +119,7 @@ abstract contract Escape is Deposits, Withdrawals {
             asset >= fees.length || fees[asset].chainId != block.chainid
                 || fees[asset].vault != address(this)
         ) revert ForeignAsset(asset);
-        address token = fees[asset].token;
-        if (_accounts[token].moved) revert MovedToSuccessor(token);
-        return token;
+        return fees[asset].token;
     }
 
     /// @dev Who is paid: the owner, or whom it names itself.

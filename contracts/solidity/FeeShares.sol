@@ -1,17 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity 0.8.28;
 
-/// @notice Cumulative fees of one asset; the header's fees root is the keccak of all of them, in
-/// order of asset ids. So the list also says which token an asset id stands for.
+/// @notice Cumulative fees of one asset in one vault. The header's fees root is the keccak of all
+/// assets' rows, in order of asset ids, and then of those that assets have left behind in other
+/// vaults. So the list also says which token an asset id stands for.
 /// @param chainId EVM chain of the asset
 /// @param vault its vault
 /// @param token its ERC-20
-/// @param total all fees ever charged in it, atoms
+/// @param total all fees ever charged in it while it was in this vault, atoms
+/// @param owed what backed its balances when it left this vault, atoms; zero while it is there
 struct FeeTotal {
     uint256 chainId;
     address vault;
     address token;
     uint256 total;
+    uint256 owed;
 }
 
 /// @title Shares of the treasuries in cumulative fees
@@ -37,7 +40,7 @@ library FeeShares {
         // The totals are static, so the calldata array is exactly the words that are hashed.
         assembly ("memory-safe") {
             let free := mload(0x40)
-            let size := mul(count, 128)
+            let size := mul(count, 160)
             calldatacopy(free, fees.offset, size)
             root := keccak256(free, size)
         }

@@ -1,20 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity 0.8.28;
 
-import {IERC20} from "@openzeppelin/contracts/token/ERC20/IERC20.sol";
-import {SafeERC20} from "@openzeppelin/contracts/token/ERC20/utils/SafeERC20.sol";
 import {Deposits} from "./Deposits.sol";
 import {Certificate, Finality, Member} from "./Finality.sol";
-import {Money} from "./Money.sol";
-import {IVault} from "./Succession.sol";
 
 /// @notice Something that the committee decides about the vault.
 /// @param epoch the committee's epoch, which the vault must follow
 /// @param nonce number of decisions carried out before
 /// @param validUntil last second at which it can be carried out
-/// @param kind 1 pause, 2 listing, 3 announcement of a successor, 4 hand-over
+/// @param kind 1 pause, 2 listing, 3 announcement of a successor
 /// @param subject the token, or the successor
-/// @param value on or off, or an amount in atoms
+/// @param value on or off
 struct Decision {
     uint64 epoch;
     uint64 nonce;
@@ -27,11 +23,9 @@ struct Decision {
 /// @title What the committee decides about the vault
 /// @notice More than two thirds of the current committee's weight sign a decision with their hot
 /// keys; anyone may bring it, once. A decision can stop and start deposits, list and delist tokens,
-/// and move the vault to a successor that was announced two weeks before. It cannot stop
-/// checkpoints, withdrawals, refunds or escapes, and it cannot pay anybody else.
+/// and announce a successor. It cannot stop checkpoints, withdrawals, refunds or escapes, and it
+/// cannot pay anybody.
 abstract contract Governance is Deposits {
-    using SafeERC20 for IERC20;
-
     /// @notice Time between the announcement of a successor and the first hand-over, seconds.
     uint64 public constant MIGRATION_NOTICE = 14 days;
     /// @notice Stops deposits (value 1) or starts them again (value 0).
@@ -40,8 +34,6 @@ abstract contract Governance is Deposits {
     uint8 public constant LIST = 2;
     /// @notice Announces the vault `subject` as successor; zero calls it off.
     uint8 public constant ANNOUNCE = 3;
-    /// @notice Hands `value` atoms of the token `subject` over to the successor.
-    uint8 public constant HAND_OVER = 4;
     /// @notice Type of a decision, in the network's domain.
     bytes32 public constant DECISION_TYPE_HASH = keccak256(
         "Decision(uint64 epoch,uint64 nonce,uint64 validUntil,uint8 kind,address subject,uint256 value,uint256 chainId,address vault)"
@@ -69,11 +61,6 @@ abstract contract Governance is Deposits {
     error BadDecision();
     /// @notice The successor is this vault or no contract.
     error BadSuccessor(address vault);
-    /// @notice The successor has not accepted this vault's last root: it follows another ledger, or
-    /// is behind.
-    error SuccessorBehind(bytes32 root);
-    /// @notice No successor has been announced for long enough.
-    error SuccessorTooEarly(uint64 possibleAt);
 
     /// @notice Carries out what the committee has decided. Anyone may call.
     /// @param decision what was signed
@@ -103,16 +90,19 @@ abstract contract Governance is Deposits {
         return keccak256(abi.encodePacked(hex"1901", domainSeparator, structHash));
     }
 
+    /// @dev Whom checkpoints are asked about.
+    function _next() internal view override returns (address vault) {
+        return successor;
+    }
+
     /// @dev Deposits stop with the announcement.
     function _isLeaving() internal view override returns (bool) {
         return successor != address(0);
     }
 
-    /// @dev One of the four kinds.
+    /// @dev One of the three kinds.
     function _carryOut(Decision calldata decision) private {
-        if (decision.kind == HAND_OVER) {
-            _handOver(decision.subject, decision.value);
-        } else if (decision.kind == ANNOUNCE && decision.value == 0) {
+        if (decision.kind == ANNOUNCE && decision.value == 0) {
             _announce(decision.subject);
         } else if (decision.kind == LIST && decision.value < 2) {
             _list(decision.subject, decision.value == 1);
@@ -130,29 +120,5 @@ abstract contract Governance is Deposits {
         }
         successor = vault;
         successorAt = vault == address(0) ? 0 : uint64(block.timestamp) + MIGRATION_NOTICE;
-    }
-
-    /// @dev What is left is for withdrawals that have not been claimed: from the first hand-over of
-    /// a token on, its balances are paid by the successor, which must know them.
-    function _handOver(address token, uint256 amount) private {
-        if (successor == address(0) || block.timestamp < successorAt) {
-            revert SuccessorTooEarly(successorAt);
-        }
-        bytes32 root = _checkpoint.stateRoot;
-        if (IVault(successor).stateRootAt(_checkpoint.executedHeight) != root) {
-            revert SuccessorBehind(root);
-        }
-        _requireLiability(token, amount);
-        _accounts[token].released += amount;
-        _accounts[token].moved = true;
-        uint256 before = Money.held(token);
-        if (token == Money.NATIVE) {
-            IVault(successor).fund{value: amount}(token, amount);
-        } else {
-            IERC20(token).forceApprove(successor, amount);
-            IVault(successor).fund(token, amount);
-        }
-        uint256 moved = before - Money.held(token);
-        if (moved != amount) revert Money.WrongTransfer(moved, amount);
     }
 }

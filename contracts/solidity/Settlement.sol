@@ -3,7 +3,7 @@ pragma solidity 0.8.28;
 
 import {Checkpoints} from "./Checkpoints.sol";
 import {Escape} from "./Escape.sol";
-import {Governance} from "./Governance.sol";
+import {Migration} from "./Migration.sol";
 import {ICommitteeFollower, IRewardToken} from "./Succession.sol";
 
 /// @notice What a vault is opened with.
@@ -28,9 +28,9 @@ struct VaultConfig {
 /// @notice Takes deposits, follows the ledger by checkpoints whose finality it verifies itself, and
 /// pays withdrawals that are proven against a checkpointed state root. There is no owner, no admin
 /// key and no trusted relayer: every function may be called by anyone, and tokens leave only by a
-/// proof, as the fee shares that a checkpoint certifies, or to a successor that the committee
-/// announced two weeks before.
-contract Settlement is Escape, Governance {
+/// proof, as the fee shares that a checkpoint certifies, or as what a checkpoint says that a
+/// successor owes which the committee announced two weeks before.
+contract Settlement is Escape, Migration {
     /// @notice Ledger account that block rewards are credited to; nobody has its key. The ledger
     /// shares its balance among the validators.
     address public constant REWARDS = address(uint160(uint256(keccak256("OmniBazaar rewards"))));

@@ -10,21 +10,27 @@ abstract contract TokenAccounts {
     /// @notice Running totals of one token, in atoms.
     /// @param listed whether the vault takes deposits of it
     /// @param known whether it was ever listed; what is known is paid out for ever
-    /// @param moved whether any of it was handed over to the successor, which owes balances since
+    /// @param movedTo the successor, once a checkpoint has said that the token's balances are there
+    /// @param movedAt executed height of the first such checkpoint
     /// @param deposited ever received
     /// @param withdrawn ever paid to withdrawals
     /// @param feesCertified cumulative fees that checkpoints have certified
     /// @param feesSettled the part of them whose treasury shares have been paid out
-    /// @param released ever paid by escapes and refunds, or moved to the successor
+    /// @param released ever paid by escapes and refunds, or handed over to the successor
+    /// @param owed what backs the balances at the successor, as checkpoints say
+    /// @param handedOver the part of it that the successor has got
     struct TokenAccount {
         bool listed;
         bool known;
-        bool moved;
+        address movedTo;
+        uint64 movedAt;
         uint256 deposited;
         uint256 withdrawn;
         uint256 feesCertified;
         uint256 feesSettled;
         uint256 released;
+        uint256 owed;
+        uint256 handedOver;
     }
 
     /// @dev Accounts by token.
@@ -80,7 +86,7 @@ abstract contract TokenAccounts {
         emit TokenListed(token, listed);
     }
 
-    /// @dev Pays by an escape, a refund or the migration.
+    /// @dev Pays by an escape or a refund.
     function _release(address token, address to, uint256 amount) internal {
         _requireLiability(token, amount);
         _accounts[token].released += amount;

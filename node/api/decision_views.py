@@ -34,7 +34,7 @@ class DecisionView(View, frozen=True, kw_only=True):
     id: Hex  # the digest that is signed
     chain_id: int
     vault: Address  # that carries it out
-    kind: int  # 1 pause, 2 list, 3 announce, 4 hand over
+    kind: int  # 1 pause, 2 list, 3 announce
     subject: Address
     value: Amount
     epoch: int
@@ -60,7 +60,7 @@ class ProposeBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 
     chain_id: Annotated[int, msgspec.Meta(ge=1, lt=1 << 62)]
     vault: AddressHex
-    kind: Annotated[int, msgspec.Meta(ge=1, le=4)]
+    kind: Annotated[int, msgspec.Meta(ge=1, le=3)]
     subject: AddressHex = "0x" + "00" * 20
     value: Annotated[str, msgspec.Meta(pattern="^[0-9]{1,77}$")] = "0"
     days: Annotated[int, msgspec.Meta(ge=1, le=30)] = 7

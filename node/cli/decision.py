@@ -24,7 +24,7 @@ from node.cli.wallet_options import (
 )
 from primitives.errors import ConfigError, OperatorError
 
-PAUSE, LIST, ANNOUNCE, HAND_OVER = 1, 2, 3, 4
+PAUSE, LIST, ANNOUNCE = 1, 2, 3
 WISHES: Final[dict[str, tuple[int, int, bool]]] = {
     "pause": (PAUSE, 1, False),
     "resume": (PAUSE, 0, False),
@@ -32,7 +32,6 @@ WISHES: Final[dict[str, tuple[int, int, bool]]] = {
     "delist": (LIST, 0, True),
     "announce": (ANNOUNCE, 0, True),
     "call-off": (ANNOUNCE, 0, False),
-    "hand-over": (HAND_OVER, 0, True),
 }
 """Kind, value, whether an address goes with it."""
 NOBODY = "0x" + "00" * 20
@@ -51,8 +50,7 @@ def decision() -> None:
 @decision.command()
 @click.argument("wish", type=click.Choice(tuple(WISHES)))
 @click.argument("address", required=False)
-@click.option("--atoms", type=int, help="How much to hand over; default: what the ledger says.")
-@click.option("--vault", help="That decides; default: where the assets are, or were.")
+@click.option("--vault", help="That decides; default: where the assets are.")
 @click.option("--chain", type=int, help="EVM chain of the vault; default: the network's first.")
 @click.option("--days", type=click.IntRange(1, 30), default=7, show_default=True)
 @json_option
@@ -61,7 +59,6 @@ def propose(
     context: Context,
     wish: str,
     address: str | None,
-    atoms: int | None,
     vault: str | None,
     chain: int | None,
     days: int,
@@ -69,7 +66,7 @@ def propose(
 ) -> None:
     """Sign a new decision with this node's validator key and send it to the others.
 
-    ADDRESS is a token (list, delist, hand-over) or the next vault (announce).
+    ADDRESS is a token (list, delist) or the next vault (announce).
 
     \b
     Example:
@@ -79,10 +76,8 @@ def propose(
     from node.network_file import load_network
 
     kind, value, needs_address = WISHES[wish]
-    if needs_address != (address is not None) or (kind != HAND_OVER and atoms is not None):
-        raise click.UsageError(
-            "an address goes with all but pause, resume and call-off; --atoms goes with hand-over"
-        )
+    if needs_address != (address is not None):
+        raise click.UsageError("an address goes with all but pause, resume and call-off")
     url = context.find_url()
     place = find_chain(load_network(context.data.network_file), chain)
     of_chain = [
@@ -90,17 +85,14 @@ def propose(
         for one in http.get(url, "/v1/settlement")["vaults"]
         if one["chain_id"] == place.chain_id
     ]
-    if kind == HAND_OVER:
-        left = find_left(url, place.chain_id, str(address), vault)
-        vault, atoms = left["vault"], int(left["owed"]) if atoms is None else atoms
-    elif vault is None:
+    if vault is None:
         vault = next(one["vault"] for one in of_chain if one["moved_to"] == NOBODY)
     body = {
         "chain_id": place.chain_id,
         "vault": vault,
         "kind": kind,
         "subject": address or NOBODY,
-        "value": str(value if atoms is None else atoms),
+        "value": str(value),
         "days": days,
     }
     _show(http.post(url, "/v1/operator/decisions", body, context.find_token()), as_json)
@@ -212,18 +204,6 @@ def submit(
         click.echo(f"{_name(found)}: {outcome.value}")
 
 
-def find_left(url: str, chain_id: int, token: str, vault: str | None) -> dict[str, Any]:
-    """Return the newest closed account of a token with a vault. Raises ConfigError."""
-    for one in reversed(http.get(url, "/v1/settlement")["left"]):
-        is_it = (one["chain_id"], one["token"].lower()) == (chain_id, token.lower())
-        if is_it and vault in (None, one["vault"]):
-            return dict(one)
-    raise ConfigError(
-        f"the asset {token} has left no vault on chain {chain_id}",
-        fix="it moves first: `omnibazaar vault move`",
-    )
-
-
 def _find(url: str, name: str) -> dict[str, Any]:
     digits = name.lower().removeprefix("0x")
     found: list[dict[str, Any]] = [
@@ -241,8 +221,6 @@ def _find(url: str, name: str) -> dict[str, Any]:
 
 def _name(one: dict[str, Any]) -> str:
     for name, (kind, value, needs_address) in WISHES.items():
-        if kind == HAND_OVER == one["kind"]:
-            return name
         has_address = one["subject"] != NOBODY
         if (kind, value, needs_address) == (one["kind"], int(one["value"]), has_address):
             return name

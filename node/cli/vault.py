@@ -1,7 +1,7 @@
 """Show vaults, and carry a network from one vault to the next.
 
 Rule: what moves the ledger's assets is a quorum of validators' words, what moves the funds a
-decision that the old vault checks; whoever deploys or lets the registry follow decides nothing.
+checkpoint that says so; whoever deploys, brings funds or lets the registry follow decides nothing.
 Spec: docs/spec/settlement.md §15; docs/how-to/move-to-a-new-vault.md. Deviations: none.
 """
 
@@ -18,6 +18,7 @@ from node.cli.context import Context, json_option
 from node.cli.show import format_age, show_json, show_table
 from node.cli.voting import password_option, send_vote
 from node.cli.wallet_options import find_chain, find_rpc_url, key_option, rpc_option
+from primitives.address import to_checksum
 from primitives.errors import ConfigError
 
 NOBODY: Final = "0x" + "00" * 20
@@ -96,7 +97,6 @@ def deploy(
     from contracts.evm_web3 import connect
     from contracts.successor_deployment import deploy_successor
     from node.network_file import load_network
-    from primitives.address import to_checksum
 
     url = context.find_url()
     chain_id = find_chain(load_network(context.data.network_file), chain).chain_id
@@ -185,6 +185,54 @@ def call_off(
         show_json(result)
         return
     click.echo("said: no move; called off once a quorum says so")
+
+
+@vault.command(name="hand-over")
+@chain_option
+@key_option
+@password_option
+@rpc_option
+@json_option
+@click.pass_obj
+def hand_over(
+    context: Context,
+    chain: int | None,
+    key: str,
+    password_file: Path | None,
+    rpc: str | None,
+    as_json: bool,
+) -> None:
+    """Have old vaults give the next ones what these owe since the assets moved there.
+
+    Validators do it by themselves. Anybody may, without any node and even when the vaults have
+    closed; the key pays the gas.
+
+    \b
+    Example:
+      omnibazaar vault hand-over --as alice
+    """
+    from contracts.evm_web3 import connect
+    from contracts.successor_deployment import hand_over_funds
+    from node.network_file import load_network
+
+    place = find_chain(load_network(context.data.network_file), chain)
+    done = hand_over_funds(
+        connect(find_rpc_url(context, rpc, place.chain_id), place.chain_id),
+        place.vault_bytes,
+        context.load_key(key, password_file),
+        chain_id=place.chain_id,
+    )
+    rows = [
+        {"vault": to_checksum(one.vault), "token": to_checksum(one.token), "atoms": str(one.atoms)}
+        for one in done
+    ]
+    if as_json:
+        show_json({"handed_over": rows})
+        return
+    for row in rows:
+        click.echo(f"{row['vault']} has handed over {row['atoms']} atoms of {row['token']}")
+    if not rows:
+        click.echo("nothing to hand over")
 
 
 @vault.command()

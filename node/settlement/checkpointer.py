@@ -124,7 +124,13 @@ class CheckpointProofs:
 def to_fee_totals(rows: Sequence[FeeRow]) -> tuple[FeeTotal, ...]:
     """Return the rows of a fees root as the vault takes them."""
     return tuple(
-        FeeTotal(chain_id=row.chain_id, vault=row.vault, token=row.token, total=row.total)
+        FeeTotal(
+            chain_id=row.chain_id,
+            vault=row.vault,
+            token=row.token,
+            total=row.total,
+            owed=row.owed,
+        )
         for row in rows
     )
 
@@ -137,6 +143,12 @@ class Farewell(Protocol):
 
     def choose(self, candidates: Sequence[Candidate]) -> Candidate | None:
         """Return the checkpoint to bring now, None for none. Blocking; raises NodeError."""
+
+    def list_owed(self) -> tuple[tuple[bytes, int], ...]:
+        """Return the tokens that the next vault can be given now, and by which height.
+
+        Blocking; raises NodeError.
+        """
 
 
 class Checkpointer:
@@ -178,6 +190,7 @@ class Checkpointer:
         self._done_height = 0
         self._verified_ms = 0
         self._last_sent_ms = 0
+        self._owed_since_ms = 0
         self._hand_over = HandOver(
             book=book,
             me=me,
@@ -212,6 +225,8 @@ class Checkpointer:
         candidate = self._proofs.newest
         if self._farewell is not None and self._farewell.is_left():
             candidate = await self._call(self._farewell.choose, tuple(self._proofs.recent))
+            if candidate is None:
+                await self._give_funds(self._farewell)
         if candidate is None:
             return
         if candidate.height <= self._done_height:
@@ -221,6 +236,27 @@ class Checkpointer:
             return  # a later checkpoint says all that one of a past epoch would
         await self._submit(candidate)
         self._problems.clear("EVM004")
+
+    async def _give_funds(self, farewell: Farewell) -> None:
+        """Give the next vault what it is owed, in turn with the other validators."""
+        now_ms = self._clock.now_ms()
+        if now_ms - self._last_sent_ms < CHECKPOINT_SPACING_MS:
+            return
+        self._last_sent_ms = now_ms
+        tokens = await self._call(farewell.list_owed)
+        if not tokens:
+            self._owed_since_ms = 0
+            return
+        self._owed_since_ms = self._owed_since_ms or now_ms
+        me = self._book.index(self._hand_over.vault_epoch, self._me)
+        if me is None or now_ms - self._owed_since_ms < me * CHECKPOINT_TURN_MS:
+            return
+        for token, height in tokens:
+            try:
+                answer = await self._call(self._client.hand_over, token, height)
+                log.info("the funds in 0x%s are handed over: %s", token.hex(), answer.value)
+            except (ContractRefused, TransientError) as error:
+                log.warning("the funds in 0x%s cannot be handed over: %s", token.hex(), error)
 
     async def _verify_done(self, candidate: Candidate) -> None:
         """Look now and then whether a deep re-organisation has taken the newest one back."""

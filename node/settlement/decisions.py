@@ -48,7 +48,7 @@ class Ballot(
     epoch: Unsigned
     nonce: Unsigned
     valid_until_s: Unsigned
-    kind: Annotated[int, msgspec.Meta(ge=1, le=4)]
+    kind: Annotated[int, msgspec.Meta(ge=1, le=3)]
     subject: Annotated[bytes, msgspec.Meta(min_length=20, max_length=20)]
     value: Annotated[bytes, msgspec.Meta(min_length=32, max_length=32)]  # big-endian
     signature: Annotated[bytes, msgspec.Meta(min_length=65, max_length=65)]

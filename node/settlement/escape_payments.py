@@ -21,12 +21,13 @@ from contracts.escape import (
     encode_refund,
 )
 from contracts.settlement_calls import encode_withdraw
-from contracts.settlement_types import Deposit, FeeTotal, StateWords, WithdrawalClaim
+from contracts.settlement_types import Deposit, StateWords, WithdrawalClaim
 from exchange.ledger import compute_withdrawal_leaf
 from exchange.roots import compute_roots, escape_proof, list_fee_rows
 from exchange.state import State
 from node.network_file import Chain, NetworkFile
 from node.replica.ledger import Ledger
+from node.settlement.checkpointer import to_fee_totals
 from primitives.address import to_checksum
 from primitives.errors import ConfigError, InvalidMessage
 
@@ -124,10 +125,7 @@ def _words(state: State) -> StateWords:
 
 
 def _balances(state: State, words: StateWords, chain: Chain, owner: bytes) -> Iterable[Payment]:
-    fees = tuple(
-        FeeTotal(chain_id=row.chain_id, vault=row.vault, token=row.token, total=row.total)
-        for row in list_fee_rows(state)
-    )
+    fees = to_fee_totals(list_fee_rows(state))
     account = state.by_address.get(owner)
     for balance in () if account is None else account.entries:
         asset = state.assets[balance.asset]

@@ -1,8 +1,8 @@
-"""Choose the last checkpoints of a vault that its assets have left.
+"""Choose the last checkpoints of a vault that its assets have left, and find what it has to give.
 
 Rule: the old vault ends with a root of after the move that the new vault has accepted too: by it
-the committee can hand the funds over, and every withdrawal and fee that the old vault owes is
-known to it. After that it is left alone, so that it closes and refunds what was never credited.
+anyone can have the funds handed over, and every withdrawal and fee that the old vault owes is
+known to it. After that it gets no checkpoints, closes and refunds what was never credited.
 Spec: docs/spec/settlement.md §15. Deviations: none.
 """
 
@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from contracts.settlement_client import SettlementClient
 from exchange.state import State
 from node.settlement.checkpointer import Candidate
-from node.settlement.vaults import find_left_height
+from node.settlement.vaults import find_left_height, list_tokens
 
 
 class VaultFarewell:
@@ -36,6 +36,7 @@ class VaultFarewell:
         self._open_client = open_client
         self._next: SettlementClient | None = None
         self._done_root = b""
+        self._done_height = 0
 
     def is_left(self) -> bool:
         """Tell whether the assets have left."""
@@ -56,7 +57,7 @@ class VaultFarewell:
             if self._done_root == status.state_root:
                 return None
             if self._next.state_root_at(status.executed_height) == status.state_root:
-                self._done_root = status.state_root
+                self._done_root, self._done_height = status.state_root, status.executed_height
                 return None
         for one in reversed(candidates):
             is_news = one.executed_height > status.executed_height
@@ -65,3 +66,14 @@ class VaultFarewell:
             if self._next.state_root_at(one.executed_height) == one.state_root:
                 return one
         return None
+
+    def list_owed(self) -> tuple[tuple[bytes, int], ...]:
+        """Return what the vault can hand over now, and by which height. Raises NodeError.
+
+        None before `choose` has found that the next vault has this one's last root.
+        """
+        if not self._done_height:
+            return ()
+        tokens = list_tokens(self._state_of(), self._chain_id, self._vault)
+        owed = [token for token in tokens if self._client.count_owed(token)]
+        return tuple((token, self._done_height) for token in owed)

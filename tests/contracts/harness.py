@@ -7,6 +7,7 @@ by `consensus/`, its trees by `primitives/`: the contracts are tested against th
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -269,6 +270,8 @@ class World:
         self.usdx = self.tokens["USDX"]
         self.ledger = Ledger(self.vault)
         self.fees = dict.fromkeys([*self.tokens.values(), *self.extra], 0)
+        self.left: tuple[FeeTotal, ...] = ()
+        self.home: bytes | None = None  # where the assets are, if not in `vault`
         self.height = 0
         self.wallet = Wallet(self.evm.web3, TRADER, chain_id=CHAIN_ID)
         self.client = self.make_client(RELAYER)
@@ -292,11 +295,20 @@ class World:
     # --- making checkpoints ------------------------------------------------------------------
 
     def fee_totals(self) -> tuple[FeeTotal, ...]:
-        """The cumulative fees of all assets."""
-        return tuple(
-            FeeTotal(chain_id=CHAIN_ID, vault=self.vault, token=token, total=total)
+        """The cumulative fees of all assets, and what they have left behind."""
+        here = tuple(
+            FeeTotal(chain_id=CHAIN_ID, vault=self.home or self.vault, token=token, total=total)
             for token, total in self.fees.items()
         )
+        return here + self.left
+
+    def move(self, vault: bytes, owed: Mapping[bytes, int]) -> None:
+        """Let all assets move to another vault on the ledger, which is owed that much."""
+        self.left += tuple(
+            replace(row, owed=owed.get(row.token, 0)) for row in self.fee_totals() if not row.owed
+        )
+        self.fees = dict.fromkeys(self.fees, 0)
+        self.home = vault
 
     def header(self, **overrides: Any) -> Header:
         """The header of a checkpoint of the ledger as it is; the height goes on by ten."""

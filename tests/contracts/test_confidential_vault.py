@@ -420,7 +420,7 @@ def test_an_escape_pays_private_tokens(world: ConfidentialWorld) -> None:
     world.increase_time(2 * DAY + 60)
     account, entry = world.ledger.balance_proof(owner, 0)
     fees = [
-        (fee.chain_id, to_checksum(fee.vault), to_checksum(fee.token), fee.total)
+        (fee.chain_id, to_checksum(fee.vault), to_checksum(fee.token), fee.total, fee.owed)
         for fee in world.fee_totals()
     ]
     names = ("accounts", "withdrawals", "deposits", "fills", "effects", "rest")
@@ -442,15 +442,17 @@ def test_the_door_follows_the_vault_to_its_successor(world: ConfidentialWorld) -
     refusal = world.refusal(follow, to=door, contract="ConfidentialVault")
     assert refusal.reason == "NoSuccessor"
     old = world.vault
-    for _ in range(2):
+    for is_last in (False, True):
         world.increase_time(7 * DAY + 60)
+        if is_last:
+            world.move(successor, {door: 10_000})
         submission = world.submission()
         for vault in (old, successor):
             world.vault = vault
             world.make_client(RELAYER).submit_checkpoint(submission)
     world.vault = old
     assert world.send(STRANGER, door, follow)["status"] == 1
-    decide(world, DecisionKind.HAND_OVER, door, 10_000)
+    assert world.client.hand_over(door, world.height) is Submission.DONE
     held = world.view("ConfidentialVault", door, "balanceOf", to_checksum(successor))
     assert held == 10_000
     world.vault = successor

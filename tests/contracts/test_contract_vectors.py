@@ -38,7 +38,7 @@ def compute_vectors() -> dict[str, Any]:
     members = [CommitteeMember(address=key.address, weight=i + 1) for i, key in enumerate(keys)]
     committee_hash = keccak256(encode_members(members))
     fees = [
-        FeeTotal(chain_id=CHAIN_ID, vault=VAULT, token=TOKEN, total=10**24 + 7),
+        FeeTotal(chain_id=CHAIN_ID, vault=VAULT, token=TOKEN, total=10**24 + 7, owed=5),
         FeeTotal(chain_id=2632500, vault=TO, token=VAULT, total=0),
     ]
     tree = AppendTree()
@@ -81,7 +81,9 @@ def compute_vectors() -> dict[str, Any]:
         "domain": domain.hex(),
         "committee": [[one.address.hex(), one.weight] for one in members],
         "committee_hash": committee_hash.hex(),
-        "fees": [[f.chain_id, f.vault.hex(), f.token.hex(), str(f.total)] for f in fees],
+        "fees": [
+            [f.chain_id, f.vault.hex(), f.token.hex(), str(f.total), str(f.owed)] for f in fees
+        ],
         "fees_root": keccak256(encode_fees(fees)).hex(),
         "withdrawal": [4, CHAIN_ID, VAULT.hex(), TOKEN.hex(), "1004", TO.hex()],
         "withdrawal_leaf": leaf.hex(),

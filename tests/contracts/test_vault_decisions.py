@@ -8,12 +8,9 @@ from typing import Any
 import pytest
 
 from contracts.decisions import Decision, DecisionKind, compute_decision_digest, encode_decide
-from contracts.deposit_orders import NATIVE
-from contracts.settlement_calls import encode_checkpoint
-from contracts.settlement_types import StateWords, Submission
+from contracts.settlement_types import Submission
 from primitives.address import to_checksum
 from tests.contracts.harness import CHAIN_ID, NETWORK_ID, RELAYER, STRANGER, TRADER, World
-from tests.contracts.test_vault_escape import Silent
 
 DAY = 24 * 3600
 NEVER = 2**40
@@ -59,16 +56,6 @@ def next_vault(world: World) -> bytes:
     """A vault that takes over from the world's."""
     tokens = [to_checksum(token) for token in world.tokens.values()]
     return world.deploy_contract("Settlement", world.vault_config(), tokens)
-
-
-def both_follow(world: World, other: bytes) -> StateWords:
-    """Bring the ledger's next checkpoint to the world's vault and to another one."""
-    header = world.header()
-    submission = world.submission(header)
-    world.client.submit_checkpoint(submission)
-    payload = encode_checkpoint(submission)
-    assert world.send(RELAYER, other, payload)["status"] == 1
-    return world.ledger.words(header.executed_height)
 
 
 def test_pause_stops_deposits_and_nothing_else(world: World) -> None:
@@ -162,105 +149,9 @@ def test_late_decisions_are_refused(world: World) -> None:
     assert refused(world, decision) == "VaultClosed"
 
 
-@pytest.mark.parametrize(("kind", "value"), [(0, 0), (5, 0), (1, 2), (2, 2), (3, 1)])
+@pytest.mark.parametrize(("kind", "value"), [(0, 0), (4, 0), (1, 2), (2, 2), (3, 1)])
 def test_decisions_that_mean_nothing_are_refused(world: World, kind: int, value: int) -> None:
     assert refused(world, make(world, kind, world.usdx, value)) == "BadDecision"
-
-
-def test_vault_moves_to_its_successor_after_a_fortnight(world: World, next_vault: bytes) -> None:
-    world.deposit(world.usdx, 1_000)
-    index = world.ledger.withdraw(world.usdx, 300, STRANGER.address)
-    decide(world, DecisionKind.ANNOUNCE, next_vault)
-    assert deposit_refusal(world, world.usdx) == "DepositsClosed"
-    move = make(world, DecisionKind.HAND_OVER, world.usdx, 700)
-    assert refused(world, move) == "SuccessorTooEarly"
-    world.increase_time(7 * DAY - 60)
-    both_follow(world, next_vault)
-    world.increase_time(7 * DAY)
-    assert refused(world, move) == "SuccessorTooEarly"
-    world.increase_time(60)
-    world.checkpoint()
-    assert refused(world, move) == "SuccessorBehind"
-    words = both_follow(world, next_vault)
-    decide(world, DecisionKind.HAND_OVER, world.usdx, 700)
-    assert world.balance(world.usdx, next_vault) == 700
-    owed = world.view("Settlement", next_vault, "liabilities", to_checksum(world.usdx))
-    assert owed == 700
-    claim = world.ledger.claim(index, words)
-    assert world.client.withdraw(claim) is Submission.DONE
-    status = world.client.token_status(world.usdx)
-    assert (status.released, status.liabilities, status.balance) == (700, 0, 0)
-
-
-def test_no_more_than_is_owed_is_handed_over(world: World, next_vault: bytes) -> None:
-    world.deposit(world.usdx, 1_000)
-    assert refused(world, make(world, DecisionKind.HAND_OVER, world.usdx, 1)) == (
-        "SuccessorTooEarly"
-    )
-    decide(world, DecisionKind.ANNOUNCE, next_vault)
-    for _ in range(2):
-        world.increase_time(8 * DAY)
-        both_follow(world, next_vault)
-    too_much = make(world, DecisionKind.HAND_OVER, world.usdx, 1_001)
-    assert refused(world, too_much) == "InsufficientVault"
-
-
-def test_nothing_is_handed_over_before_the_first_root(world: World, next_vault: bytes) -> None:
-    decide(world, DecisionKind.ANNOUNCE, next_vault)
-    world.increase_time(8 * DAY)
-    assert refused(world, make(world, DecisionKind.HAND_OVER, world.usdx, 1)) == (
-        "SuccessorTooEarly"
-    )
-
-
-def test_balances_that_were_moved_escape_from_the_successor_only(
-    world: World, next_vault: bytes
-) -> None:
-    """Otherwise what is kept for unclaimed withdrawals would be paid to somebody else."""
-    world.deposit(world.usdx, 1_000)
-    world.deposit(world.tokens["WETH"], 50)
-    world.ledger.accounts = {TRADER.address: [(0, 0, 1_000, 0), (0, 2, 50, 0)]}
-    decide(world, DecisionKind.ANNOUNCE, next_vault)
-    for _ in range(2):
-        world.increase_time(8 * DAY)
-        words = both_follow(world, next_vault)
-    decide(world, DecisionKind.HAND_OVER, world.usdx, 600)
-    silent = Silent(world, words)
-    silent.close()
-    assert world.refusal(silent.escape(TRADER.address, 0)).reason == "MovedToSuccessor"
-    assert silent.send(silent.escape(TRADER.address, 1)) == 1
-    assert world.balance(world.tokens["WETH"], TRADER.address) == 50
-
-
-def test_successor_that_takes_less_than_it_is_given_gets_nothing(world: World) -> None:
-    world.deposit(world.usdx, 1_000)
-    hostile = world.deploy_contract("HostileVault")
-    decide(world, DecisionKind.ANNOUNCE, hostile)
-    for _ in range(2):
-        world.increase_time(8 * DAY)
-        world.checkpoint()
-    root = world.client.status().state_root
-    payload = world.encode("HostileVault", "setRoot", root)
-    assert world.send(STRANGER, hostile, payload)["status"] == 1
-    assert refused(world, make(world, DecisionKind.HAND_OVER, world.usdx, 700)) == "WrongTransfer"
-    assert world.balance(world.usdx, hostile) == 0
-
-
-def test_coin_is_handed_over_as_well(world: World) -> None:
-    tokens = [to_checksum(NATIVE)]
-    vaults = [world.deploy_contract("Settlement", world.vault_config(), tokens) for _ in "ab"]
-    world.vault = world.ledger.vault = vaults[0]
-    world.client = world.make_client(RELAYER)
-    payload = world.encode("Settlement", "depositNative", to_checksum(TRADER.address))
-    assert world.send(TRADER, world.vault, payload, value=1_000)["status"] == 1
-    decide(world, DecisionKind.ANNOUNCE, vaults[1])
-    for _ in range(2):
-        world.increase_time(8 * DAY)
-        both_follow(world, vaults[1])
-    decide(world, DecisionKind.HAND_OVER, NATIVE, 600)
-    assert world.evm.web3.eth.get_balance(to_checksum(vaults[1])) == 600
-    assert world.view("Settlement", vaults[1], "liabilities", to_checksum(NATIVE)) == 600
-    assert world.view("Settlement", vaults[0], "liabilities", to_checksum(NATIVE)) == 400
 
 
 def test_announcement_can_be_called_off_and_starts_anew(world: World, next_vault: bytes) -> None:
@@ -277,19 +168,6 @@ def test_announcement_can_be_called_off_and_starts_anew(world: World, next_vault
 def test_successor_must_be_another_contract(world: World) -> None:
     for vault in (world.vault, STRANGER.address):
         assert refused(world, make(world, DecisionKind.ANNOUNCE, vault)) == "BadSuccessor"
-
-
-def test_hand_over_to_a_vault_that_takes_less_is_refused(world: World) -> None:
-    """A successor that is no vault at all cannot swallow anything by accident."""
-    world.deposit(world.usdx, 1_000)
-    decide(world, DecisionKind.ANNOUNCE, world.usdx)
-    for _ in range(2):
-        world.increase_time(8 * DAY)
-        world.checkpoint()
-    move = make(world, DecisionKind.HAND_OVER, world.usdx, 10)
-    payload = signed(world, move)
-    assert world.send(RELAYER, world.vault, payload)["status"] == 0
-    assert world.balance(world.usdx, world.vault) == 1_000
 
 
 def test_digest_is_the_contracts(world: World) -> None:

@@ -30,7 +30,7 @@ class Silent:
     def fees(self) -> list[tuple[Any, ...]]:
         """The last root's fee totals."""
         return [
-            (one.chain_id, to_checksum(one.vault), to_checksum(one.token), one.total)
+            (one.chain_id, to_checksum(one.vault), to_checksum(one.token), one.total, one.owed)
             for one in self.world.fee_totals()
         ]
 

@@ -171,9 +171,9 @@ def test_hand_over_is_possible_a_fortnight_after_the_announcement(still: StillWo
     announce = make_decision(still, DecisionKind.ANNOUNCE, other)
     still.send_at(announced, signed_decision(still, announce))
     assert still.number("successorAt") == announced + 14 * DAY
-    payload = encode_checkpoint(still.submission())
-    still.send_at(announced + 8 * DAY, payload)
-    hand_over = signed_decision(still, make_decision(still, DecisionKind.HAND_OVER, still.usdx))
+    still.move(other, {still.usdx: 5})
+    still.send_at(announced + 8 * DAY, encode_checkpoint(still.submission()))
+    hand_over = still.encode("Settlement", "handOver", to_checksum(still.usdx), still.height)
     assert still.reason_at(announced + 14 * DAY - 1, hand_over) == "SuccessorTooEarly"
     assert still.reason_at(announced + 14 * DAY, hand_over) == "SuccessorBehind"
 

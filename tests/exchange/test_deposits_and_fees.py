@@ -241,7 +241,7 @@ def test_state_root_is_the_keccak_of_its_seven_words() -> None:
     assert outcome.state_root == compute_state_root(roots)
     assert roots.deposits == keccak256(encode_words(31337, VAULT, 2))
     assert outcome.fees_root == compute_fees_root(world.state)
-    fees = [encode_words(31337, VAULT, bytes([i + 1] * 20), 0) for i in range(3)]
+    fees = [encode_words(31337, VAULT, bytes([i + 1] * 20), 0, 0) for i in range(3)]
     assert outcome.fees_root == keccak256(b"".join(fees))
 
 

@@ -9,7 +9,7 @@ import trio
 
 from contracts.errors import ContractRefused
 from contracts.settlement_types import Submission
-from node.limits import CHECKPOINT_VERIFY_MS
+from node.limits import CHECKPOINT_SPACING_MS, CHECKPOINT_VERIFY_MS
 from node.settlement.checkpointer import Checkpointer
 from tests.consensus.desk import Desk
 from tests.node.test_checkpoint_proofs import make_book, prove
@@ -84,3 +84,46 @@ async def test_treasury_shares_that_had_to_wait_are_paid_with_the_next_checkpoin
     await make(vault, SimpleNamespace(now_ms=lambda: 10**9))._look()
     assert vault.settled == list(TOKENS)
     assert vault.deferred == {TOKENS[1]}  # its treasury still refuses, and nothing else stops
+
+
+class Left:
+    """A vault that the assets have left, and what it has to give."""
+
+    def __init__(self) -> None:
+        self.owed: list[bytes] = []
+        self.given: list[tuple[bytes, int]] = []
+
+    def is_left(self) -> bool:
+        return True
+
+    def choose(self, candidates: Any) -> None:
+        return None
+
+    def list_owed(self) -> tuple[tuple[bytes, int], ...]:
+        return tuple((token, 7) for token in self.owed)
+
+    def hand_over(self, token: bytes, height: int) -> Submission:
+        self.given.append((token, height))
+        if token == TOKENS[0]:
+            raise ContractRefused("transfers are off")
+        self.owed.remove(token)
+        return Submission.DONE
+
+
+async def test_what_the_next_vault_is_owed_is_given_whatever_one_token_does() -> None:
+    left, now = Left(), [10**9]
+    checkpointer = make(Vault(), SimpleNamespace(now_ms=lambda: now[0]))
+    checkpointer._farewell = left
+    checkpointer._client = left  # type: ignore[assignment]
+    checkpointer._hand_over.vault_epoch = 1
+    await checkpointer._look()
+    assert left.given == []
+    left.owed = list(TOKENS)
+    await checkpointer._look()
+    assert left.given == []  # it looks only now and then
+    now[0] += CHECKPOINT_SPACING_MS
+    await checkpointer._look()
+    assert left.given == [(TOKENS[0], 7), (TOKENS[1], 7)]
+    now[0] += CHECKPOINT_SPACING_MS
+    await checkpointer._look()
+    assert left.given[2:] == [(TOKENS[0], 7)]

@@ -53,6 +53,13 @@ contract HostileToken is TestToken {
         return _misbehave() && super.transferFrom(from, to, amount);
     }
 
+    /// @notice Takes tokens from anybody, unasked.
+    /// @param from whose
+    /// @param amount atoms
+    function seize(address from, uint256 amount) external {
+        _burn(from, amount);
+    }
+
     /// @dev False: say false and do nothing.
     function _misbehave() private returns (bool) {
         if (mode == Mode.Revert) revert("transfers are off");

@@ -36,6 +36,7 @@ ORDER = (
     "Escape.sol",
     "Succession.sol",
     "Governance.sol",
+    "Migration.sol",
     "ValidatorRegistry.sol",
     "Penalties.sol",
     "FeeDistributor.sol",

@@ -139,8 +139,9 @@ class Book:
         self.entry(VALIDATORS, asset)[2] += fee - leaving
 
     def move(self, vault: bytes) -> None:
-        """Move all assets to another vault; the old one's fees are closed."""
-        self.retired += self._living_fees()
+        """Move all assets to another vault; the old one's accounts are closed."""
+        for row in self._living_fees():
+            self.retired.append(replace(row, owed=self.balances(row.token)))
         self.totals = [0] * len(self.tokens)
         self.vault = vault
         self.vaults.append(vault)

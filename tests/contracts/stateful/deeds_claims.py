@@ -191,7 +191,7 @@ def bring_escape(world: World, vault: Vault, claim: Escape) -> bool:
         words = spoil_words(words, world.dice.randrange(4))
     if claim.flaw == "BadProof":
         account, entry = _spoil(world, account, entry)
-    fees = [(one.chain_id, one.vault, one.token, one.total) for one in claim.fees]
+    fees = [(one.chain_id, one.vault, one.token, one.total, one.owed) for one in claim.fees]
     data = calldata("Settlement", "escape", words_tuple(words), account, entry, fees, claim.to)
     token = world.book.tokens[claim.root.accounts[claim.owner][claim.position][1]]
     act = lambda: escape(vault, claim)  # noqa: E731

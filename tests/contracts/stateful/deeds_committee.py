@@ -1,7 +1,6 @@
 """What the committee decides, and the move to another vault.
 
-Rule: as in `deeds_ledger`. The committee is honest about hand-overs: it hands over what the ledger
-has moved, as the contracts cannot know that.
+Rule: as in `deeds_ledger`.
 
 Spec: docs/explanation/audit.md
 Deviations: none
@@ -17,6 +16,7 @@ from primitives.abi import encode_words
 from tests.contracts.harness import CHAIN_ID, NETWORK_ID
 from tests.contracts.stateful import deeds_ledger, deeds_tokens, deeds_vault
 from tests.contracts.stateful.last_resort import Signed, decide
+from tests.contracts.stateful.last_resort import hand_over as give
 from tests.contracts.stateful.proofs import sign, signers_with
 from tests.contracts.stateful.scene import THIEF, calldata
 from tests.contracts.stateful.vault import DAY, NOBODY, Vault
@@ -60,7 +60,7 @@ def _any(world: World, vault: Vault) -> Decision:
             (DecisionKind.ANNOUNCE, world.dice.choice((vault.address, THIEF)), 0),
             (DecisionKind.ANNOUNCE, _successor(world, vault), 0),
             (DecisionKind.ANNOUNCE, NOBODY, 1),
-            (DecisionKind.HAND_OVER, *_too_much(world, vault)),
+            (4, world.token(), 1),
             (5, THIEF, 0),
         )
     )
@@ -77,12 +77,6 @@ def _any(world: World, vault: Vault) -> Decision:
 def _successor(world: World, vault: Vault) -> bytes:
     """The other vault, or the liar."""
     return world.dice.choice(sorted(vault.model.successors(vault)))
-
-
-def _too_much(world: World, vault: Vault) -> tuple[bytes, int]:
-    """A hand-over that no vault can make."""
-    token = world.token()
-    return token, vault.owes(token) + 1
 
 
 def next_decision(world: World, vault: Vault, kind: int, subject: bytes, value: int) -> Decision:
@@ -121,8 +115,7 @@ def bring_decision(world: World, vault: Vault, decision: Decision, flaw: str = "
     act = lambda: decide(vault, signed)  # noqa: E731
     if not flaw:
         world.decisions.append((world.model.vaults.index(vault), data, act))
-    tokens = (decision.subject,) if decision.kind == DecisionKind.HAND_OVER else ()
-    return world.send(vault, data, act, *tokens)
+    return world.send(vault, data, act)
 
 
 def lie(world: World) -> None:
@@ -155,7 +148,7 @@ def fortnight(world: World) -> None:
 
 
 def migrate(world: World) -> None:
-    """Move the ledger's assets to the announced vault, and hand over what backs them."""
+    """Move the ledger's assets to the announced vault."""
     old = world.main
     place = old.get("successor")
     new = world.model.vault_at(place) if place else None
@@ -179,9 +172,19 @@ def migrate(world: World) -> None:
     assert deeds_vault.bring_checkpoint(world, old, known)
     if not deeds_vault.bring_checkpoint(world, new, known):
         raise AssertionError("the successor does not follow")
-    tokens = [token for token in world.book.tokens if world.book.balances(token)]
-    world.dice.shuffle(tokens)
-    for token in tokens:
-        amount = world.book.balances(token)
-        decision = next_decision(world, old, DecisionKind.HAND_OVER, token, amount)
-        assert bring_decision(world, old, decision), "the hand-over failed"
+    for token in world.book.tokens:
+        if world.chance(0.5):
+            bring_hand_over(world, old, token, known.root.height)
+
+
+def hand_over(world: World) -> None:
+    """Anyone has funds handed over, at the right time or not, by any height."""
+    vault = world.dice.choice(world.model.vaults)
+    heights = [0, vault.get("executed"), world.main.get("executed"), world.book.height + 1]
+    bring_hand_over(world, vault, world.token(), world.dice.choice(heights))
+
+
+def bring_hand_over(world: World, vault: Vault, token: bytes, height: int) -> bool:
+    """Have a token handed over to the successor."""
+    data = selectors("Settlement")["handOver"] + encode_words(token, height)
+    return world.send(vault, data, lambda: give(vault, token, height), token)

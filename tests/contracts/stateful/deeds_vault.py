@@ -216,7 +216,7 @@ def bring_checkpoint(world: World, vault: Vault, known: Known) -> bool:
     world.shorten_reentry()
     submission = known.proof.submission(known.fees)
     proof = submission_tuple(known.proof)
-    fees = [(one.chain_id, one.vault, one.token, one.total) for one in submission.fees]
+    fees = [(one.chain_id, one.vault, one.token, one.total, one.owed) for one in submission.fees]
     data = calldata("Settlement", "submitCheckpoint", *proof, fees)
     touched = world.dice.sample(world.book.tokens, 2)
     return world.send(vault, data, lambda: vault.checkpoint(known.proof, known.fees), *touched)

@@ -11,7 +11,13 @@ from __future__ import annotations
 
 from contracts.artifact import selectors
 from primitives.abi import encode_words
-from tests.contracts.stateful import deeds_claims, deeds_ledger, deeds_tokens, deeds_vault
+from tests.contracts.stateful import (
+    deeds_claims,
+    deeds_committee,
+    deeds_ledger,
+    deeds_tokens,
+    deeds_vault,
+)
 from tests.contracts.stateful.book import Root
 from tests.contracts.stateful.coins import NATIVE
 from tests.contracts.stateful.last_resort import Escape, Refund
@@ -32,13 +38,34 @@ def finish(world: World) -> None:
         _empty_ledger(world)
         ends_open = True
     for vault in world.model.vaults:
-        if vault is not main and not vault.get("deposits") and world.chance(0.7):
+        owing = [token for token in world.book.tokens if _has_to_give(vault, token)]
+        idle = vault is not main and not vault.get("deposits") and not owing
+        if idle and world.chance(0.7):
             continue  # it has nothing to pay; its turn comes often enough
         if not (vault is main and ends_open):
             _close(world, vault)
+        _hand_over(world, vault, owing)
         _pay_all(world, vault, escapes=vault is main and not ends_open)
         _assert_paid(world, vault)
     world.check_all()
+
+
+def _has_to_give(vault: Vault, token: bytes) -> bool:
+    """Whether the successor's balances are backed by what is still here."""
+    return vault.get("owed", token) > vault.get("handed over", token)
+
+
+def _hand_over(world: World, vault: Vault, tokens: list[bytes]) -> None:
+    """Whatever has become of the committee, the successor gets what it owes."""
+    if not tokens:
+        return
+    other = world.model.vaults[vault.get("successor") - 1]
+    common = [h for h in world.model.roots if other.get("accepted", h) and vault.get("accepted", h)]
+    for token in tokens:
+        done = deeds_committee.bring_hand_over(world, vault, token, max(common))
+        assert done, "the funds are stuck in a vault that the assets have left"
+        again = deeds_committee.bring_hand_over(world, vault, token, max(common))
+        assert not again, "handed over twice"
 
 
 def _is_alive(world: World, vault: Vault) -> bool:

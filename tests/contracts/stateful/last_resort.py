@@ -16,7 +16,7 @@ from tests.contracts.harness import CHAIN_ID
 from tests.contracts.stateful.book import Deposit, Root
 from tests.contracts.stateful.cells import require
 from tests.contracts.stateful.coins import NATIVE
-from tests.contracts.stateful.proofs import ZERO, Members, hash_members
+from tests.contracts.stateful.proofs import Members, hash_members
 from tests.contracts.stateful.vault import DAY, NOBODY, Vault
 
 MIGRATION_NOTICE = 14 * DAY
@@ -69,7 +69,6 @@ def escape(vault: Vault, claim: Escape) -> None:
         is_here = fee is not None and (fee.chain_id, fee.vault) == (CHAIN_ID, vault.address)
         require(is_here, "ForeignAsset")
         assert fee is not None
-        require(not vault.get("moved", fee.token), "MovedToSuccessor")
         key = (list(claim.root.accounts).index(claim.owner), claim.position)
         require(not vault.get("escaped", *key), "EscapedAlready")
         vault.put(1, "escaped", *key)
@@ -117,11 +116,9 @@ def decide(vault: Vault, signed: Signed) -> None:
 
 
 def _carry_out(vault: Vault, decision: Decision) -> None:
-    """One of the four kinds."""
+    """One of the three kinds."""
     kind, subject, value = decision.kind, decision.subject, decision.value
-    if kind == DecisionKind.HAND_OVER:
-        hand_over(vault, subject, value)
-    elif kind == DecisionKind.ANNOUNCE and value == 0:
+    if kind == DecisionKind.ANNOUNCE and value == 0:
         require(subject == NOBODY or subject in vault.model.successors(vault), "BadSuccessor")
         place = 0 if subject == NOBODY else vault.model.place_of(subject)
         vault.put(place, "successor")
@@ -136,25 +133,27 @@ def _carry_out(vault: Vault, decision: Decision) -> None:
         vault.put(value, "paused")
 
 
-def hand_over(vault: Vault, token: bytes, amount: int) -> None:
-    """Move tokens to the successor."""
-    successor = vault.get("successor")
-    require(bool(successor) and vault.now >= vault.get("successor at"), "SuccessorTooEarly")
-    other = vault.model.vault_at(successor)
-    root = vault.last_root
-    if other is None:  # the liar says that it knows whatever root it was told
-        require(vault.model.lie == (root.hash if root else ZERO), "SuccessorBehind")
-    elif root is not None:
-        require(bool(other.get("accepted", root.height)), "SuccessorBehind")
-    require(amount <= vault.owes(token), "InsufficientVault")
-    vault.add(amount, "released", token)
-    vault.put(1, "moved", token)
-    before = vault.coins.held(token, vault.address)
-    if other is None:
-        require(False, "*")  # it takes half of a token, and no coins at all
-        return
-    if token != NATIVE:
-        vault.cells.put(amount, "allowance", token, vault.address, other.address)
-    other.fund(vault.address, token, amount, amount if token == NATIVE else 0)
-    spent = before - vault.coins.held(token, vault.address)
-    require(spent == amount, "WrongTransfer")
+def hand_over(vault: Vault, token: bytes, height: int) -> None:
+    """Give the successor what backs a token's balances there."""
+    with vault.cells.guard(vault.address):
+        place = vault.get("successor")
+        require(bool(place) and vault.now >= vault.get("successor at"), "SuccessorTooEarly")
+        other = vault.model.vault_at(place)
+        is_there = vault.get("moved to", token) == place
+        if other is None or not is_there:  # the ledger never moves to the liar
+            require(False, "NotMoved")
+            return
+        both = vault.get("accepted", height) and other.get("accepted", height)
+        require(height >= vault.get("moved at", token) and bool(both), "SuccessorBehind")
+        left = vault.get("owed", token) - vault.get("handed over", token)
+        before = vault.coins.held(token, vault.address)
+        amount = min(left, before)
+        require(amount > 0, "NothingToHandOver")
+        require(amount <= vault.owes(token), "InsufficientVault")
+        vault.add(amount, "handed over", token)
+        vault.add(amount, "released", token)
+        if token != NATIVE:
+            vault.cells.put(amount, "allowance", token, vault.address, other.address)
+        other.fund(vault.address, token, amount, amount if token == NATIVE else 0)
+        spent = before - vault.coins.held(token, vault.address)
+        require(spent == amount, "WrongTransfer")

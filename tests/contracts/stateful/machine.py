@@ -72,6 +72,7 @@ MOVE: Weights = {
     deeds_committee.announce: 4,
     deeds_committee.fortnight: 4,
     deeds_committee.migrate: 6,
+    deeds_committee.hand_over: 6,
     deeds_registry.follow_vault: 3,
     deeds_registry.follow_minter: 3,
 }
@@ -97,6 +98,8 @@ PROFILES: tuple[tuple[Weights, ...], ...] = (
     (BASE, FREEZE, MOVE, STAKES),
 )
 """What an interleaving is about, by its seed in turn; the last is everything at once."""
+STORY = (deeds_committee.announce, deeds_committee.fortnight, deeds_committee.migrate)
+"""What every move takes, in this order; by chance it comes too seldom."""
 DEEDS = {deed.__name__: deed for profile in PROFILES[-1] for deed in profile}
 
 
@@ -127,6 +130,10 @@ def interleaving(seed: int, length: int) -> list[Step]:
         for deed, weight in part.items():
             weights[deed.__name__] = weights.get(deed.__name__, 0) + weight
     names = dice.choices(list(weights), list(weights.values()), k=length)
+    if MOVE in PROFILES[seed % len(PROFILES)] and length >= 2 * len(STORY):
+        places = sorted(dice.sample(range(length), len(STORY)))
+        for place, deed in zip(places, STORY, strict=True):
+            names[place] = deed.__name__
     return [(name, dice.randrange(2**32)) for name in names]
 
 

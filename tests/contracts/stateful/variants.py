@@ -217,9 +217,24 @@ VARIANTS = (
         "if (record.id <= credited) revert DepositCredited(record.id, credited);",
     ),
     Variant(
-        "balances are paid after they have moved",
-        "Escape.sol",
-        "        if (_accounts[token].moved) revert MovedToSuccessor(token);\n",
+        "funds are handed over again and again",
+        "Migration.sol",
+        "        account.handedOver += amount;\n",
+    ),
+    Variant(
+        "funds go to a successor that the ledger does not name",
+        "Migration.sol",
+        "        if (account.movedTo != next) revert NotMoved(token);\n",
+    ),
+    Variant(
+        "what was noted of a move is not kept",
+        "Checkpoints.sol",
+        "            if (row.owed != 0) account.owed = row.owed;\n",
+    ),
+    Variant(
+        "funds are handed over by a root of before the move",
+        "Migration.sol",
+        "height < account.movedAt || ",
     ),
     Variant(
         "decisions need no certificate",
@@ -229,17 +244,15 @@ VARIANTS = (
     ),
     Variant("decisions count again", "Governance.sol", "        ++decisionCount;\n"),
     Variant(
-        "a successor need not know the last root",
-        "Governance.sol",
-        "        if (IVault(successor).stateRootAt(_checkpoint.executedHeight) != root) {\n"
-        "            revert SuccessorBehind(root);\n        }\n",
-        "        root;\n",
+        "a successor need not know a root of after the move",
+        "Migration.sol",
+        " || IVault(next).stateRootAt(height) != root",
     ),
     Variant(
         "a successor takes over at once",
-        "Governance.sol",
-        "if (successor == address(0) || block.timestamp < successorAt) {",
-        "if (successor == address(0)) {",
+        "Migration.sol",
+        "if (next == address(0) || block.timestamp < successorAt) {",
+        "if (next == address(0)) {",
     ),
     Variant(
         "the vault may pay more than it owes",

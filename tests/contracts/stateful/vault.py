@@ -200,8 +200,22 @@ class Vault:
             if header.checkpoint_digest != ZERO:
                 self.put(int.from_bytes(header.checkpoint_digest, "big"), "snapshot")
             for fee in fees:
+                self._note_move(fee)
                 self._charge(fee)
             self._reward()
+
+    def _note_move(self, fee: FeeTotal) -> None:
+        """Remember what has left this vault, and where it is."""
+        if fee.chain_id != CHAIN_ID or not self.get("known", fee.token):
+            return
+        place = self.get("successor")
+        other = self.model.vault_at(place) if place else None
+        if fee.vault == self.address:
+            if fee.owed:
+                self.put(fee.owed, "owed", fee.token)
+        elif fee.vault == (other and other.address) and self.get("moved to", fee.token) != place:
+            self.put(place, "moved to", fee.token)
+            self.put(self.get("executed"), "moved at", fee.token)
 
     def _charge(self, fee: FeeTotal) -> None:
         """Take a total over, and pay the treasuries if that can be done now."""

@@ -14,7 +14,7 @@ from __future__ import annotations
 import sys
 
 from contracts.confidential_cipher import ONBOARDING, OnboardingKey
-from contracts.confidential_wallet import APPROVE, DEPOSIT, UNWRAP
+from contracts.private_inputs import APPROVE, DEPOSIT, UNWRAP
 from contracts.settlement_calls import encode_withdraw
 from primitives.address import to_checksum
 from tests.contracts.confidential_world import ConfidentialWorld

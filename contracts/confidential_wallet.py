@@ -1,7 +1,8 @@
 """Use a private token: get the key, see the balance, wrap, unwrap, deposit into the vault.
 
 Rule: amounts are encrypted and signed here, by the key that sends the transaction; what is public
-all the same is said in docs/explanation/confidential.md. Every method waits for its receipt.
+all the same is said in docs/explanation/confidential.md. Every method waits for its receipt; a
+crash in between is not remembered, so people's own amounts go through `ConfidentialSender`.
 
 Spec: docs/spec/confidential.md §2 and §3
 Deviations: none
@@ -24,6 +25,8 @@ from contracts.confidential_cipher import (
 )
 from contracts.errors import ContractRefused
 from contracts.evm_web3 import translated_errors
+from contracts.limits import PRIVATE_GAS
+from contracts.private_inputs import APPROVE, DEPOSIT, UNWRAP
 from contracts.settlement_calls import as_integer
 from contracts.wallet import Wallet
 from primitives.address import to_checksum
@@ -31,13 +34,7 @@ from primitives.errors import TransientError
 from primitives.keccak import keccak256
 from primitives.secp256k1 import PrivateKey
 
-PRIVATE_GAS: Final = 3_000_000
-"""Of a call that computes on encrypted values: COTI's estimates are wrong, because a value that is
-to be decrypted counts as 1 during estimation. bench.gas_private measures up to 1.2 million."""
 CREATION_GAS: Final = 6_000_000
-APPROVE: Final = "approve(address,(uint256,bytes))"
-DEPOSIT: Final = "deposit((uint256,bytes),address)"
-UNWRAP: Final = "unwrap((uint256,bytes))"
 
 
 class ConfidentialWallet(Wallet):

@@ -1,6 +1,7 @@
 """Use private tokens: get the key that reads them, see, wrap and unwrap them, deposit.
 
-Rule: an amount that becomes public is said to do so before it does.
+Rule: an amount that becomes public is said to do so before it does; what was on its way when the
+program died is finished, not repeated.
 Spec: docs/explanation/confidential.md; docs/spec/confidential.md. Deviations: none.
 """
 
@@ -14,10 +15,18 @@ import click
 from node.cli.assets import atoms_of, find_asset
 from node.cli.context import Context, json_option
 from node.cli.show import format_atoms, show_json
-from node.cli.wallet_options import find_rpc_url, key_option, password_option, rpc_option
+from node.cli.wallet_options import (
+    find_chain,
+    find_rpc_url,
+    key_option,
+    open_transactor,
+    password_option,
+    rpc_option,
+)
 from primitives.errors import ConfigError
 
 if TYPE_CHECKING:
+    from contracts.confidential_sender import ConfidentialSender
     from contracts.confidential_wallet import ConfidentialWallet
     from primitives.secp256k1 import PrivateKey
 
@@ -126,8 +135,9 @@ def wrap(
     """
     terms = find_asset(context.find_url(), asset)
     atoms = atoms_of(amount, terms)
-    wallet = _open(context, context.load_key(key, password_file), terms["chain_id"], rpc)
-    wallet.wrap(wallet.token_of_door(_door(terms)), atoms)
+    secret = context.load_key(key, password_file)
+    sender = _open_sender(context, secret, terms["chain_id"], rpc)
+    sender.wrap(sender.token_of_door(_door(terms)), atoms)
     _say(terms, atoms, f"{amount} {terms['symbol']} are private now", as_json)
 
 
@@ -157,18 +167,18 @@ def unwrap(
     terms = find_asset(context.find_url(), asset)
     atoms = atoms_of(amount, terms)
     secret = context.load_key(key, password_file)
-    wallet = _open(context, secret, terms["chain_id"], rpc)
+    sender = _open_sender(context, secret, terms["chain_id"], rpc)
     aes_key = _aes_key(context, terms, secret)
-    wallet.unwrap(wallet.token_of_door(_door(terms)), aes_key, atoms)
+    sender.unwrap(sender.token_of_door(_door(terms)), aes_key, atoms)
     _say(terms, atoms, f"{amount} {terms['symbol']} are public again", as_json)
 
 
 def deposit_private(
     context: Context, terms: dict[str, Any], atoms: int, key: PrivateKey, rpc: str | None
-) -> int:
-    """Deposit private tokens through their door and return the deposit's id."""
-    wallet = _open(context, key, terms["chain_id"], rpc)
-    return wallet.deposit_private(_door(terms), _aes_key(context, terms, key), atoms)
+) -> int | None:
+    """Deposit private tokens through their door; the deposit's id if it can be read now."""
+    sender = _open_sender(context, key, terms["chain_id"], rpc)
+    return sender.deposit(_door(terms), _aes_key(context, terms, key), atoms)
 
 
 def _open(context: Context, key: PrivateKey, chain_id: int, rpc: str | None) -> ConfidentialWallet:
@@ -177,6 +187,18 @@ def _open(context: Context, key: PrivateKey, chain_id: int, rpc: str | None) -> 
 
     web3 = connect(find_rpc_url(context, rpc, chain_id), chain_id)
     return ConfidentialWallet(web3, key, chain_id=chain_id)
+
+
+def _open_sender(
+    context: Context, key: PrivateKey, chain_id: int, rpc: str | None
+) -> ConfidentialSender:
+    from contracts.confidential_sender import ConfidentialSender
+    from contracts.rpc import HttpRpc
+    from node.network_file import load_network
+
+    chain = find_chain(load_network(context.data.network_file), chain_id)
+    connection = HttpRpc(find_rpc_url(context, rpc, chain_id))
+    return ConfidentialSender(connection, open_transactor(context, connection, chain, key), key)
 
 
 def _aes_key(context: Context, terms: dict[str, Any], key: PrivateKey) -> bytes:

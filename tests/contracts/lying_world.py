@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from contracts.artifact import load_artifact, signature
-from contracts.confidential_wallet import DEPOSIT
 from contracts.decisions import DecisionKind
+from contracts.private_inputs import DEPOSIT
 from contracts.transaction import created_address
 from primitives.address import to_checksum
 from primitives.keccak import keccak256

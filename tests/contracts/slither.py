@@ -1,6 +1,7 @@
 """Write what Slither needs to read the contracts into a directory of its own.
 
-    python -m tests.contracts.slither DIRECTORY
+    python -m tests.contracts.slither DIRECTORY              # the vault's contracts
+    python -m tests.contracts.slither DIRECTORY --private    # those for private tokens
 
 Rule: the sources, the settings and the compiler are the build's own; the directory then holds the
 sources, `input.json` and a program `solc` that stands in for the native one.
@@ -10,11 +11,12 @@ Deviations: none
 
 from __future__ import annotations
 
+import argparse
 import json
-import sys
 from pathlib import Path
 
 from contracts.build import node_modules
+from tests.contracts.mutation.project import CONFIDENTIAL_TOKENS, SETTLEMENT, Project
 from tests.contracts.solc_worker import solc_worker
 
 OUTPUTS = ["abi", "metadata", "devdoc", "userdoc", "evm.bytecode", "evm.deployedBytecode"]
@@ -32,9 +34,18 @@ process.stdin.on("end", () => process.stdout.write(solc.compile(text)));
 """
 
 
-def main(directory: Path) -> None:
+def main() -> None:
+    """Write the directory that is named."""
+    parser = argparse.ArgumentParser(prog="python -m tests.contracts.slither")
+    parser.add_argument("directory", type=Path)
+    parser.add_argument("--private", action="store_true", help="contracts for private tokens")
+    options = parser.parse_args()
+    write(options.directory, CONFIDENTIAL_TOKENS if options.private else SETTLEMENT)
+
+
+def write(directory: Path, project: Project) -> None:
     """Write the directory; it needs the compiler's package to stay where it is."""
-    with node_modules() as modules, solc_worker() as worker:
+    with node_modules() as modules, solc_worker(project.folder, project.root) as worker:
         document = worker.document(worker.sources, optimize=True, outputs=[])
         document["settings"]["outputSelection"] = {"*": {"": ["ast"], "*": OUTPUTS}}
         for name, text in worker.sources.items():
@@ -48,4 +59,4 @@ def main(directory: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main()

@@ -8,8 +8,8 @@ import pytest
 
 from contracts.artifact import load_artifact
 from contracts.confidential_cipher import decrypt_amount
-from contracts.confidential_wallet import UNWRAP
 from contracts.errors import RpcRefused
+from contracts.private_inputs import UNWRAP
 from contracts.rpc_values import data, quantity
 from contracts.settlement_calls import revert_reason
 from contracts.settlement_types import Submission

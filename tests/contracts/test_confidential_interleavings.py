@@ -11,7 +11,7 @@ import random
 
 import pytest
 
-from contracts.confidential_wallet import DEPOSIT, UNWRAP
+from contracts.private_inputs import DEPOSIT, UNWRAP
 from contracts.settlement_calls import encode_withdraw
 from primitives.address import to_checksum
 from primitives.secp256k1 import PrivateKey

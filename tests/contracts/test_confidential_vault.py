@@ -12,12 +12,12 @@ from contracts.chain.mpc_values import user_key
 from contracts.confidential_cipher import decrypt_block
 from contracts.confidential_deployment import deploy_confidential
 from contracts.confidential_plan import CoinPlan
-from contracts.confidential_wallet import APPROVE, DEPOSIT, UNWRAP
 from contracts.decisions import DecisionKind
 from contracts.deployment_plan import DeployedToken
 from contracts.errors import ContractRefused, RpcRefused
 from contracts.escape import RefundClaim, encode_refund
 from contracts.limits import ESCAPE_GAS
+from contracts.private_inputs import APPROVE, DEPOSIT, UNWRAP
 from contracts.rpc_values import data, quantity
 from contracts.settlement_calls import encode_withdraw, revert_reason
 from contracts.settlement_types import Submission

@@ -444,6 +444,7 @@ def test_the_door_follows_the_vault_to_its_successor(world: ConfidentialWorld) -
     old = world.vault
     for is_last in (False, True):
         world.increase_time(7 * DAY + 60)
+        world.vault = old
         if is_last:
             world.move(successor, {door: 10_000})
         submission = world.submission()
@@ -451,6 +452,8 @@ def test_the_door_follows_the_vault_to_its_successor(world: ConfidentialWorld) -
             world.vault = vault
             world.make_client(RELAYER).submit_checkpoint(submission)
     world.vault = old
+    early = world.encode("Settlement", "handOver", to_checksum(door), world.height)
+    assert world.refusal(early).reason == "WrongTransfer"  # receipts would end there
     assert world.send(STRANGER, door, follow)["status"] == 1
     assert world.client.hand_over(door, world.height) is Submission.DONE
     held = world.view("ConfidentialVault", door, "balanceOf", to_checksum(successor))

@@ -127,7 +127,7 @@ class StorageSettings(Section, frozen=True, kw_only=True):
 
     archive: Annotated[bool, about("keep every block for ever")] = False
     chain_gb: Annotated[int, about("size at which old blocks are pruned", ge=1, le=100_000)] = 50
-    snapshots: Annotated[int, about("newest state snapshots that are kept", ge=2, le=1_000)] = 3
+    snapshots: Annotated[int, about("newest state snapshots that are kept", ge=2, le=64)] = 3
 
 
 class SyncSettings(Section, frozen=True, kw_only=True):

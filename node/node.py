@@ -38,6 +38,7 @@ from node.clock import NodeClock
 from node.committee.directory import Directory, find_known
 from node.committee.epoch_book import EpochBook, make_genesis_epoch, make_parameters
 from node.committee.key_watch import KeyWatch, verify_not_marked
+from node.committee.storage_answers import count_kept
 from node.committee.succession import ScoredSuccession
 from node.config_schema import Config
 from node.datadir import DataDir
@@ -248,7 +249,7 @@ class Node:
             proofs=self.proofs,
             writer=self.writer,
             snapshots=self.snapshots,
-            snapshots_kept=self.config.storage.snapshots,
+            snapshots_kept=count_kept(self.config.storage.snapshots, self.ledger.scorekeeper),
             clock=self.clock,
             problems=self.problems,
             stored_height=self.store.executed_height,

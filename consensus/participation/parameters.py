@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from consensus.limits import SEED_LAG_HEIGHTS
+from consensus.limits import CHECKPOINT_LAG, SEED_LAG_HEIGHTS
 
 SCORE_ONE: Final = 1_000_000  # a full score: 100 points are a million, 50 points half of it
 SEAT_SCORE: Final = 500_000  # what a seat requires: 50 points
@@ -111,6 +111,12 @@ class Rules:
     def compute_heartbeat_slot(self, height: int) -> int:
         """Return which of its period's sixteen parts a height belongs to."""
         return self.compute_part(height) % HEARTBEAT_SLOTS
+
+    @property
+    def snapshots_needed(self) -> int:
+        """How many of the newest snapshots a node keeps so that it can answer until a part ends."""
+        part_blocks = -(-self.period_blocks // HEARTBEAT_SLOTS)
+        return 1 - (-(CHECKPOINT_LAG + part_blocks) // self.checkpoint_interval)
 
     def is_part_end(self, height: int) -> bool:
         """True for the last height of a part, whose block draws the next question."""

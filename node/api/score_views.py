@@ -45,6 +45,17 @@ class ScorePart(View, frozen=True, kw_only=True):
     ratio: int | None  # in the last closed period, millionths; null where it did not count
 
 
+class StorageQuestion(View, frozen=True, kw_only=True):
+    """Which chunk of a snapshot is asked for in this part of the period, and what was said."""
+
+    part: int  # of scoring periods, sixteen in each, numbered from genesis
+    drawn_height: int  # of the block that drew the chunk
+    drawn_hash: Hex  # modulo the number of chunks it is the chunk's index
+    snapshot_height: int  # 0 while nothing is asked
+    is_committed: bool  # to an answer, in this part
+    is_answered: bool  # what was committed to in the part before is shown
+
+
 class ValidatorScore(View, frozen=True, kw_only=True):
     """Everything that decides a validator's seat, weight and share of the fees."""
 
@@ -67,3 +78,4 @@ class ValidatorScore(View, frozen=True, kw_only=True):
     is_leaving: bool
     period_ends_height: int  # scores close here
     parts: tuple[ScorePart, ...]
+    storage: StorageQuestion

@@ -121,4 +121,17 @@ def describe(found: dict[str, Any]) -> list[str]:
         f"           the open one closes at height {found['period_ends_height']}",
         f"votes      {found['votes']} of the newest {found['votes_possible']}"
         f"   slots missed in a row {found['missed_slots_in_row']}   jailed {found['jail_count']} ×",
+        "storage    " + describe_question(found["storage"]),
     ]
+
+
+def describe_question(asked: dict[str, Any]) -> str:
+    """Say what a chunk is asked of and what the validator said."""
+    if not asked["snapshot_height"]:
+        return "nothing is asked before the first snapshot"
+    said = "committed to an answer" if asked["is_committed"] else "no commitment yet"
+    shown = "shown" if asked["is_answered"] else "not shown"
+    return (
+        f"part {asked['part']} asks for a chunk of the snapshot of height "
+        f"{asked['snapshot_height']}: {said}; the answer of the part before is {shown}"
+    )

@@ -13,12 +13,20 @@ from collections.abc import Iterable
 import trio
 
 from consensus.participation.storage_part import Draw, choose_chunk, compute_answer
+from node.replica.scorekeeper import Scorekeeper
 from primitives.errors import OperatorError, PeerError, TransientError
+from storage.limits import SNAPSHOTS_MAX
 from storage.snapshots import Snapshots
 
 log = logging.getLogger("omnibazaar.storage")
 RETRY_S = 0.5  # until a snapshot that is not written yet is looked for again
 NO_ANSWER = bytes(32)
+
+
+def count_kept(wanted: int, keeper: Scorekeeper | None) -> int:
+    """Return how many snapshots stay on disk: as many as are wanted, or as the score asks for."""
+    needed = 0 if keeper is None else keeper.participation.rules.snapshots_needed
+    return min(max(wanted, needed), SNAPSHOTS_MAX)
 
 
 class StorageAnswers:

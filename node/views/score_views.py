@@ -7,9 +7,10 @@ Spec: docs/reference/api.md. Deviations: none.
 from __future__ import annotations
 
 from consensus.participation.accumulator import Participation
+from consensus.participation.facts import ZERO32
 from consensus.participation.parameters import PART_NAMES, POINTS, SCORE_ONE, Rules
 from consensus.participation.register import Validator
-from node.api.score_views import ScorePart, ValidatorScore
+from node.api.score_views import ScorePart, StorageQuestion, ValidatorScore
 
 
 def make_score(state: Participation, one: Validator) -> ValidatorScore:
@@ -37,12 +38,25 @@ def make_score(state: Participation, one: Validator) -> ValidatorScore:
         is_leaving=one.is_leaving,
         period_ends_height=compute_period_end(state.rules, state.height),
         parts=tuple(_make_part(one, part) for part in range(len(POINTS))),
+        storage=_make_question(state, one),
     )
 
 
 def compute_period_end(rules: Rules, height: int) -> int:
     """Return the next height at which scores close."""
     return height + rules.period_blocks - (height + rules.selection_lead) % rules.period_blocks
+
+
+def _make_question(state: Participation, one: Validator) -> StorageQuestion:
+    draw = state.draw
+    return StorageQuestion(
+        part=state.rules.compute_part(state.height + 1),
+        drawn_height=draw.height,
+        drawn_hash=draw.block_hash,
+        snapshot_height=draw.snapshot_height(state.rules.checkpoint_interval),
+        is_committed=one.commitment != ZERO32,
+        is_answered=one.answer != ZERO32,
+    )
 
 
 def _make_part(one: Validator, part: int) -> ScorePart:

@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from consensus.limits import CHECKPOINT_LAG
 from consensus.participation.accumulator import Participation
 from consensus.participation.facts import StorageWord
-from consensus.participation.parameters import CHAT, CREDIT_ONE, STORAGE
+from consensus.participation.parameters import CHAT, CREDIT_ONE, STORAGE, Rules
 from consensus.participation.register import Validator
 from consensus.participation.storage_part import Draw, choose_chunk, compute_commitment
 from primitives.keccak import keccak256
@@ -54,11 +54,15 @@ class Keepers:
             self.step()
 
     def step(self) -> None:
+        self.chain.block(storage=self.honest_words())
+
+    def honest_words(self) -> tuple[StorageWord, ...]:
+        """Return what is said in the next block: something at the second height of a part."""
         after = self.state.height + 1
         part = self.state.rules.compute_part(after)
-        is_second = (after + LEAD - 1) % 10 == 1
-        words = tuple(self.word(n, part, say) for n, say in self.says.items() if say)
-        self.chain.block(storage=words if is_second else ())
+        if (after + LEAD - 1) % 10 != 1:
+            return ()
+        return tuple(self.word(n, part, say) for n, say in self.says.items() if say)
 
 
 def answer(say: str, part: int) -> bytes:
@@ -216,6 +220,56 @@ def test_a_state_loaded_between_commitment_and_answer_goes_on_alike():
     assert copy.digest == state.digest
 
 
+class Liars(Keepers):
+    """Honest keepers beside liars of at most a third of the weight, who have no chunk."""
+
+    def __init__(self, weights: list[int], liars: int) -> None:
+        super().__init__(len(weights))
+        for number in range(liars):
+            self.says[number] = ""
+        self.liars = range(liars)
+        self.state.seats = tuple(
+            replace(seat, weight=weight)
+            for seat, weight in zip(self.state.seats, weights, strict=True)
+        )
+
+    def lie(self, draw: st.DataObject) -> StorageWord:
+        """Return a word from what liars know: what others committed to and have shown, and bits."""
+        part = self.state.rules.compute_part(self.state.height + 1)
+        known = [self.one(n).commitment for n in self.says]
+        known += [self.one(n).commitment_before for n in self.says]
+        answers = [answer("chunk", part - back) for back in (1, 2)]  # newer ones only keepers have
+        answers += [answer("nothing", part - back) for back in (0, 1)]
+        author = draw.draw(st.sampled_from(self.liars))
+        own = [compute_commitment(one, address("owner", author)) for one in answers]
+        return StorageWord(
+            hot_key=self.one(author).hot_key,
+            part=part - draw.draw(st.integers(-1, 1)),
+            commitment=draw.draw(st.sampled_from([bytes(32), *known, *own])),
+            answer=draw.draw(st.sampled_from([bytes(32), *answers])),
+        )
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.lists(st.integers(1, 50), min_size=2, max_size=6), st.data())
+def test_liars_of_a_third_earn_nothing_and_take_nothing(honest: list[int], data: st.DataObject):
+    share = data.draw(st.lists(st.integers(1, 9), min_size=1, max_size=3))
+    spare = sum(honest) // 2  # liars have at most a third of all
+    liars = [max(1, spare * one // sum(share)) for one in share]
+    while sum(liars) > spare:
+        liars.pop()
+    if not liars:
+        return
+    net = Liars(liars + honest, len(liars))
+    while net.state.height < 60:
+        lies = tuple(net.lie(data) for _ in range(data.draw(st.integers(0, 2))))
+        net.chain.block(storage=lies + net.honest_words())
+    for number in net.says:
+        opportunities, credited = net.counts(number)
+        assert opportunities == 5
+        assert credited == (0 if number in net.liars else opportunities)
+
+
 @pytest.mark.parametrize(
     ("height", "interval", "found"),
     [
@@ -248,3 +302,19 @@ def test_parts_are_sixteenths_of_the_period_numbered_on(
 @given(st.binary(min_size=32, max_size=32), st.integers(1, 20_000))
 def test_every_block_hash_chooses_a_chunk(block_hash: bytes, count: int):
     assert 0 <= choose_chunk(block_hash, count) < count
+
+
+@given(st.integers(1, 1_200), st.integers(34, 4_000), st.integers(320, 9_999))
+def test_the_snapshots_that_are_kept_suffice_until_the_part_ends(
+    interval: int, epoch: int, height: int
+):
+    chosen = Rules(epoch_blocks=epoch, selection_lead=33, checkpoint_interval=interval)
+    end = height
+    while not chosen.is_part_end(end):
+        end += 1
+    drawn = chosen.compute_part(end)
+    while chosen.compute_part(height) == drawn:
+        height -= 1
+    asked = Draw(height=height).snapshot_height(interval)
+    newest = end // interval * interval
+    assert asked == 0 or (newest - asked) // interval < chosen.snapshots_needed

@@ -473,6 +473,7 @@ async def test_validators_and_scores_are_shown(url: str) -> None:
     assert "50.0000 of 100" in shown.out
     assert "production" in shown.out
     assert "left out" in shown.out
+    assert "nothing is asked before the first snapshot" in shown.out
     unknown = await run_against(url, "validator", "score", "0x" + "00" * 20)
     assert unknown.code == exits.ERROR
     assert "registered" in unknown.err

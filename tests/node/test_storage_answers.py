@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 import trio
+from msgspec.structs import asdict
 
 from consensus.participation.parameters import CREDIT_ONE, STORAGE
 from consensus.participation.storage_part import Draw, compute_answer
 from exchange.actions import SignedAction, verify
 from exchange.operations import Heartbeat
+from node.cli.validator import describe_question
 from node.committee.heartbeats import Heart
-from node.committee.storage_answers import NO_ANSWER, StorageAnswers
+from node.committee.storage_answers import NO_ANSWER, StorageAnswers, count_kept
 from node.replica.ledger import Ledger
+from node.views.score_views import make_score
 from primitives.keccak import keccak256
 from primitives.secp256k1 import PrivateKey
 from storage.block_store import BlockStore
@@ -137,3 +141,29 @@ def test_a_new_word_is_sent_at_once_and_the_same_one_only_after_a_while(tmp_path
         (op,) = verify(home.sent[0], DOMAIN).ops
         assert isinstance(op, Heartbeat)
         assert op.commitment != NO_ANSWER == op.answer
+
+
+def test_a_view_and_a_command_tell_what_is_asked_and_said():
+    world = World()
+    keeper = make_ledger(world).scorekeeper
+    assert keeper is not None
+    state, own = keeper.participation, keeper.find(world.validators[0].address)
+    assert own is not None
+    interval = state.rules.checkpoint_interval
+    state.draw = Draw(height=2 * interval + 32, block_hash=HASH)
+    own.commitment = HASH
+    asked = make_score(state, own).storage
+    assert (asked.snapshot_height, asked.drawn_hash) == (2 * interval, HASH)
+    said = describe_question(asdict(asked))
+    assert f"the snapshot of height {2 * interval}: committed to an answer" in said
+    assert said.endswith("the answer of the part before is not shown")
+
+
+@pytest.mark.parametrize(("wanted", "interval", "kept"), [(2, 10, 7), (3, 1_000, 3), (99, 10, 64)])
+def test_as_many_snapshots_stay_as_the_score_asks_for(wanted: int, interval: int, kept: int):
+    keeper = make_ledger(World()).scorekeeper
+    assert keeper is not None
+    state = keeper.participation
+    state.rules = replace(state.rules, checkpoint_interval=interval)
+    assert count_kept(wanted, keeper) == kept
+    assert count_kept(2, None) == 2

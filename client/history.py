@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 
 from client.limits import HISTORY_PAGE
-from client.market_views import AccountEvent, Candle
+from client.market_views import AccountEvent, Candle, MarketEvent
 from client.rest import RestClient
 from client.views import Fill, Trade
 
@@ -37,6 +37,19 @@ async def walk_trades_after(
             yield trade
             after = trade.id
         if len(page.trades) < HISTORY_PAGE:
+            return
+
+
+async def walk_market_events(
+    rest: RestClient, market: int | str, after: int = 0
+) -> AsyncIterator[MarketEvent]:
+    """Yield phases, halts, auctions and terms above a number, oldest first, up to the newest."""
+    while True:
+        page = await rest.market_events(market, HISTORY_PAGE, after=after)
+        for event in page.events:
+            yield event
+            after = event.number
+        if after >= page.newest or not page.events:
             return
 
 

@@ -40,3 +40,7 @@ OPENINGS_MAX: Final = 5  # times an opening is sent, signed anew
 GRANT_MS_DEFAULT: Final = 86_400_000
 GRANT_MS_WEEK: Final = 7 * 86_400_000
 SALT_BYTES: Final = 32
+MARKETS_RETRY_S: Final = 1.0
+"""Pause before the list of markets is followed again after an error."""
+MARKET_EVENTS_KEPT: Final = 50
+"""Newest market events that a new listener begins with."""

@@ -296,3 +296,28 @@ class FillPage(View, frozen=True, kw_only=True):
     fills: tuple[Fill, ...]
     cursor: int | None
     oldest_height: int
+
+
+class MarketEvent(View, frozen=True, kw_only=True):
+    """Something that happened to a market itself: `phase`, `auction`, `listed` or `terms`."""
+
+    market: int
+    number: int  # per market from 1, without gaps
+    height: int
+    time_ms: int
+    kind: str
+    phase: str = ""
+    cause: str = ""
+    auction_ms: int = 0  # block time of the auction to come, 0 for none
+    price: int | None = None  # of an auction; None: nothing crossed
+    size: int = 0
+    surplus: int = 0
+
+
+class MarketEventPage(View, frozen=True, kw_only=True):
+    """Newest first, or oldest first after a number."""
+
+    events: tuple[MarketEvent, ...]
+    cursor: int | None
+    newest: int
+    oldest_height: int

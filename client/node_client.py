@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 import trio
 
@@ -16,6 +16,8 @@ from client.actions import MarketTerms
 from client.errors import ConnectionLost
 from client.groups import unwrap
 from client.limits import CONNECT_TIMEOUT_S, OUTCOME_TIMEOUT_S, REQUEST_TIMEOUT_S
+from client.market_watch import CHANNEL as MARKET_EVENTS
+from client.market_watch import MarketWatch
 from client.rest import Pair, RestClient
 from client.stream import NodeStream
 from client.subscription import Key, Subscription
@@ -40,6 +42,10 @@ class NodeClient:
         self.network_id = network_id
         self.domain = network_domain(network_id)
         self.markets = tuple(markets)
+        """As of the newest listing, phase or terms that the node told of."""
+        self.watch = MarketWatch(stream, self.reload_markets)
+        self.markets_changed = trio.Event()
+        """Set, and replaced, when `markets` was read anew."""
 
     def find_market(self, reference: int | str) -> Market:
         """Return a market by id or name. Raises KeyError."""
@@ -51,6 +57,18 @@ class NodeClient:
     async def reload_markets(self) -> None:
         """Ask the node again what is listed: markets come, go and change while it runs."""
         self.markets = await self.rest.markets()
+        self.markets_changed.set()
+        self.markets_changed = trio.Event()
+
+    async def resolve_market(self, reference: int | str) -> Market:
+        """Return a market by id or name, asking the node again if it is not known here.
+
+        Raises KeyError if the node does not know it either, ConnectionLost.
+        """
+        with suppress(KeyError):
+            return self.find_market(reference)
+        await self.reload_markets()
+        return self.find_market(reference)
 
     def terms(self, reference: int | str) -> MarketTerms:
         """Return what sealing an order needs to know of a market."""
@@ -65,6 +83,8 @@ class NodeClient:
 
     def subscribe(self, channel: str, key: Key = None, *, after: int | None = None) -> Subscription:
         """Follow a channel; see `NodeStream.subscribe`."""
+        if channel == MARKET_EVENTS:
+            return self.watch.subscribe()
         return self.stream.subscribe(channel, key, after=after)
 
     async def submit(
@@ -101,6 +121,7 @@ async def open_node(url: str, *, network_id: bytes | None = None) -> AsyncIterat
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(stream.run)
                 await stream.wait_connected(CONNECT_TIMEOUT_S)
+                nursery.start_soon(client.watch.run)
                 try:
                     yield client
                 finally:

@@ -26,6 +26,7 @@ from client.market_views import (
     FillPage,
     L2Book,
     L3Book,
+    MarketEventPage,
     Ticker,
 )
 from client.views import (
@@ -177,6 +178,17 @@ class RestClient:
         """Return trades below `cursor`, newest first, or above `after`, oldest first."""
         query = _drop_none(limit=limit, cursor=cursor, after=after)
         return await self.get(f"/v1/markets/{market}/trades", TradePage, query)
+
+    async def market_events(
+        self,
+        market: int | str,
+        limit: int = 50,
+        cursor: int | None = None,
+        after: int | None = None,
+    ) -> MarketEventPage:
+        """Return phases, halts and auctions below `cursor`, newest first, or above `after`."""
+        query = _drop_none(limit=limit, cursor=cursor, after=after)
+        return await self.get(f"/v1/markets/{market}/events", MarketEventPage, query)
 
     async def candles(
         self, market: int | str, interval: str = "1m", limit: int = 200, before: int | None = None

@@ -46,6 +46,7 @@ from client.market_views import (
     L3Book,
     L3Update,
     LiveCandle,
+    MarketEvent,
     Ticker,
 )
 from client.rest import Pair, Refusal
@@ -73,6 +74,7 @@ CHANNEL_VIEWS: Final[dict[str, Any]] = {
     "l2": L2Update,
     "l3": L3Update,
     "trades": tuple[Trade, ...],
+    "market_events": tuple[MarketEvent, ...],
     "candles": tuple[LiveCandle, ...],
     "ticker": Ticker,
     "events": tuple[AccountEvent, ...],

@@ -90,7 +90,7 @@ class Trader:
 
         Raises ActionRejected, for instance with `post_only_crosses`, or OutcomeUnknown.
         """
-        number = self.client.find_market(market).id
+        number = (await self.client.resolve_market(market)).id
         op = Place(number, side, price, size, tif, client_id=client_id)
         receipt = await self.execute(op, timeout_s=timeout_s)
         return verify_accepted(receipt).statuses[0].order_id or 0
@@ -117,7 +117,7 @@ class Trader:
 
         Raises ActionRejected, for instance with `unknown_order` once it was reached.
         """
-        number = self.client.find_market(market).id
+        number = (await self.client.resolve_market(market)).id
         op = ReplaceTrigger(number, order_id, size, *above, *below)
         verify_accepted(await self.execute(op, timeout_s=timeout_s))
 
@@ -134,7 +134,7 @@ class Trader:
         timeout_s: float = OUTCOME_TIMEOUT_S,
     ) -> int:
         """Place an order that rests until a block time (Unix ms); return its id."""
-        number = self.client.find_market(market).id
+        number = (await self.client.resolve_market(market)).id
         op = PlaceUntil(number, side, price, size, post_only, STP_NEWEST, client_id, expiry_ms)
         receipt = await self.execute(op, timeout_s=timeout_s)
         return verify_accepted(receipt).statuses[0].order_id or 0
@@ -148,19 +148,19 @@ class Trader:
         self, market: int | str, order_id: int, *, timeout_s: float = OUTCOME_TIMEOUT_S
     ) -> None:
         """Cancel one order. Raises ActionRejected (`unknown_order`) if it is gone already."""
-        op = Cancel(self.client.find_market(market).id, order_id)
+        op = Cancel((await self.client.resolve_market(market)).id, order_id)
         verify_accepted(await self.execute(op, timeout_s=timeout_s))
 
     async def cancel_client(
         self, market: int | str, client_id: int, *, timeout_s: float = OUTCOME_TIMEOUT_S
     ) -> None:
         """Cancel the live order that has a client id. Raises ActionRejected."""
-        op = CancelClient(self.client.find_market(market).id, client_id)
+        op = CancelClient((await self.client.resolve_market(market)).id, client_id)
         verify_accepted(await self.execute(op, timeout_s=timeout_s))
 
     async def cancel_all(self, market: int | str, *, timeout_s: float = OUTCOME_TIMEOUT_S) -> None:
         """Cancel every order of this sub-account in a market."""
-        op = CancelAll(self.client.find_market(market).id)
+        op = CancelAll((await self.client.resolve_market(market)).id)
         verify_accepted(await self.execute(op, timeout_s=timeout_s))
 
     async def replace(
@@ -173,7 +173,7 @@ class Trader:
         timeout_s: float = OUTCOME_TIMEOUT_S,
     ) -> int:
         """Give an order a new price and remaining size; return its id. Raises ActionRejected."""
-        op = Replace(self.client.find_market(market).id, order_id, price, size)
+        op = Replace((await self.client.resolve_market(market)).id, order_id, price, size)
         receipt = await self.execute(op, timeout_s=timeout_s)
         return verify_accepted(receipt).statuses[0].order_id or order_id
 
@@ -219,6 +219,7 @@ class Trader:
         commit or opening was refused, OutcomeUnknown after `timeout_s`; the order is then still
         followed, and opened if its commit comes through.
         """
+        await self.client.resolve_market(market)
         terms = self.client.terms(market)
         return await self.sealed.take(terms, Place(terms.id, side, price, size, tif), timeout_s)
 

@@ -22,6 +22,7 @@ from storage.chain_rows import (
     EXECUTED,
     FILL_TABLES,
     FILLS,
+    MARKET_EVENTS,
     RECEIPTS,
     SUMMARY,
     WHOLE,
@@ -30,6 +31,7 @@ from storage.chain_rows import (
     decode_checkpoint,
     decode_executed,
     decode_fill,
+    decode_market_event,
     decode_receipt,
     decode_summary,
     decode_withdrawal,
@@ -44,6 +46,7 @@ from storage.records import (
     StoredBlock,
     StoredBundle,
     StoredFill,
+    StoredMarketEvent,
     StoredReceipt,
     StoredWithdrawal,
 )
@@ -267,6 +270,37 @@ class ChainReader:
             bound(limit),
         )
         return [decode_fill(row) for row in rows]
+
+    def market_events(
+        self, market: int, *, before: int | None = None, limit: int = limits.PAGE_ROWS_MAX
+    ) -> list[StoredMarketEvent]:
+        """Return a market's events with a number below `before`, newest first."""
+        rows = self._all(
+            f"{MARKET_EVENTS} WHERE market = ? AND number < ? ORDER BY number DESC LIMIT ?",
+            market,
+            (1 << 62) if before is None else before,
+            bound(limit),
+        )
+        return [decode_market_event(row) for row in rows]
+
+    def market_events_after(
+        self, market: int, after: int, *, limit: int = limits.PAGE_ROWS_MAX
+    ) -> list[StoredMarketEvent]:
+        """Return a market's events with a number above `after`, oldest first."""
+        rows = self._all(
+            f"{MARKET_EVENTS} WHERE market = ? AND number > ? ORDER BY number LIMIT ?",
+            market,
+            after,
+            bound(limit),
+        )
+        return [decode_market_event(row) for row in rows]
+
+    def newest_market_events(self, limit: int = limits.PAGE_ROWS_MAX) -> list[StoredMarketEvent]:
+        """Return the newest events of all markets, newest first."""
+        rows = self._all(
+            f"{MARKET_EVENTS} ORDER BY height DESC, market DESC, number DESC LIMIT ?", bound(limit)
+        )
+        return [decode_market_event(row) for row in rows]
 
     def first_fill_id(self) -> int:
         """Return the id from which on all fills are on record; 1 = since genesis."""

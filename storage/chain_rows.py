@@ -15,8 +15,10 @@ from storage.records import (
     CheckpointRecord,
     Executed,
     FillRecord,
+    MarketEventRecord,
     StoredBlock,
     StoredFill,
+    StoredMarketEvent,
     StoredReceipt,
     StoredWithdrawal,
     WithdrawalRecord,
@@ -40,6 +42,10 @@ FILLS: Final = (
     " f.time_ms, f.batch, f.maker_left, f.taker_left"
 )
 FILL_TABLES: Final = "fills f JOIN accounts m ON m.id = f.maker JOIN accounts t ON t.id = f.taker"
+MARKET_EVENTS: Final = (
+    "SELECT market, number, height, time_ms, kind, phase, cause, auction_ms, price, size, surplus"
+    " FROM market_events"
+)
 WITHDRAWALS: Final = (
     "SELECT w.id, a.address, w.chain_id, w.vault, w.token, w.amount, w.recipient, w.leaf, w.height"
     " FROM withdrawals w JOIN accounts a ON a.id = w.account"
@@ -128,6 +134,21 @@ def decode_fill(row: tuple[Any, ...]) -> StoredFill:
         taker_left=row[18],
     )
     return StoredFill(id=row[0], fill=fill, height=row[14], time_ms=row[15])
+
+
+def decode_market_event(row: tuple[Any, ...]) -> StoredMarketEvent:
+    event = MarketEventRecord(
+        market=row[0],
+        number=row[1],
+        kind=row[4],
+        phase=row[5],
+        cause=row[6],
+        auction_ms=row[7],
+        price=row[8],
+        size=decode_integer(row[9]),
+        surplus=decode_integer(row[10]),
+    )
+    return StoredMarketEvent(event=event, height=row[2], time_ms=row[3])
 
 
 def decode_withdrawal(row: tuple[Any, ...]) -> StoredWithdrawal:

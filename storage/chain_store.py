@@ -181,6 +181,7 @@ class ChainStore:
             candle_rows.upsert(self.database.conn, record.candles)
             self._insert_events(record)
             self._insert_withdrawals(record)
+            self._insert_market_events(record)
             self._insert_executed(record, last_fill)
         self._executed_height, self._last_fill = record.height, last_fill
         return True
@@ -294,6 +295,27 @@ class ChainStore:
             last = batch.first + batch.count - 1
             rows.append((row, last, batch.count, record.height, record.time_ms, batch.body))
         self.database.conn.executemany("INSERT INTO account_events VALUES (?,?,?,?,?,?)", rows)
+
+    def _insert_market_events(self, record: ExecutedRecord) -> None:
+        self.database.conn.executemany(
+            "INSERT INTO market_events VALUES (?,?,?,?,?,?,?,?,?,?,?)",
+            [
+                (
+                    event.market,
+                    event.number,
+                    record.height,
+                    record.time_ms,
+                    event.kind,
+                    event.phase,
+                    event.cause,
+                    event.auction_ms,
+                    event.price,
+                    encode_integer(event.size),
+                    encode_integer(event.surplus),
+                )
+                for event in record.market_events
+            ],
+        )
 
     def _insert_withdrawals(self, record: ExecutedRecord) -> None:
         self.database.conn.executemany(

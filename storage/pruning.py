@@ -63,6 +63,11 @@ def compute_prune_height(store: ChainStore, policy: PrunePolicy, *, now_ms: int,
     return limit if row[0] is None else int(row[0])
 
 
+PRUNED_TABLES: Final = (
+    "blocks", "seals", "bundles", "receipts", "account_events", "market_events", "executed",
+)  # fmt: skip
+
+
 def delete_below(database: Database, path: str, height: int) -> None:
     """Delete what belongs to heights below `height`, in one transaction, and shrink the file."""
     connection = database.conn
@@ -70,7 +75,7 @@ def delete_below(database: Database, path: str, height: int) -> None:
         row = connection.execute(
             "SELECT max(last_fill), max(time_ms) FROM executed WHERE height < ?", (height,)
         ).fetchone()
-        for table in ("blocks", "seals", "bundles", "receipts", "account_events", "executed"):
+        for table in PRUNED_TABLES:
             connection.execute(f"DELETE FROM {table} WHERE height < ?", (height,))
         if row[0] is not None:
             connection.execute("DELETE FROM fills WHERE id <= ?", (row[0],))

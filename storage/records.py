@@ -125,6 +125,21 @@ class AccountEventsRecord:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class MarketEventRecord:
+    """What happened to a market: a phase, an auction, a listing, other terms (codes of `node/`)."""
+
+    market: int
+    number: int  # per market from 1, without gaps
+    kind: int
+    phase: int = 0
+    cause: int = 0
+    auction_ms: int = 0  # block time of the auction to come, 0 for none
+    price: int = 0  # of the auction in ticks, 0 for none
+    size: int = 0  # lots
+    surplus: int = 0  # lots demanded beyond those offered
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class WithdrawalRecord:
     """A leaf of the withdrawals tree, with whom it debited."""
 
@@ -160,6 +175,7 @@ class ExecutedRecord:
     candles: tuple[Candle, ...] = ()  # those the fills changed, oldest first per interval
     events: tuple[AccountEventsRecord, ...] = ()
     withdrawals: tuple[WithdrawalRecord, ...] = ()
+    market_events: tuple[MarketEventRecord, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -236,6 +252,15 @@ class StoredFill:
 
     id: int  # from 1 at genesis, over all markets, without gaps
     fill: FillRecord
+    height: int
+    time_ms: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredMarketEvent:
+    """An event of a market with the block it happened in."""
+
+    event: MarketEventRecord
     height: int
     time_ms: int
 

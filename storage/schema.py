@@ -181,6 +181,24 @@ CREATE TABLE committees (
 ) STRICT;
 """
 
+MARKET_EVENT_TABLES: Final = """
+CREATE TABLE market_events (
+    market INTEGER NOT NULL,
+    number INTEGER NOT NULL,
+    height INTEGER NOT NULL,
+    time_ms INTEGER NOT NULL,
+    kind INTEGER NOT NULL,
+    phase INTEGER NOT NULL,
+    cause INTEGER NOT NULL,
+    auction_ms INTEGER NOT NULL,
+    price INTEGER NOT NULL,
+    size ANY NOT NULL,
+    surplus ANY NOT NULL,
+    PRIMARY KEY (market, number)
+) WITHOUT ROWID, STRICT;
+CREATE INDEX market_events_by_height ON market_events (height);
+"""
+
 
 def refuse_unnumbered(database: Database) -> None:
     """Let nothing but a new file pass: schema 1 lacks numbers that are the same on every node."""
@@ -213,9 +231,15 @@ def create_committee_tables(database: Database) -> None:
     database.executescript(COMMITTEE_TABLES)
 
 
+def create_market_event_tables(database: Database) -> None:
+    """Create what schema 5 adds: phases, auctions and listings of markets."""
+    database.executescript(MARKET_EVENT_TABLES)
+
+
 CHAIN_MIGRATIONS: Final[tuple[Migration, ...]] = (
     begin,
     create_chain_tables,
     create_epoch_tables,
     create_committee_tables,
+    create_market_event_tables,
 )

@@ -17,7 +17,7 @@ from node.api.limits import (
     PAGE_DEFAULT,
     PAGE_MAX,
 )
-from node.api.market_views import L2Book, L3Book, Ticker
+from node.api.market_views import L2Book, L3Book, MarketEventPage, Ticker
 from node.api.views import Book, Candles, Markets, TradePage
 
 MARKET = Parameter(name="market", kind="market", about="id or name, e.g. 1 or WETH-USDX")
@@ -39,6 +39,10 @@ LIMIT = Parameter(
 )
 CURSOR = Parameter(name="cursor", kind="integer", about="only trades with a lower id")
 AFTER = Parameter(name="after", kind="integer", about="only trades with a higher id, oldest first")
+EVENT_CURSOR = Parameter(name="cursor", kind="integer", about="only events with a lower number")
+EVENT_AFTER = Parameter(
+    name="after", kind="integer", about="only events with a higher number, oldest first"
+)
 BEFORE = Parameter(
     name="before", kind="integer", about="only candles that begin before this time (ms)"
 )
@@ -69,6 +73,16 @@ async def get_trades(call: Call) -> TradePage:
     if values["cursor"] is not None and values["after"] is not None:
         raise ApiError("bad_request", "cursor and after lead in opposite directions")
     return await call.service.market_data.trades(
+        values["market"], values["limit"], values["cursor"], values["after"]
+    )
+
+
+async def get_market_events(call: Call) -> MarketEventPage:
+    """Return a page of what happened to a market, newest first."""
+    values = call.values
+    if values["cursor"] is not None and values["after"] is not None:
+        raise ApiError("bad_request", "cursor and after lead in opposite directions")
+    return await call.service.market_data.market_events(
         values["market"], values["limit"], values["cursor"], values["after"]
     )
 
@@ -119,6 +133,14 @@ ENDPOINTS = (
         handler=get_trades,
         answer=TradePage,
         parameters=(MARKET, LIMIT, CURSOR, AFTER),
+    ),
+    Endpoint(
+        method="GET",
+        path="/v1/markets/{market}/events",
+        summary="Phases, halts, auctions, listing, terms; newest first, oldest first with `after`",
+        handler=get_market_events,
+        answer=MarketEventPage,
+        parameters=(MARKET, LIMIT, EVENT_CURSOR, EVENT_AFTER),
     ),
     Endpoint(
         method="GET",

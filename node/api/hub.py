@@ -27,6 +27,7 @@ Channel = Literal[
     "events",
     "chat",
     "status",
+    "market_events",
     "markets",
     "validators",
     "settlement",
@@ -39,6 +40,7 @@ CHANNELS: Final[tuple[Channel, ...]] = (
     "trades",  # key: market id; data: tuple of Trade, oldest first
     "candles",  # key: market id; data: tuple of LiveCandle, those that changed
     "ticker",  # key: market id; data: Ticker
+    "market_events",  # no key; data: tuple of MarketEvent of all markets, oldest first
     "blocks",  # no key; data: tuple of BlockSummary, oldest first
     "account",  # key: address; data: AccountUpdate
     "events",  # key: address; data: AccountState, then tuples of AccountEvent; seq = the last one's

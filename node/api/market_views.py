@@ -219,3 +219,28 @@ class FillPage(View, frozen=True, kw_only=True):
     fills: tuple[Fill, ...]
     cursor: int | None
     oldest_height: int
+
+
+class MarketEvent(View, frozen=True, kw_only=True):
+    """Something that happened to a market itself: `phase`, `auction`, `listed` or `terms`."""
+
+    market: int
+    number: int  # per market from 1, without gaps, the same on every node; the cursor
+    height: int
+    time_ms: int
+    kind: str
+    phase: str = ""  # of a phase: what it came to
+    cause: str = ""  # committee, breaker, auction, opening
+    auction_ms: int = 0  # block time of the auction to come, 0 for none
+    price: int | None = None  # of an auction in ticks; None: nothing crossed
+    size: int = 0  # lots
+    surplus: int = 0  # lots demanded at the price beyond those offered
+
+
+class MarketEventPage(View, frozen=True, kw_only=True):
+    """Newest first, or oldest first after `after`; `cursor` leads on; None at the end."""
+
+    events: tuple[MarketEvent, ...]
+    cursor: int | None
+    newest: int  # number of the market's newest event
+    oldest_height: int  # the oldest height this node has the events of

@@ -22,6 +22,8 @@ from node.api.market_views import (
     L2Book,
     L3Book,
     LiveCandle,
+    MarketEvent,
+    MarketEventPage,
     Ticker,
 )
 from node.api.proof_views import BalanceProof
@@ -87,6 +89,16 @@ class MarketDataService(Protocol):
         self, market: int, limit: int, before: int | None, after: int | None
     ) -> TradePage:
         """Return trades below id `before`, newest first, or above `after`, oldest first."""
+        ...
+
+    async def market_events(
+        self, market: int, limit: int, before: int | None, after: int | None
+    ) -> MarketEventPage:
+        """Return a market's events below `before`, newest first, or above `after`, oldest first."""
+        ...
+
+    async def newest_market_events(self, limit: int) -> tuple[MarketEvent, ...]:
+        """Return the newest events of all markets, oldest first."""
         ...
 
     async def candles(

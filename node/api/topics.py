@@ -73,6 +73,8 @@ async def build_snapshot(service: NodeService, topic: Topic) -> object:
         assert isinstance(key, int)
         page = await service.market_data.trades(key, PAGE_DEFAULT, None, None)
         return tuple(reversed(page.trades))
+    if channel == "market_events":
+        return await service.market_data.newest_market_events(PAGE_DEFAULT)
     if channel == "blocks":
         return tuple(reversed(await service.blocks(None, PAGE_DEFAULT)))
     if channel == "account":

@@ -127,6 +127,7 @@ def make_executed_record(outcome: Outcome, state: State, tape: BlockTape) -> Exe
             for w in outcome.withdrawals
         ),
         candles=tape.candles,
+        market_events=tape.market_events,
         events=tuple(
             AccountEventsRecord(
                 address=batch.owner,

@@ -18,9 +18,11 @@ from exchange.outcome import Outcome, Resolution
 from exchange.reasons import Reason
 from node.limits import PENDING_ACTIONS_MAX
 from node.replica.account_events import AnyEvent, collect_events
+from node.replica.market_events import collect_market_events, list_markets
 from node.replica.market_stats import MarketStats
 from primitives.cid import Cid
 from storage.candles import Candle, CandleKey, Trade, advance
+from storage.records import MarketEventRecord
 
 PENDING = int(Reason.PENDING)
 
@@ -49,6 +51,7 @@ class BlockTape:
     updates: dict[int, int]  # market → number of its update, for the markets the block touched
     candles: tuple[Candle, ...]  # every candle the block's fills changed, as it is now
     accounts: tuple[AccountBatch, ...]  # in order of account numbers
+    market_events: tuple[MarketEventRecord, ...] = ()
     parent: Cid | None = None  # of the block before it, None for the child of genesis
 
 
@@ -62,6 +65,7 @@ class Tape:
     height: int = 0
     fills: int = 0
     updates: list[int] = field(default_factory=list)  # per market
+    market_events: list[int] = field(default_factory=list)  # per market
     stats: list[MarketStats] = field(default_factory=list)  # per market
     candles: dict[CandleKey, Candle] = field(default_factory=dict)  # the newest of each interval
     events: list[int] = field(default_factory=list)  # per account number
@@ -83,6 +87,7 @@ class Tape:
             updates=self._count_updates(outcome),
             candles=self._fold(outcome, markets),
             accounts=self._number_events(outcome, accounts),
+            market_events=self._list_market_events(outcome),
             parent=self.cid,
         )
         for one in outcome.listings:
@@ -105,6 +110,10 @@ class Tape:
         """Return a market's figures. Reading never grows the tape: snapshots are equal bytes."""
         return self.stats[market] if market < len(self.stats) else MarketStats()
 
+    def get_market_events(self, market: int) -> int:
+        """Return the number of a market's newest event; 0 = none yet."""
+        return self.market_events[market] if market < len(self.market_events) else 0
+
     def get_events(self, account: int) -> int:
         """Return the number of an account's newest event; 0 = none yet."""
         return self.events[account] if account < len(self.events) else 0
@@ -113,7 +122,13 @@ class Tape:
         """Make room for a market that something happened in."""
         while len(self.updates) <= market:
             self.updates.append(0)
+            self.market_events.append(0)
             self.stats.append(MarketStats())
+
+    def _list_market_events(self, outcome: Outcome) -> tuple[MarketEventRecord, ...]:
+        for market in sorted(list_markets(outcome)):
+            self.know_market(market)
+        return collect_market_events(outcome, self.market_events)
 
     def _count_updates(self, outcome: Outcome) -> dict[int, int]:
         touched = set(outcome.levels)

@@ -24,7 +24,7 @@ from storage.candles import Candle
 from storage.integers import decode_integer, encode_integer
 from storage.limits import CHUNK_BYTES_MAX, SNAPSHOT_CHUNKS_MAX
 
-VERSION: Final = 5
+VERSION: Final = 6
 CID_BYTES_MAX: Final = 64
 TAPE_BYTES_MAX: Final = 1 << 30
 Count = Annotated[int, Meta(ge=0)]
@@ -80,6 +80,7 @@ class MarketRecord(Record, frozen=True):
     last_price: int | None
     last_trade_ms: Count
     minutes: tuple[MinuteRecord, ...]
+    events: Count  # of the market
 
 
 class TapeRecord(Record, frozen=True):
@@ -151,6 +152,7 @@ def _market(tape: Tape, market: int) -> MarketRecord:
             )
             for m in stats.minutes
         ),
+        events=tape.market_events[market],
     )
 
 
@@ -189,6 +191,7 @@ def _tape(record: TapeRecord) -> Tape:
         tape.know_market(number)
         stats = tape.get_stats(number)
         tape.updates[number] = market.update
+        tape.market_events[number] = market.events
         stats.trades = market.trades
         stats.last_price = market.last_price
         stats.last_trade_ms = market.last_trade_ms

@@ -24,17 +24,20 @@ from node.api.market_views import (
     L2Book,
     L3Book,
     LiveCandle,
+    MarketEvent,
+    MarketEventPage,
     Ticker,
 )
 from node.replica.tape import Tape
 from node.views.account_views import make_account_events, make_fill_side
 from node.views.book_views import make_l2, make_l3
 from node.views.ledger_views import SIDES, make_balances, make_order
+from node.views.market_history import make_stored_event
 from node.views.phase_views import describe_safety
 from primitives.errors import TransientError
 from storage.candles import MINUTE_MS, Candle
 from storage.chain_reader import ChainReader
-from storage.records import BUY, SELL, StoredAccountEvents, StoredFill
+from storage.records import BUY, SELL, StoredAccountEvents, StoredFill, StoredMarketEvent
 
 T = TypeVar("T")
 
@@ -126,6 +129,43 @@ class MarketData:
             cursor = rows[-1].id if rows else after
         trades = tuple(make_trade(row) for row in rows)
         return views.TradePage(trades=trades, cursor=cursor, oldest_height=oldest)
+
+    async def market_events(
+        self, market: int, limit: int, before: int | None, after: int | None
+    ) -> MarketEventPage:
+        """Return a market's events below `before`, newest first, or above `after`, oldest first."""
+
+        def read(reader: ChainReader) -> tuple[list[StoredMarketEvent], int]:
+            if after is not None:
+                rows = reader.market_events_after(market, after, limit=limit)
+            else:
+                rows = reader.market_events(market, before=before, limit=limit)
+            return rows, reader.oldest_executed()
+
+        newest = self._ledger.tape.get_market_events(market)
+        await self._wait_for(self._ledger.state.height)
+        rows, oldest = await self._read(read)
+        wanted = newest if before is None else min(before - 1, newest)
+        if after is not None:
+            is_gone = after < newest and (not rows or rows[0].event.number != after + 1)
+        else:
+            is_gone = not rows and before is not None and wanted > 0
+        if is_gone:
+            raise make_pruned("market events", oldest)
+        cursor = rows[-1].event.number if rows else after
+        if after is None:
+            cursor = cursor if cursor is not None and cursor > 1 else None
+        return MarketEventPage(
+            events=tuple(make_stored_event(row) for row in rows),
+            cursor=cursor,
+            newest=newest,
+            oldest_height=oldest,
+        )
+
+    async def newest_market_events(self, limit: int) -> tuple[MarketEvent, ...]:
+        """Return the newest events of all markets, oldest first."""
+        rows = await self._read(lambda reader: reader.newest_market_events(limit))
+        return tuple(make_stored_event(row) for row in reversed(rows))
 
     async def candles(
         self, market: int, interval_ms: int, limit: int, before_ms: int | None

@@ -12,6 +12,7 @@ from node.api.hub import Hub
 from node.views.account_views import make_live_events
 from node.views.book_views import make_l2_update, make_l3_update
 from node.views.market_data import Books, make_live_candle, make_ticker
+from node.views.market_history import make_block_events
 
 
 def publish_market_data(hub: Hub, ledger: Books, outcome: Outcome) -> None:
@@ -27,6 +28,8 @@ def publish_market_data(hub: Hub, ledger: Books, outcome: Outcome) -> None:
             if candles:
                 shown = tuple(make_live_candle(candle) for candle in candles)
                 hub.publish("candles", shown, market)
+    if tape.block.market_events and hub.is_wanted("market_events"):
+        hub.publish("market_events", make_block_events(tape, outcome.time_ms))
 
 
 def publish_tickers(hub: Hub, ledger: Books, outcome: Outcome) -> None:

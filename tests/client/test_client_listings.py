@@ -6,11 +6,17 @@ Spec: docs/reference/api.md (Listings); docs/spec/markets.md. Deviations: none.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
+import trio
 
 from client.errors import ClientError
 from client.governance import make_listing_vote, make_market_vote, read_asset, read_market
-from client.node_client import open_node
+from client.keys import Credentials
+from client.node_client import NodeClient, open_node
+from client.trader import open_trader
+from client.views import Market
 from exchange.actions import SELL, ListAsset, ListMarket, Place, SetTerms
 from exchange.limits import LISTING_NOTICE_HEIGHTS
 from tests.client.exchange_node import ExchangeNode, make_key, node
@@ -61,23 +67,34 @@ async def test_a_market_listed_while_a_bot_runs_is_followed_and_traded() -> None
         count = len(client.markets)
         say(service, ListMarket(0, 0, 2, wish), 0, 1, 2)
         wait(service)
-        with pytest.raises(KeyError):
-            client.find_market("LATE-USDX")
-        await client.reload_markets()
-        market = client.find_market("LATE-USDX")
+        market = await followed(client, lambda: len(client.markets) > count)
+        assert market.name == "LATE-USDX"
         assert (market.id, market.phase) == (count, "POST_ONLY")
         service.pool.append(service.world.act(ALICE, Place(market.id, SELL, 1_000, 3)))
         service.make_block()
         assert as_pairs(await client.rest.l2("LATE-USDX")) == [(1_000, 3)]
         wait(service)
-        await client.reload_markets()
-        assert client.find_market(count).phase == "OPEN"
+        await followed(client, lambda: client.find_market(count).phase == "OPEN")
         delist = make_market_vote(count, client.find_market(count).phase_round, "DELISTED")
         say(service, delist, 0, 1, 2)
-        await client.reload_markets()
+        await followed(client, lambda: client.find_market(count).phase == "DELISTED")
         assert (client.find_market(count).phase, client.find_market(count).orders) == (
             "DELISTED", 0,
         )  # fmt: skip
+
+
+async def test_a_trader_trades_a_market_that_it_has_not_heard_of() -> None:
+    service = ExchangeNode(mode="fair")
+    service.fund(ALICE)
+    async with (
+        node(service) as here,
+        open_node(here) as client,
+        open_trader(client, Credentials.of_wallet(ALICE)) as trader,
+    ):
+        client.markets = ()
+        assert await trader.place("M0-USDX", SELL, 1_000, 3)
+        with pytest.raises(KeyError):
+            await trader.place("NOWHERE", SELL, 1_000, 3)
 
 
 async def test_lower_fees_are_shown_and_seals_still_cover_what_is_held() -> None:
@@ -89,9 +106,16 @@ async def test_lower_fees_are_shown_and_seals_still_cover_what_is_held() -> None
         say(service, SetTerms(0, shown.round, 0, wish), 0, 1, 2)
         assert (await client.rest.listings()).decided[0].market == 0
         wait(service)
-        await client.reload_markets()
-        assert client.find_market(0).taker_fee_ppm == 1_200
+        await followed(client, lambda: client.find_market(0).taker_fee_ppm == 1_200)
         assert client.terms(0).taker_bps == before
+
+
+async def followed(client: NodeClient, is_known: Callable[[], bool]) -> Market:
+    """Wait until the client has learnt something by itself; return its newest market."""
+    with trio.fail_after(60):
+        while not is_known():
+            await client.markets_changed.wait()
+    return client.markets[-1]
 
 
 def as_pairs(book: object) -> list[tuple[int, int]]:

@@ -21,6 +21,8 @@ from node.api.market_views import (
     L3Book,
     L3Update,
     LiveCandle,
+    MarketEvent,
+    MarketEventPage,
     PriceLevel,
     Ticker,
 )
@@ -79,6 +81,14 @@ class FakeMarketData:
             address=address, seq=self.height, height=self.height, time_ms=self.now_ms,
             balances=self._balances(), orders=self.orders(address),
         )  # fmt: skip
+
+    async def market_events(
+        self, market: int, limit: int, before: int | None, after: int | None
+    ) -> MarketEventPage:
+        return MarketEventPage(events=(), cursor=after, newest=0, oldest_height=1)
+
+    async def newest_market_events(self, limit: int) -> tuple[MarketEvent, ...]:
+        return ()
 
     async def account_fills(self, address: bytes, limit: int, before: int | None) -> FillPage:
         fills = self._update(self.height).fills

@@ -20,6 +20,7 @@ from client.limits import MARKET_EVENTS_KEPT, MARKETS_RETRY_S
 from client.market_views import MarketEvent
 from client.stream import NodeStream
 from client.subscription import Event, Subscription
+from primitives.errors import TransientError
 
 CHANNEL: Final = "market_events"
 
@@ -65,7 +66,7 @@ class MarketWatch:
             try:
                 async for event in subscription:
                     await self._on_event(event)
-            except ClientError:
+            except (ClientError, TransientError):
                 await trio.sleep(MARKETS_RETRY_S)
             finally:
                 subscription.close()

@@ -120,3 +120,5 @@ class FakeMarketData:
         self._hub.publish("l3", L3Update(events=(event,), **common), market, seq=height)
         self._hub.publish("ticker", self.ticker(market), market)
         self._hub.publish("candles", self.live_candles(market), market)
+        news = MarketEvent(market=market, number=height, height=height, time_ms=now, kind="terms")
+        self._hub.publish("market_events", (news,))

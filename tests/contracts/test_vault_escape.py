@@ -48,15 +48,16 @@ class Silent:
         )
 
     def refund(self, deposit: int, amount: int, **other: Any) -> bytes:
-        """Calldata of `refund` for a deposit of USDX by the trader, with parts replaced."""
+        """Calldata of `refund` for a deposit by the trader, USDX and all but what is replaced."""
         trader = to_checksum(TRADER.address)
+        token = to_checksum(other.get("token", self.world.usdx))
         cursors = [(one[0], to_checksum(one[1]), one[2]) for one in self.world.ledger.cursors()]
         return self.world.encode(
             "Settlement",
             "refund",
             other.get("words", self.state()),
             other.get("cursors", cursors),
-            (deposit, to_checksum(self.world.usdx), trader, trader, amount),
+            (deposit, token, trader, trader, amount),
             to_checksum(other.get("to", TRADER.address)),
         )
 

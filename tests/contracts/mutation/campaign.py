@@ -9,6 +9,7 @@ Deviations: none
 from __future__ import annotations
 
 import json
+import re
 import time
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
@@ -24,6 +25,9 @@ from tests.contracts.mutation.together import Together, make_together
 from tests.contracts.mutation.trial import Laboratory, Result, Verdict
 from tests.contracts.solc_worker import SolcWorker, solc_worker
 
+NAMED = re.compile(r"\b(?:revert|emit) (?:\w+\.)?(\w+)\(")
+LINES_NEAR = 4
+"""Lines in which the error or event of a statement is looked for."""
 FAVOURITES = 3
 """Tests that killed most of a function or a source so far and are asked first."""
 
@@ -48,7 +52,7 @@ class Campaign:
         self.known = {n: test for one in load_tried().values() for n, test in one.killers.items()}
         laboratory = Laboratory(self.worker, self.scratch)
         every = mutants if self.by_record else all_mutants(self.worker, self.project)
-        together = make_together(self.worker, laboratory, every, self.scratch / "together")
+        together = make_together(self.worker, laboratory, every, self.cache)
         if self.by_record:
             judges = sorted({self.known[mutant.name] for mutant in mutants} & set(suite.names))
             together.trust(judges)
@@ -87,7 +91,7 @@ class Campaign:
             started = time.monotonic()
             result = memory.recall(mutant)
             if result is None:
-                tests = self._ordered(together, mutant, kills)
+                tests = self._ordered(suite, together, mutant, kills)
                 result = _try(mutant, suite, laboratory, together, tests[: self.tests_max])
                 if result.verdict is not Verdict.SURVIVED or len(tests) == result.tests:
                     memory.keep(mutant, result)
@@ -104,13 +108,22 @@ class Campaign:
         return found
 
     def _ordered(
-        self, together: Together, mutant: Mutant, kills: Mapping[object, Counter[str]]
+        self,
+        suite: Suite,
+        together: Together,
+        mutant: Mutant,
+        kills: Mapping[object, Counter[str]],
     ) -> list[str]:
-        """Tests to ask: its last killer, its neighbours', its source's, the most telling."""
+        """Tests to ask: its last killer, those that name what it is about, its neighbours'."""
         reaching = together.tests_of(mutant)
+        named = [
+            name
+            for word in words_near(self.worker.sources[mutant.source], mutant)
+            for name in [test for test in reaching if suite.mentions(test, word)][:FAVOURITES]
+        ]
         near = (kills[mutant.source, mutant.scope], kills[mutant.source])
         best = [name for counter in near for name, _ in counter.most_common(FAVOURITES)]
-        first = [self.known.get(mutant.name, ""), *best]
+        first = [self.known.get(mutant.name, ""), *named, *best]
         return list(dict.fromkeys([*(n for n in first if n in reaching), *reaching]))
 
     def _try_in_processes(
@@ -139,6 +152,14 @@ class Campaign:
             for path in answers.iterdir()
             for name, (verdict, killer) in json.loads(path.read_text()).items()
         }
+
+
+def words_near(text: str, mutant: Mutant) -> list[str]:
+    """The error or event of the statement at a mutant's place, or the next, and its function."""
+    raw = text.encode()
+    lines = raw[mutant.start : mutant.scope[1]].decode().splitlines()[:LINES_NEAR]
+    function = mutant.name.removeprefix(f"{mutant.source} ").split(":")[0]
+    return [*NAMED.findall("\n".join(lines))[:1], function]
 
 
 def _try(

@@ -9,6 +9,7 @@ Deviations: random tests repeat the same examples and do not look for a smaller 
 
 from __future__ import annotations
 
+import inspect
 import json
 import os
 import resource
@@ -18,6 +19,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -61,6 +63,11 @@ class Suite:
         """Names as `test_file.py::test_name`, in pytest's order."""
         return list(self._items)
 
+    def mentions(self, name: str, word: str) -> bool:
+        """Whether a test's text contains a word as a string."""
+        item = self._items[name]
+        return isinstance(item, pytest.Function) and f'"{word}"' in _text_of(item.function)
+
     def run(
         self, artifacts: Path, names: Sequence[str], prepare: Callable[[], None] = lambda: None
     ) -> Run:
@@ -95,6 +102,11 @@ class Suite:
             yield
         finally:
             manager.unregister(reports)
+
+
+@cache
+def _text_of(function: Callable[..., object]) -> str:
+    return inspect.getsource(function)
 
 
 class Reports:

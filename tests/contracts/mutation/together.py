@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 import pickle
+import shutil
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -177,9 +178,14 @@ def most_telling_first(every: Mapping[str, Mapping[str, Any]]) -> list[str]:
 
 
 def make_together(
-    worker: SolcWorker, laboratory: Laboratory, mutants: Sequence[Mutant], folder: Path
+    worker: SolcWorker, laboratory: Laboratory, mutants: Sequence[Mutant], cache: Path
 ) -> Together:
-    """Compile mutants into one set of artifacts in a folder."""
-    schema = make_schema(worker, mutants)
-    laboratory.write(schema.sources, folder)
-    return Together(mutants=mutants, schema=schema, artifacts=folder)
+    """Compile mutants into one set of artifacts, kept in the cache while they are the same."""
+    key = digest(json.dumps(worker.sources), *(mutant.name for mutant in mutants))
+    folder, stored = cache / f"together-{key}", cache / f"schema-{key}.pickle"
+    if not stored.exists():
+        schema = make_schema(worker, mutants)
+        shutil.rmtree(folder, ignore_errors=True)
+        laboratory.write(schema.sources, folder)
+        stored.write_bytes(pickle.dumps(schema))
+    return Together(mutants=mutants, schema=pickle.loads(stored.read_bytes()), artifacts=folder)

@@ -9,6 +9,7 @@ Deviations: random tests repeat the same examples and do not look for a smaller 
 
 from __future__ import annotations
 
+import gc
 import inspect
 import json
 import os
@@ -149,7 +150,8 @@ def with_suite(files: Sequence[str], work: Callable[[Suite], int]) -> int:
     plugin = _Collected(work)
     os.chdir(ROOT)
     imported = "ignore::pytest.PytestAssertRewriteWarning"  # hypothesis, by this module
-    options = ["-q", "-s", "--no-header", "-p", "no:cacheprovider", "-W", imported, "-k", LEFT_OUT]
+    options = ["-q", "-s", "--tb=no", "--no-header", "-p", "no:cacheprovider", "-W", imported]
+    options += ["-k", LEFT_OUT]
     paths = [str(TESTS / f"{name}.py") for name in files]
     code = pytest.main([*options, *paths], plugins=[plugin])
     if code not in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED):
@@ -161,6 +163,7 @@ def forked(work: Callable[[], str], artifacts: Path) -> tuple[str, bool]:
     """Return what `work` returns in a fork with other artifacts, and whether it had no end."""
     sys.stdout.flush()
     reader, writer = os.pipe()
+    gc.freeze()  # A collection in the child would copy all memory.
     child = os.fork()
     if child == 0:
         os.close(reader)

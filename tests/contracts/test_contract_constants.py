@@ -21,7 +21,6 @@ VAULT = {
     "PAUSE": DecisionKind.PAUSE,
     "LIST": DecisionKind.LIST,
     "ANNOUNCE": DecisionKind.ANNOUNCE,
-    "HAND_OVER": DecisionKind.HAND_OVER,
     "REWARD_INTERVAL": DAY,
 }
 REGISTRY = {

@@ -99,6 +99,8 @@ PRIVATE_GAS = 3_000_000
 to be decrypted counts as 1 during estimation. bench.gas_private measures up to 1.2 million."""
 HAND_OVER_GAS = 500_000
 """Of moving a token to the successor."""
+FOLLOW_GAS = 200_000
+"""Of letting registry or reward token follow the successor."""
 SUCCESSORS_MAX = 64
 """Vaults that follow one another."""
 TOKEN_ACCOUNT_WORDS = 11

@@ -11,20 +11,21 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
-from contracts.errors import ContractRefused, RpcRefused
+from contracts.contract_calls import ContractCalls
+from contracts.errors import ContractRefused
 from contracts.limits import APPROVE_GAS, REGISTRY_GAS, REPORT_GAS
 from contracts.registry_events import REGISTRY
 from contracts.rpc import Rpc
-from contracts.rpc_values import data, parse_data, parse_object, parse_quantity, quantity
-from contracts.settlement_calls import as_integer, decode_answer, encode_view, revert_reason
+from contracts.rpc_values import data, parse_data, parse_object, parse_quantity
+from contracts.settlement_calls import as_integer, encode_view
 from contracts.settlement_types import Submission
 from contracts.transactor import Transactor
 from primitives.abi import encode_words
 from primitives.address import to_checksum
 from primitives.eip712 import StructType, network_domain, typed_digest
-from primitives.errors import TransientError, WrongNetwork
+from primitives.errors import WrongNetwork
 from primitives.keccak import keccak256
 from primitives.secp256k1 import PrivateKey
 
@@ -88,7 +89,7 @@ class RegistryClient:
         transactor: Transactor | None = None,
     ) -> None:
         """Nothing is sent before the first call."""
-        self._rpc = rpc
+        self._calls = ContractCalls(rpc, transactor)
         self._chain_id = chain_id
         self._registry = registry
         self._network_id = network_id
@@ -103,14 +104,14 @@ class RegistryClient:
 
     def connect(self) -> None:
         """Check chain, registry and network. Raises WrongNetwork, TransientError."""
-        found = parse_quantity(self._request("eth_chainId"))
+        found = parse_quantity(self._calls.request("eth_chainId"))
         if found != self._chain_id:
             raise WrongNetwork(
                 f"the EVM RPC serves chain {found}, the registry is on {self._chain_id}",
                 fix="set the EVM RPC URL to a node of the right chain",
             )
         place = to_checksum(self._registry)
-        if not parse_data(self._request("eth_getCode", data(self._registry), "latest")):
+        if not parse_data(self._calls.request("eth_getCode", data(self._registry), "latest")):
             raise WrongNetwork(
                 f"there is no registry at {place} on chain {found}",
                 fix="use the network file of the network that you want to join",
@@ -162,7 +163,7 @@ class RegistryClient:
 
     def now_s(self) -> int:
         """Return the time of the newest EVM block, seconds."""
-        head = parse_object(self._request("eth_getBlockByNumber", "latest", False))
+        head = parse_object(self._calls.request("eth_getBlockByNumber", "latest", False))
         return parse_quantity(head.get("timestamp"))
 
     # --- the owner's calls; all raise ContractRefused, TransientError, GasAccountEmpty -----------
@@ -280,12 +281,10 @@ class RegistryClient:
         )
 
     def _token_word(self, function: str, *arguments: bytes) -> int:
-        payload = encode_view(TOKEN, function, *arguments)
-        return as_integer(decode_answer(self._call(self._token, payload), 1)[0])
+        return as_integer(self._calls.words(TOKEN, self._token, 1, function, *arguments)[0])
 
     def _words(self, count: int, function: str, *arguments: int | bytes) -> tuple[bytes, ...]:
-        payload = encode_view(REGISTRY, function, *arguments)
-        return decode_answer(self._call(self._registry, payload), count)
+        return self._calls.words(REGISTRY, self._registry, count, function, *arguments)
 
     def _submit(
         self,
@@ -295,46 +294,11 @@ class RegistryClient:
         to: bytes = b"",
         gas: int = REGISTRY_GAS,
     ) -> Submission:
-        """Do something once: look, try for free, send, look again."""
+        """Do something once."""
         self._ready()
-        if is_done():
-            return Submission.ALREADY_DONE
-        if self._transactor is None:
-            raise TransientError("this client has no key and cannot send transactions")
-        target = to or self._registry
-        try:
-            self._call(target, payload, sender=self._transactor.address, gas=gas)
-        except ContractRefused:
-            if is_done():
-                return Submission.ALREADY_DONE
-            raise
-        receipt = self._transactor.send(target, payload, gas=gas)
-        if receipt.succeeded:
-            return Submission.DONE
-        if is_done():
-            return Submission.ALREADY_DONE
-        raise TransientError("the transaction was mined but reverted")
-
-    def _call(self, to: bytes, payload: bytes, *, sender: bytes = b"", gas: int = 0) -> bytes:
-        message = {"to": data(to), "data": data(payload)}
-        if sender:
-            message |= {"from": data(sender), "gas": quantity(gas)}
-        try:
-            return parse_data(self._rpc.call("eth_call", message, "latest"))
-        except RpcRefused as problem:
-            contract = TOKEN if to == self._token else REGISTRY
-            reason = revert_reason(problem, contract)
-            if reason is None:
-                raise TransientError(str(problem)) from problem
-            if reason.reason.startswith("revert 0x"):
-                reason = revert_reason(problem, TOKEN) or reason  # the token's, passed on
-            raise reason from problem
-
-    def _request(self, method: str, *parameters: Any) -> Any:
-        try:
-            return self._rpc.call(method, *parameters)
-        except RpcRefused as problem:
-            raise TransientError(str(problem)) from problem
+        return self._calls.submit_once(
+            REGISTRY, to or self._registry, payload, gas=gas, is_done=is_done
+        )
 
 
 def _bytes(value: bytes) -> bytes:

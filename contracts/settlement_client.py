@@ -11,13 +11,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
-from typing import Any
+from typing import Any, Final
 
 from contracts.artifact import topics
 from contracts.claim_fees import encode_withdraw_for_fee
+from contracts.contract_calls import TOKEN, ContractCalls
 from contracts.decisions import Decision, encode_decide
 from contracts.deposit_orders import NATIVE, encode_deposit_order
-from contracts.errors import ContractRefused, RpcRefused
+from contracts.errors import ContractRefused
 from contracts.escape import EscapeClaim, RefundClaim, encode_escape, encode_refund
 from contracts.limits import (
     CHECKPOINT_GAS_BASE,
@@ -31,7 +32,6 @@ from contracts.limits import (
     ESCAPE_GAS,
     ESCAPE_GAS_PER_FEE,
     FEE_CALLDATA_BYTES,
-    HAND_OVER_GAS,
     NOTICE_GAS,
     SETTLE_FEES_GAS,
     TOKEN_ACCOUNT_WORDS,
@@ -57,7 +57,6 @@ from contracts.rpc_values import (
 from contracts.settlement_calls import (
     WORD,
     as_integer,
-    decode_answer,
     decode_checkpoint,
     decode_deposit,
     decode_fee_split,
@@ -65,7 +64,6 @@ from contracts.settlement_calls import (
     encode_checkpoint,
     encode_view,
     encode_withdraw,
-    revert_reason,
 )
 from contracts.settlement_types import (
     AcceptedCheckpoint,
@@ -85,9 +83,14 @@ from primitives.address import to_checksum
 from primitives.errors import TransientError, WrongNetwork
 from primitives.vault_orders import ClaimFee, DepositOrder, Permit, compute_deposit_digest
 
+VAULT: Final = "Settlement"
+
 
 class SettlementClient:
-    """One vault on one EVM chain. `transactor` None makes a client that only reads."""
+    """One vault on one EVM chain. `transactor` None makes a client that only reads.
+
+    `vault` is its address, `calls` what it is called with.
+    """
 
     def __init__(
         self,
@@ -101,9 +104,9 @@ class SettlementClient:
         window_blocks: int = WINDOW_BLOCKS,
     ) -> None:
         """Nothing is sent before `connect` or the first call."""
-        self._rpc = rpc
+        self.calls = ContractCalls(rpc, transactor)
         self._chain_id = chain_id
-        self._vault = vault
+        self.vault = vault
         self._network_id = network_id
         self._transactor = transactor
         self._confirmations = confirmations
@@ -118,20 +121,20 @@ class SettlementClient:
 
         Raises WrongNetwork if not, TransientError if it cannot be told now.
         """
-        found = parse_quantity(self._request("eth_chainId"))
+        found = parse_quantity(self.calls.request("eth_chainId"))
         if found != self._chain_id:
             raise WrongNetwork(
                 f"the EVM RPC serves chain {found}, this network settles on {self._chain_id}",
                 fix="set the EVM RPC URL to a node of the right chain",
             )
-        if not parse_data(self._request("eth_getCode", data(self._vault), "latest")):
+        if not parse_data(self.calls.request("eth_getCode", data(self.vault), "latest")):
             raise WrongNetwork(
-                f"there is no vault at {to_checksum(self._vault)} on chain {found}",
+                f"there is no vault at {to_checksum(self.vault)} on chain {found}",
                 fix="use the network file of the network that you want to join",
             )
         if self._view_words(1, "networkId")[0] != self._network_id:
             raise WrongNetwork(
-                f"the vault at {to_checksum(self._vault)} belongs to another network",
+                f"the vault at {to_checksum(self.vault)} belongs to another network",
                 fix="use the network file of the network that you want to join",
             )
         self._distributor = self._view_words(1, "distributor")[0][12:]
@@ -146,12 +149,12 @@ class SettlementClient:
 
     def head(self) -> tuple[int, bytes]:
         """Return number and hash of the newest EVM block; raises TransientError."""
-        block = parse_object(self._request("eth_getBlockByNumber", "latest", False))
+        block = parse_object(self.calls.request("eth_getBlockByNumber", "latest", False))
         return parse_quantity(block.get("number")), parse_data(block.get("hash"), 32)
 
     def block_hash(self, number: int) -> bytes | None:
         """Return the hash of an EVM block, or None if there is none yet."""
-        block = self._request("eth_getBlockByNumber", quantity(number), False)
+        block = self.calls.request("eth_getBlockByNumber", quantity(number), False)
         return None if block is None else parse_data(parse_object(block).get("hash"), 32)
 
     def status(self) -> VaultStatus:
@@ -210,16 +213,15 @@ class SettlementClient:
             fees_certified=as_integer(words[6]),
             fees_settled=as_integer(words[7]),
             released=as_integer(words[8]),
-            balance=self._held(token, at),
+            balance=self.held(token, at),
             liabilities=as_integer(self._view_words(1, "liabilities", token, at=at)[0]),
         )
 
-    def _held(self, token: bytes, at: str = "latest") -> int:
-        """What the vault holds of a token, or of the chain's coin."""
+    def held(self, token: bytes, at: str = "latest") -> int:
+        """Return what the vault holds of a token, or of the chain's coin, atoms."""
         if token == NATIVE:
-            return parse_quantity(self._request("eth_getBalance", data(self._vault), at))
-        answer = self._call(token, encode_view("TestToken", "balanceOf", self._vault), at)
-        return as_integer(decode_answer(answer, 1)[0])
+            return parse_quantity(self.calls.request("eth_getBalance", data(self.vault), at))
+        return as_integer(self.calls.words(TOKEN, token, 1, "balanceOf", self.vault, at=at)[0])
 
     def is_paid(self, index: int) -> bool:
         """Return whether a withdrawal has been paid."""
@@ -232,7 +234,7 @@ class SettlementClient:
         Raises TransientError for an answer that is not one gapless run of ids.
         """
         self._ready()
-        found = self._logs(self._vault, "Settlement", "Deposited", first_block, last_block)
+        found = self._logs(self.vault, "Settlement", "Deposited", first_block, last_block)
         deposits = sorted((decode_deposit(log) for log in found), key=lambda one: one.id)
         if len(deposits) > DEPOSITS_PER_WINDOW_MAX:
             raise TransientError("EVM RPC: more deposits than the blocks can hold")
@@ -272,7 +274,7 @@ class SettlementClient:
     def checkpoints_in(self, first_block: int, last_block: int) -> tuple[AcceptedCheckpoint, ...]:
         """Return the checkpoints accepted in a range of EVM blocks."""
         self._ready()
-        found = self._logs(self._vault, "Settlement", "CheckpointAccepted", first_block, last_block)
+        found = self._logs(self.vault, "Settlement", "CheckpointAccepted", first_block, last_block)
         return tuple(decode_checkpoint(log) for log in found)
 
     def validator_changes(self, first_block: int, last_block: int) -> tuple[ValidatorChange, ...]:
@@ -363,7 +365,7 @@ class SettlementClient:
         """Carry a signed deposit out for its fee; raises like `submit_checkpoint`."""
         self._ready()
         digest = compute_deposit_digest(
-            order, network_id=self._network_id, chain_id=self._chain_id, vault=self._vault
+            order, network_id=self._network_id, chain_id=self._chain_id, vault=self.vault
         )
         return self._submit(
             encode_deposit_order(order, signature, permit),
@@ -375,27 +377,27 @@ class SettlementClient:
         """Return a token's permit domain and the owner's next nonce; raises ContractRefused for a
         token without permits.
         """
-        domain = self._call(token, encode_view("TestToken", "DOMAIN_SEPARATOR"), "latest")
-        nonce = self._call(token, encode_view("TestToken", "nonces", owner), "latest")
+        domain = self.calls.call(TOKEN, token, encode_view(TOKEN, "DOMAIN_SEPARATOR"))
+        nonce = self.calls.call(TOKEN, token, encode_view(TOKEN, "nonces", owner))
         if len(domain) != WORD or len(nonce) != WORD:
             raise ContractRefused("the token has no permits")
         return domain, as_integer(nonce)
 
     def now_s(self) -> int:
         """Return the time of the newest EVM block, seconds."""
-        head = parse_object(self._request("eth_getBlockByNumber", "latest", False))
+        head = parse_object(self.calls.request("eth_getBlockByNumber", "latest", False))
         return parse_quantity(head.get("timestamp"))
 
     def has_code(self, address: bytes) -> bool:
         """Return whether a contract lies at an address."""
-        return bool(parse_data(self._request("eth_getCode", data(address), "latest")))
+        return bool(parse_data(self.calls.request("eth_getCode", data(address), "latest")))
 
     def gas_balance(self) -> int:
         """Return what the sending account holds for gas, wei; 0 for a client that only reads."""
         if self._transactor is None:
             return 0
         address = data(self._transactor.address)
-        return parse_quantity(self._request("eth_getBalance", address, "latest"))
+        return parse_quantity(self.calls.request("eth_getBalance", address, "latest"))
 
     def open_escape(self) -> Submission:
         """Give notice that the vault is going to close; raises like `submit_checkpoint`."""
@@ -443,7 +445,7 @@ class SettlementClient:
     def closing(self) -> Closing:
         """Return how far the vault is on its way to close for ever."""
         self._ready()
-        head = parse_object(self._request("eth_getBlockByNumber", "latest", False))
+        head = parse_object(self.calls.request("eth_getBlockByNumber", "latest", False))
         return Closing(
             now_s=parse_quantity(head.get("timestamp")),
             accepted_at_s=as_integer(self._view_words(7, "checkpoint")[2]),
@@ -484,25 +486,6 @@ class SettlementClient:
             is_done=lambda: as_integer(self._view_words(1, "decisionCount")[0]) > decision.nonce,
         )
 
-    def count_owed(self, token: bytes) -> int:
-        """Return the atoms of a token that the successor is owed by the last checkpoint and that
-        `hand_over` can give it now.
-        """
-        self._ready()
-        words = self._view_words(TOKEN_ACCOUNT_WORDS, "tokenAccount", token)
-        left = as_integer(words[9]) - as_integer(words[10])
-        return min(left, self._held(token)) if any(words[2]) and left else 0
-
-    def hand_over(self, token: bytes, height: int) -> Submission:
-        """Give the successor what it is owed of a token; raises like `submit_checkpoint`.
-
-        `height` is an executed height since the move whose root both vaults have accepted.
-        """
-        self._ready()
-        payload = encode_view("Settlement", "handOver", token, height)
-        is_done = lambda: self.count_owed(token) == 0  # noqa: E731
-        return self._submit(payload, gas=HAND_OVER_GAS, is_done=is_done)
-
     def has_deferred_fees(self, token: bytes) -> bool:
         """Return whether the treasuries' shares of a token wait for `settle_fees`."""
         self._ready()
@@ -522,48 +505,14 @@ class SettlementClient:
         )
 
     def _submit(self, payload: bytes, *, gas: int, is_done: Callable[[], bool]) -> Submission:
-        """Do something once: look, try for free, send, look again."""
-        if is_done():
-            return Submission.ALREADY_DONE
-        if self._transactor is None:
-            raise TransientError("this client has no key and cannot send transactions")
-        try:
-            self._call(self._vault, payload, "latest", gas=gas, sender=self._transactor.address)
-        except ContractRefused:
-            if is_done():
-                return Submission.ALREADY_DONE
-            raise
-        receipt = self._transactor.send(self._vault, payload, gas=gas)
-        if receipt.succeeded:
-            return Submission.DONE
-        if is_done():
-            return Submission.ALREADY_DONE
-        raise TransientError("the transaction was mined but reverted")
-
-    # --- RPC ---------------------------------------------------------------------------------
+        """Have the vault do something once."""
+        return self.calls.submit_once(VAULT, self.vault, payload, gas=gas, is_done=is_done)
 
     def _view_words(
         self, count: int, function: str, *arguments: int | bytes, at: str = "latest"
     ) -> tuple[bytes, ...]:
         """The words that a view of the vault answers."""
-        payload = encode_view("Settlement", function, *arguments)
-        return decode_answer(self._call(self._vault, payload, at), count)
-
-    def _call(
-        self, to: bytes, payload: bytes, at: str, *, gas: int = 0, sender: bytes = b""
-    ) -> bytes:
-        """eth_call; raises ContractRefused for a revert."""
-        message = {"to": data(to), "data": data(payload)}
-        if sender:
-            message["from"] = data(sender)
-            message["gas"] = quantity(gas)
-        try:
-            return parse_data(self._rpc.call("eth_call", message, at))
-        except RpcRefused as problem:
-            reason = revert_reason(problem)
-            if reason is not None:
-                raise reason from problem
-            raise TransientError(str(problem)) from problem
+        return self.calls.words(VAULT, self.vault, count, function, *arguments, at=at)
 
     def _logs(
         self, emitter: bytes, contract: str, event: str, first_block: int, last_block: int
@@ -575,11 +524,4 @@ class SettlementClient:
             "fromBlock": quantity(first_block),
             "toBlock": quantity(last_block),
         }
-        return parse_list(self._request("eth_getLogs", query))
-
-    def _request(self, method: str, *parameters: Any) -> Any:
-        """A method that only fails for a time."""
-        try:
-            return self._rpc.call(method, *parameters)
-        except RpcRefused as problem:
-            raise TransientError(str(problem)) from problem
+        return parse_list(self.calls.request("eth_getLogs", query))

@@ -20,6 +20,7 @@ from contracts.deposit_orders import NATIVE
 from contracts.errors import ContractRefused
 from contracts.evm_web3 import account_of, fee_fields, mine_now, translated_errors
 from contracts.limits import DEPLOYMENT_SECONDS_MAX, HAND_OVER_GAS, SUCCESSORS_MAX
+from contracts.vault_leaving import FOLLOWERS
 from primitives.address import parse_address, to_checksum
 from primitives.errors import TransientError
 from primitives.secp256k1 import PrivateKey
@@ -68,10 +69,7 @@ def follow_successor(web3: Web3, vault: bytes, key: PrivateKey, *, chain_id: int
     done = []
     with translated_errors():
         old = _contract(web3, "Settlement", vault).functions
-        for name, contract, getter, follow in (
-            ("registry", "ValidatorRegistry", "settlement", "followSettlement"),
-            ("rewardToken", "OmniCoin", "minter", "followMinter"),
-        ):
+        for name, contract, getter, follow in FOLLOWERS:
             address = old[name]().call()
             if address == NOBODY:
                 continue

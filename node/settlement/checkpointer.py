@@ -25,6 +25,7 @@ from contracts.settlement_types import (
     FeeTotal,
     Submission,
 )
+from contracts.vault_leaving import Step
 from exchange.outcome import FeeRow, Outcome
 from node.clock import NodeClock
 from node.committee.epoch_book import EpochBook
@@ -144,10 +145,9 @@ class Farewell(Protocol):
     def choose(self, candidates: Sequence[Candidate]) -> Candidate | None:
         """Return the checkpoint to bring now, None for none. Blocking; raises NodeError."""
 
-    def list_owed(self) -> tuple[tuple[bytes, int], ...]:
-        """Return the tokens that the next vault can be given now, and by which height.
-
-        Blocking; raises NodeError.
+    def list_steps(self) -> list[Step] | None:
+        """Return what is due to complete the move, None before that can be told. Blocking; raises
+        NodeError.
         """
 
 
@@ -190,7 +190,8 @@ class Checkpointer:
         self._done_height = 0
         self._verified_ms = 0
         self._last_sent_ms = 0
-        self._owed_since_ms = 0
+        self._due_since_ms = 0
+        self._next_step_ms = 0
         self._hand_over = HandOver(
             book=book,
             me=me,
@@ -226,7 +227,7 @@ class Checkpointer:
         if self._farewell is not None and self._farewell.is_left():
             candidate = await self._call(self._farewell.choose, tuple(self._proofs.recent))
             if candidate is None:
-                await self._give_funds(self._farewell)
+                await self._complete_move(self._farewell)
         if candidate is None:
             return
         if candidate.height <= self._done_height:
@@ -237,26 +238,24 @@ class Checkpointer:
         await self._submit(candidate)
         self._problems.clear("EVM004")
 
-    async def _give_funds(self, farewell: Farewell) -> None:
-        """Give the next vault what it is owed, in turn with the other validators."""
+    async def _complete_move(self, farewell: Farewell) -> None:
+        """Do what is due since the assets have left, in turn with the other validators."""
         now_ms = self._clock.now_ms()
-        if now_ms - self._last_sent_ms < CHECKPOINT_SPACING_MS:
+        if now_ms < self._next_step_ms:
             return
-        self._last_sent_ms = now_ms
-        tokens = await self._call(farewell.list_owed)
-        if not tokens:
-            self._owed_since_ms = 0
-            return
-        self._owed_since_ms = self._owed_since_ms or now_ms
+        steps = await self._call(farewell.list_steps)
+        pause_ms = CHECKPOINT_VERIFY_MS if steps == [] else CHECKPOINT_SPACING_MS
+        self._next_step_ms = now_ms + pause_ms
+        self._due_since_ms = (self._due_since_ms or now_ms) if steps else 0
         me = self._book.index(self._hand_over.vault_epoch, self._me)
-        if me is None or now_ms - self._owed_since_ms < me * CHECKPOINT_TURN_MS:
+        if me is None or now_ms - self._due_since_ms < me * CHECKPOINT_TURN_MS:
             return
-        for token, height in tokens:
+        for step in steps or ():
             try:
-                answer = await self._call(self._client.hand_over, token, height)
-                log.info("the funds in 0x%s are handed over: %s", token.hex(), answer.value)
+                answer = await self._call(step.take)
+                log.info("%s to the next vault: %s", step.about, answer.value)
             except (ContractRefused, TransientError) as error:
-                log.warning("the funds in 0x%s cannot be handed over: %s", token.hex(), error)
+                log.warning("%s cannot go to the next vault now: %s", step.about, error)
 
     async def _verify_done(self, candidate: Candidate) -> None:
         """Look now and then whether a deep re-organisation has taken the newest one back."""

@@ -2,7 +2,8 @@
 
 Rule: the old vault ends with a root of after the move that the new vault has accepted too: by it
 anyone can have the funds handed over, and every withdrawal and fee that the old vault owes is
-known to it. After that it gets no checkpoints, closes and refunds what was never credited.
+known to it. Then registry and reward token follow the new one too. After that the old vault gets
+no checkpoints, closes and refunds what was never credited.
 Spec: docs/spec/settlement.md §15. Deviations: none.
 """
 
@@ -11,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from contracts.settlement_client import SettlementClient
+from contracts.vault_leaving import Step, VaultLeaving
 from exchange.state import State
 from node.settlement.checkpointer import Candidate
 from node.settlement.vaults import find_left_height, list_tokens
@@ -33,6 +35,7 @@ class VaultFarewell:
         self._vault = vault
         self._state_of = state_of
         self._client = client
+        self._leaving = VaultLeaving(client)
         self._open_client = open_client
         self._next: SettlementClient | None = None
         self._done_root = b""
@@ -67,13 +70,12 @@ class VaultFarewell:
                 return one
         return None
 
-    def list_owed(self) -> tuple[tuple[bytes, int], ...]:
-        """Return what the vault can hand over now, and by which height. Raises NodeError.
+    def list_steps(self) -> list[Step] | None:
+        """Return what is due: funds to hand over, contracts to let follow. Raises NodeError.
 
         None before `choose` has found that the next vault has this one's last root.
         """
         if not self._done_height:
-            return ()
+            return None
         tokens = list_tokens(self._state_of(), self._chain_id, self._vault)
-        owed = [token for token in tokens if self._client.count_owed(token)]
-        return tuple((token, self._done_height) for token in owed)
+        return self._leaving.list_steps(tokens, self._done_height)

@@ -22,6 +22,7 @@ from contracts.rpc_values import data, quantity
 from contracts.settlement_calls import encode_withdraw, revert_reason
 from contracts.settlement_types import Submission
 from contracts.transaction import created_address
+from contracts.vault_leaving import VaultLeaving
 from exchange.actions import Attest, Deposit, Withdraw, encode_amount
 from exchange.genesis import AssetConfig, ExchangeGenesis
 from primitives.address import to_checksum
@@ -455,7 +456,7 @@ def test_the_door_follows_the_vault_to_its_successor(world: ConfidentialWorld) -
     early = world.encode("Settlement", "handOver", to_checksum(door), world.height)
     assert world.refusal(early).reason == "WrongTransfer"  # receipts would end there
     assert world.send(STRANGER, door, follow)["status"] == 1
-    assert world.client.hand_over(door, world.height) is Submission.DONE
+    assert VaultLeaving(world.client).hand_over(door, world.height) is Submission.DONE
     held = world.view("ConfidentialVault", door, "balanceOf", to_checksum(successor))
     assert held == 10_000
     world.vault = successor

@@ -130,7 +130,7 @@ def test_missing_repeated_and_foreign_logs_are_noticed(world: World) -> None:
 def test_malformed_answers_are_transient(world: World, answer: Any) -> None:
     client = reader(world, world.evm.rpc)
     client.connect()
-    client._rpc = TamperingRpc(world.evm.rpc, eth_call=answer)
+    client.calls._rpc = TamperingRpc(world.evm.rpc, eth_call=answer)
     with pytest.raises(TransientError):
         client.executed_height()
 
@@ -182,7 +182,7 @@ def test_mined_but_reverted_transaction_is_transient(world: World) -> None:
     rpc = TamperingRpc(world.evm.rpc, eth_call=lambda answer: answer)
     client = world.client
     client.connect()
-    client._rpc = rpc
+    client.calls._rpc = rpc
     honest = rpc.inner.call
 
     def trial_succeeds(method: str, *parameters: Any) -> Any:

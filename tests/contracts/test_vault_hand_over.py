@@ -9,6 +9,7 @@ from contracts.deposit_orders import NATIVE
 from contracts.settlement_calls import encode_checkpoint
 from contracts.settlement_types import StateWords, Submission
 from contracts.successor_deployment import HandedOver, hand_over_funds
+from contracts.vault_leaving import VaultLeaving
 from primitives.address import to_checksum
 from tests.contracts.harness import CHAIN_ID, RELAYER, STRANGER, TRADER, Evm, World
 from tests.contracts.test_vault_decisions import decide, deposit_refusal
@@ -69,9 +70,9 @@ def test_vault_moves_to_its_successor_after_a_fortnight(world: World, next_vault
     assert refusal(world, world.usdx, 0) == "SuccessorBehind"
     words = both_follow(world, next_vault)
     assert refusal(world, world.usdx, world.height + 1) == "SuccessorBehind"
-    assert world.client.count_owed(world.usdx) == 700
-    assert world.client.hand_over(world.usdx, world.height) is Submission.DONE
-    assert world.client.hand_over(world.usdx, world.height) is Submission.ALREADY_DONE
+    assert VaultLeaving(world.client).count_owed(world.usdx) == 700
+    assert VaultLeaving(world.client).hand_over(world.usdx, world.height) is Submission.DONE
+    assert VaultLeaving(world.client).hand_over(world.usdx, world.height) is Submission.ALREADY_DONE
     assert world.balance(world.usdx, next_vault) == 700
     owed = world.view("Settlement", next_vault, "liabilities", to_checksum(world.usdx))
     assert owed == 700
@@ -86,7 +87,7 @@ def test_what_was_handed_over_is_not_handed_over_again(world: World, next_vault:
     pass_notice(world, next_vault)
     world.move(next_vault, {world.usdx: 400})
     both_follow(world, next_vault)
-    assert world.client.hand_over(world.usdx, world.height) is Submission.DONE
+    assert VaultLeaving(world.client).hand_over(world.usdx, world.height) is Submission.DONE
     both_follow(world, next_vault)
     assert refusal(world, world.usdx) == "NothingToHandOver"
     assert world.balance(world.usdx, next_vault) == 400
@@ -106,7 +107,7 @@ def test_a_successor_that_is_ahead_or_behind_gets_the_funds_by_what_both_know(
     payload = encode_checkpoint(world.submission())
     assert world.send(RELAYER, next_vault, payload)["status"] == 1
     assert refusal(world, world.usdx) == "SuccessorBehind"
-    assert world.client.hand_over(world.usdx, common) is Submission.DONE
+    assert VaultLeaving(world.client).hand_over(world.usdx, common) is Submission.DONE
 
 
 def test_a_token_that_the_ledger_owes_nothing_of_stays(world: World, next_vault: bytes) -> None:
@@ -115,7 +116,7 @@ def test_a_token_that_the_ledger_owes_nothing_of_stays(world: World, next_vault:
     world.move(next_vault, {})
     both_follow(world, next_vault)
     assert refusal(world, world.usdx) == "NothingToHandOver"
-    assert world.client.count_owed(world.usdx) == 0
+    assert VaultLeaving(world.client).count_owed(world.usdx) == 0
 
 
 def test_funds_go_to_no_other_vault_than_the_ledgers(world: World, next_vault: bytes) -> None:
@@ -127,7 +128,7 @@ def test_funds_go_to_no_other_vault_than_the_ledgers(world: World, next_vault: b
     assert refusal(world, world.usdx) == "NotMoved"
     decide(world, DecisionKind.ANNOUNCE, next_vault)
     assert refusal(world, world.usdx) == "SuccessorTooEarly"
-    assert world.client.count_owed(world.usdx) == 0
+    assert VaultLeaving(world.client).count_owed(world.usdx) == 0
 
 
 def test_a_new_announcement_waits_for_the_ledger_to_move_there(
@@ -212,11 +213,11 @@ def test_what_a_token_has_taken_away_does_not_hold_up_the_rest(evm: Evm) -> None
     both_follow(world, following)
     seize = world.encode("HostileToken", "seize", to_checksum(world.vault), 250)
     assert world.send(STRANGER, evil, seize)["status"] == 1
-    assert world.client.hand_over(evil, world.height) is Submission.DONE
+    assert VaultLeaving(world.client).hand_over(evil, world.height) is Submission.DONE
     assert world.balance(evil, following) == 750
     assert refusal(world, evil) == "NothingToHandOver"
     give(world, evil, 100)
-    assert world.client.hand_over(evil, world.height) is Submission.DONE
+    assert VaultLeaving(world.client).hand_over(evil, world.height) is Submission.DONE
     assert world.balance(evil, following) == 850
 
 
@@ -238,7 +239,7 @@ def test_coin_is_handed_over_as_well(world: World) -> None:
     pass_notice(world, vaults[1])
     world.move(vaults[1], {NATIVE: 600})
     both_follow(world, vaults[1])
-    assert world.client.count_owed(NATIVE) == 600
+    assert VaultLeaving(world.client).count_owed(NATIVE) == 600
     done = hand_over_funds(world.evm.web3, vaults[0], STRANGER, chain_id=CHAIN_ID)
     assert done == [HandedOver(vault=vaults[0], token=NATIVE, atoms=600)]
     assert world.evm.web3.eth.get_balance(to_checksum(vaults[1])) == 600
@@ -257,3 +258,22 @@ def test_hand_over_to_a_vault_that_is_none_is_refused(world: World) -> None:
     payload = world.encode("Settlement", "handOver", to_checksum(world.usdx), world.height)
     assert world.send(RELAYER, world.vault, payload)["status"] == 0
     assert world.balance(world.usdx, world.vault) == 1_000
+
+
+def test_registry_and_reward_token_follow_with_the_funds(world: World, next_vault: bytes) -> None:
+    world.deposit(world.usdx, 1_000)
+    leaving = VaultLeaving(world.client)
+    tokens = list(world.tokens.values())
+    assert leaving.list_steps(tokens, 0) == []
+    pass_notice(world, next_vault)
+    world.move(next_vault, {world.usdx: 1_000})
+    both_follow(world, next_vault)
+    steps = leaving.list_steps(tokens, world.height)
+    assert [step.about for step in steps] == [
+        f"funds in 0x{world.usdx.hex()}",
+        "ValidatorRegistry",
+        "OmniCoin",
+    ]
+    assert [step.take() for step in steps] == [Submission.DONE] * 3
+    assert [step.take() for step in steps] == [Submission.ALREADY_DONE] * 3
+    assert leaving.list_steps(tokens, world.height) == []

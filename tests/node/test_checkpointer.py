@@ -9,6 +9,7 @@ import trio
 
 from contracts.errors import ContractRefused
 from contracts.settlement_types import Submission
+from contracts.vault_leaving import Step
 from node.limits import CHECKPOINT_SPACING_MS, CHECKPOINT_VERIFY_MS
 from node.settlement.checkpointer import Checkpointer
 from tests.consensus.desk import Desk
@@ -87,11 +88,11 @@ async def test_treasury_shares_that_had_to_wait_are_paid_with_the_next_checkpoin
 
 
 class Left:
-    """A vault that the assets have left, and what it has to give."""
+    """A vault that the assets have left, and what is due there."""
 
     def __init__(self) -> None:
-        self.owed: list[bytes] = []
-        self.given: list[tuple[bytes, int]] = []
+        self.due: list[bytes] | None = None
+        self.given: list[bytes] = []
 
     def is_left(self) -> bool:
         return True
@@ -99,14 +100,17 @@ class Left:
     def choose(self, candidates: Any) -> None:
         return None
 
-    def list_owed(self) -> tuple[tuple[bytes, int], ...]:
-        return tuple((token, 7) for token in self.owed)
+    def list_steps(self) -> list[Step] | None:
+        if self.due is None:
+            return None
+        return [Step(about="funds", take=lambda one=one: self.take(one)) for one in self.due]
 
-    def hand_over(self, token: bytes, height: int) -> Submission:
-        self.given.append((token, height))
+    def take(self, token: bytes) -> Submission:
+        self.given.append(token)
         if token == TOKENS[0]:
             raise ContractRefused("transfers are off")
-        self.owed.remove(token)
+        assert self.due is not None
+        self.due.remove(token)
         return Submission.DONE
 
 
@@ -114,16 +118,25 @@ async def test_what_the_next_vault_is_owed_is_given_whatever_one_token_does() ->
     left, now = Left(), [10**9]
     checkpointer = make(Vault(), SimpleNamespace(now_ms=lambda: now[0]))
     checkpointer._farewell = left
-    checkpointer._client = left  # type: ignore[assignment]
     checkpointer._hand_over.vault_epoch = 1
     await checkpointer._look()
     assert left.given == []
-    left.owed = list(TOKENS)
+    left.due = list(TOKENS)
     await checkpointer._look()
     assert left.given == []  # it looks only now and then
     now[0] += CHECKPOINT_SPACING_MS
     await checkpointer._look()
-    assert left.given == [(TOKENS[0], 7), (TOKENS[1], 7)]
+    assert left.given == list(TOKENS)
     now[0] += CHECKPOINT_SPACING_MS
     await checkpointer._look()
-    assert left.given[2:] == [(TOKENS[0], 7)]
+    assert left.given[2:] == [TOKENS[0]]
+    left.due = []
+    now[0] += CHECKPOINT_SPACING_MS
+    await checkpointer._look()
+    left.due = [TOKENS[1]]
+    now[0] += CHECKPOINT_SPACING_MS
+    await checkpointer._look()
+    assert left.given[3:] == []  # all was done; it looks again after a while
+    now[0] += CHECKPOINT_VERIFY_MS
+    await checkpointer._look()
+    assert left.given[3:] == [TOKENS[1]]

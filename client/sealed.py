@@ -62,6 +62,11 @@ class Taken:
         return sum(fill.fee for fill in self.fills)
 
     @property
+    def builder_fee(self) -> int:
+        """Quote atoms paid to the builder of the order, beside the taker fee."""
+        return sum(fill.builder_fee for fill in self.fills)
+
+    @property
     def notional(self) -> int:
         """Sum of price × size; times the market's tick it is quote atoms."""
         return sum(fill.price * fill.size for fill in self.fills)

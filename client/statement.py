@@ -26,6 +26,7 @@ KINDS: Final = (
     "fee share",
     "reward",
     "builder fee",
+    "paid to builder",
     "other",
 )
 INCOME: Final = {"fees": "fee share", "rewards": "reward", "orders": "builder fee"}
@@ -139,6 +140,9 @@ class _Ledger:
         ]
         if fill.fee:
             found.append(_entry(event, "fee", fill.sub, market.quote.id, -fill.fee, **terms))
+        if fill.builder_fee:
+            paid = -fill.builder_fee
+            found.append(_entry(event, "paid to builder", fill.sub, market.quote.id, paid, **terms))
         return found
 
 

@@ -230,6 +230,7 @@ class Fill(View, frozen=True, kw_only=True):
     time_ms: int
     sub: int = 0
     left: int = 0  # lots of the order still open after this fill
+    builder_fee: Atoms = Atoms(0)  # in quote atoms, beside `fee`: what the order's builder got
 
 
 class OpStatus(View, frozen=True, kw_only=True):

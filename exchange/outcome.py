@@ -191,6 +191,10 @@ class Share(Struct, array_like=True, gc=False, frozen=True):
     amount: int
     source: int
     """FROM_FEES, FROM_REWARDS or FROM_ORDERS."""
+    order: int = 0
+    """Whose fill paid a builder, 0 for other sources."""
+    fill: int = -1
+    """Which of the block's fills that was."""
 
 
 class WindowClosed(Struct, array_like=True, gc=False, frozen=True):

@@ -174,7 +174,9 @@ def _pay_builder(market: Market, order: Order, cost: int) -> int:
         balance = builder.open_balance(0, market.quote)
         balance.free += amount
         touch(market, balance)
-        market.log.shares.append(Share(builder.number, market.quote, amount, FROM_ORDERS))
+        log = market.log
+        share = Share(builder.number, market.quote, amount, FROM_ORDERS, order.id, len(log.fills))
+        log.shares.append(share)
     return amount
 
 

@@ -39,7 +39,7 @@ RECEIPTS: Final = (
 FILLS: Final = (
     "f.id, f.market, f.price, f.size, m.address, f.maker_sub, f.maker_order, f.maker_fee,"
     " t.address, f.taker_sub, f.taker_order, f.taker_fee, f.taker_side, f.sealed, f.height,"
-    " f.time_ms, f.batch, f.maker_left, f.taker_left"
+    " f.time_ms, f.batch, f.maker_left, f.taker_left, f.maker_builder_fee, f.taker_builder_fee"
 )
 FILL_TABLES: Final = "fills f JOIN accounts m ON m.id = f.maker JOIN accounts t ON t.id = f.taker"
 MARKET_EVENTS: Final = (
@@ -132,6 +132,8 @@ def decode_fill(row: tuple[Any, ...]) -> StoredFill:
         batch=row[16],
         maker_left=row[17],
         taker_left=row[18],
+        maker_builder_fee=decode_integer(row[19]),
+        taker_builder_fee=decode_integer(row[20]),
     )
     return StoredFill(id=row[0], fill=fill, height=row[14], time_ms=row[15])
 

@@ -260,7 +260,7 @@ class ChainStore:
     def _insert_fills(self, record: ExecutedRecord) -> None:
         height, time_ms, row_of = record.height, record.time_ms, self._accounts.get_row
         self.database.conn.executemany(
-            "INSERT INTO fills VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
+            "INSERT INTO fills VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
             [
                 (
                     number,
@@ -282,6 +282,8 @@ class ChainStore:
                     fill.taker_left,
                     fill.batch,
                     fill.sealed,
+                    encode_integer(fill.maker_builder_fee),
+                    encode_integer(fill.taker_builder_fee),
                 )
                 for number, fill in enumerate(record.fills, start=self._last_fill + 1)
             ],

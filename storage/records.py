@@ -112,6 +112,8 @@ class FillRecord:
     taker_left: int = 0
     batch: int = 0  # height of the block whose batch cleared here
     sealed: bool = False  # the taker came through a commit
+    maker_builder_fee: int = 0  # quote atoms that the maker paid to its builder
+    taker_builder_fee: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -236,10 +236,17 @@ def create_market_event_tables(database: Database) -> None:
     database.executescript(MARKET_EVENT_TABLES)
 
 
+def add_builder_fees(database: Database) -> None:
+    """Create what schema 6 adds: what each side of a fill paid to its builder."""
+    for side in ("maker", "taker"):
+        database.execute(f"ALTER TABLE fills ADD COLUMN {side}_builder_fee ANY NOT NULL DEFAULT 0")
+
+
 CHAIN_MIGRATIONS: Final[tuple[Migration, ...]] = (
     begin,
     create_chain_tables,
     create_epoch_tables,
     create_committee_tables,
     create_market_event_tables,
+    add_builder_fees,
 )

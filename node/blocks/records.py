@@ -19,7 +19,7 @@ from exchange.accounts import Account
 from exchange.outcome import Fill, Outcome, StateRoots
 from exchange.state import State
 from node.blocks.executor import Execution
-from node.replica.account_events import encode_events
+from node.replica.account_events import encode_events, list_builder_fees
 from node.replica.tape import BlockTape
 from node.settlement.boundaries import encode_boundary_proof
 from primitives import codec
@@ -112,7 +112,7 @@ def make_executed_record(outcome: Outcome, state: State, tape: BlockTape) -> Exe
         first_fill=tape.first_fill,
         actions=len(outcome.receipts),
         receipts=_receipts(outcome),
-        fills=tuple(_fill(fill, outcome.height, accounts) for fill in outcome.fills),
+        fills=_fills(outcome, accounts),
         withdrawals=tuple(
             WithdrawalRecord(
                 index=w.index,
@@ -160,7 +160,23 @@ def _receipts(outcome: Outcome) -> tuple[ReceiptRecord, ...]:
     return tuple(rows)
 
 
-def _fill(fill: Fill, height: int, accounts: Sequence[Account]) -> FillRecord:
+def _fills(outcome: Outcome, accounts: Sequence[Account]) -> tuple[FillRecord, ...]:
+    charges = list_builder_fees(outcome)
+    return tuple(
+        _fill(
+            fill,
+            outcome.height,
+            accounts,
+            charges.get((index, fill.maker_order), 0),
+            charges.get((index, fill.taker_order), 0),
+        )
+        for index, fill in enumerate(outcome.fills)
+    )
+
+
+def _fill(
+    fill: Fill, height: int, accounts: Sequence[Account], maker_charge: int, taker_charge: int
+) -> FillRecord:
     return FillRecord(
         market=fill.market,
         price=fill.price,
@@ -178,6 +194,8 @@ def _fill(fill: Fill, height: int, accounts: Sequence[Account]) -> FillRecord:
         taker_left=fill.taker_left,
         batch=fill.batch,
         sealed=fill.batch != height,
+        maker_builder_fee=maker_charge,
+        taker_builder_fee=taker_charge,
     )
 
 

@@ -361,6 +361,7 @@ async def _take(
         "filled": taken.filled,
         "notional": taken.notional,
         "fee": str(taken.fee),
+        "builder_fee": str(taken.builder_fee),
         "fills": [{"price": fill.price, "size": fill.size} for fill in taken.fills],
         "commit_height": taken.commit_height,
         "height": taken.height,

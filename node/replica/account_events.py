@@ -14,7 +14,7 @@ from typing import TypeAlias
 
 from msgspec import Struct
 
-from exchange.outcome import Fill, OrderEvent, Outcome, Resolution
+from exchange.outcome import FROM_ORDERS, Fill, OrderEvent, Outcome, Resolution
 from primitives import codec
 from storage.integers import decode_integer, encode_integer
 from storage.limits import ACCOUNT_BATCH_BYTES_MAX
@@ -54,6 +54,7 @@ class FillNews(Event, frozen=True, tag=2):
     fee: Big
     is_maker: bool
     left: int
+    builder_fee: Big
 
 
 class BalanceNews(Event, frozen=True, tag=3):
@@ -129,6 +130,7 @@ def collect_events(
     `first_fill` numbers the block's fills, `resolved` are its resolutions with their accounts.
     """
     found: dict[int, list[AnyEvent]] = {}
+    charges = list_builder_fees(outcome)
     for receipt in outcome.receipts:
         if receipt.account >= 0:
             statuses, orders = tuple(receipt.statuses), tuple(receipt.orders)
@@ -139,8 +141,11 @@ def collect_events(
             found.setdefault(item.account, []).append(_order(item))
         else:
             number, fill = item
-            found.setdefault(fill.maker_account, []).append(_maker(number, fill))
-            found.setdefault(fill.taker_account, []).append(_taker(number, fill))
+            index = number - first_fill
+            charge = charges.get((index, fill.maker_order), 0)
+            found.setdefault(fill.maker_account, []).append(_maker(number, fill, charge))
+            charge = charges.get((index, fill.taker_order), 0)
+            found.setdefault(fill.taker_account, []).append(_taker(number, fill, charge))
     _add_transfers(found, outcome)
     for account, end in resolved:
         found.setdefault(account, []).append(ResolutionNews(end.action_id, end.op, end.status))
@@ -149,6 +154,15 @@ def collect_events(
         now = BalanceNews(balance.sub, balance.asset, free, held)
         found.setdefault(balance.account, []).append(now)
     return found
+
+
+def list_builder_fees(outcome: Outcome) -> dict[tuple[int, int], int]:
+    """Return what fills paid to builders in quote atoms, by (fill of the block, paying order)."""
+    return {
+        (share.fill, share.order): share.amount
+        for share in outcome.shares
+        if share.source == FROM_ORDERS
+    }
 
 
 def _add_transfers(found: dict[int, list[AnyEvent]], outcome: Outcome) -> None:
@@ -199,7 +213,7 @@ def _order(event: OrderEvent) -> OrderNews:
     )
 
 
-def _maker(number: int, fill: Fill) -> FillNews:
+def _maker(number: int, fill: Fill, charge: int) -> FillNews:
     return FillNews(
         number,
         fill.market,
@@ -211,10 +225,11 @@ def _maker(number: int, fill: Fill) -> FillNews:
         encode_integer(fill.maker_fee),
         True,
         fill.maker_left,
+        encode_integer(charge),
     )
 
 
-def _taker(number: int, fill: Fill) -> FillNews:
+def _taker(number: int, fill: Fill, charge: int) -> FillNews:
     return FillNews(
         number,
         fill.market,
@@ -226,6 +241,7 @@ def _taker(number: int, fill: Fill) -> FillNews:
         encode_integer(fill.taker_fee),
         False,
         fill.taker_left,
+        encode_integer(charge),
     )
 
 

@@ -175,6 +175,7 @@ def _fill(event: FillNews, height: int, time_ms: int) -> views.Fill:
         height=height,
         time_ms=time_ms,
         left=event.left,
+        builder_fee=amount(event.builder_fee),
     )
 
 
@@ -184,12 +185,28 @@ def make_fill_side(row: StoredFill, owner: bytes) -> list[views.Fill]:
     if fill.maker == owner:
         side = 1 - fill.taker_side
         found.append(
-            (True, fill.maker_order, fill.maker_sub, side, fill.maker_fee, fill.maker_left)
+            (
+                True,
+                fill.maker_order,
+                fill.maker_sub,
+                side,
+                fill.maker_fee,
+                fill.maker_left,
+                fill.maker_builder_fee,
+            )
         )
     if fill.taker == owner:
         side = fill.taker_side
         found.append(
-            (False, fill.taker_order, fill.taker_sub, side, fill.taker_fee, fill.taker_left)
+            (
+                False,
+                fill.taker_order,
+                fill.taker_sub,
+                side,
+                fill.taker_fee,
+                fill.taker_left,
+                fill.taker_builder_fee,
+            )
         )
     return [
         views.Fill(
@@ -205,6 +222,7 @@ def make_fill_side(row: StoredFill, owner: bytes) -> list[views.Fill]:
             height=row.height,
             time_ms=row.time_ms,
             left=left,
+            builder_fee=charge,
         )
-        for is_maker, order, sub, side, fee, left in found
+        for is_maker, order, sub, side, fee, left, charge in found
     ]

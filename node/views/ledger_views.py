@@ -25,6 +25,7 @@ from exchange.reasons import Reason
 from exchange.state import State
 from node.api import views
 from node.limits import LEVEL_ORDERS_COUNTED_MAX
+from node.replica.account_events import list_builder_fees
 from node.replica.market_stats import MarketStats
 from node.views.phase_views import describe_safety
 
@@ -222,11 +223,15 @@ def make_account_updates(
     for event in outcome.orders:
         if event.account in orders:
             orders[event.account].append(_order_event(event, outcome))
+    charges = list_builder_fees(outcome)
     for offset, fill in enumerate(outcome.fills):
         for is_maker in (True, False):
             number = fill.maker_account if is_maker else fill.taker_account
             if number in fills:
-                fills[number].append(_fill(fill, first_trade + offset, is_maker, outcome))
+                order = fill.maker_order if is_maker else fill.taker_order
+                charge = charges.get((offset, order), 0)
+                shown = _fill(fill, first_trade + offset, is_maker, outcome, charge)
+                fills[number].append(shown)
     for change in outcome.balances:
         if change.account in balances:
             balances[change.account].append(
@@ -279,7 +284,7 @@ def _order_event(event: OrderEvent, outcome: Outcome) -> views.Order:
     )
 
 
-def _fill(fill: Fill, trade: int, is_maker: bool, outcome: Outcome) -> views.Fill:
+def _fill(fill: Fill, trade: int, is_maker: bool, outcome: Outcome, charge: int) -> views.Fill:
     taker_side = SIDES[fill.taker_side]
     side = taker_side if not is_maker else SIDES[1 - fill.taker_side]
     return views.Fill(
@@ -295,6 +300,7 @@ def _fill(fill: Fill, trade: int, is_maker: bool, outcome: Outcome) -> views.Fil
         height=outcome.height,
         time_ms=outcome.time_ms,
         left=fill.maker_left if is_maker else fill.taker_left,
+        builder_fee=charge,
     )
 
 

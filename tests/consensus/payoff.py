@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
+from functools import cache
 
 from consensus.committee import compute_quorum
 from consensus.participation.facts import ServiceFact, StorageWord
@@ -173,6 +174,12 @@ def _answer(part: int, kind: str) -> bytes:
     return keccak256(b"chunk %d" % part)
 
 
+@cache
+def play_honestly(count: int, epoch_blocks: int, noise_percent: int, *fixed: int) -> int:
+    """Return what the same players earn who do not deviate."""
+    return Run(count, epoch_blocks, noise_percent, HONEST, *fixed).play()
+
+
 def compute_gain(
     behaviour: Behaviour,
     count: int,
@@ -185,7 +192,7 @@ def compute_gain(
     """Return deviation minus honesty for the first `players` members, in millionths of all fees."""
     behaviour.members = frozenset(range(players))
     fixed = (players, period_blocks_min)
-    honest = Run(count, epoch_blocks, noise_percent, HONEST, *fixed).play()
+    honest = play_honestly(count, epoch_blocks, noise_percent, *fixed)
     run = Run(count, epoch_blocks, noise_percent, behaviour, *fixed)
     gain = run.play() - honest
     return gain * MILLION // (EPOCHS * run.chain.state.rules.period_blocks * FEES_PER_BLOCK)

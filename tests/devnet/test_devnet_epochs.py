@@ -90,3 +90,15 @@ def test_the_committee_of_the_epoch_is_shown_with_selected_weights(devnet: Local
     assert rows[0]["weight"] > 1, "weights come from selection, not from the network file"
     seat = devnet.ask("v1", "/v1/status")["validator"]["index"]
     assert rows[seat]["is_self"]
+
+
+def test_all_of_them_earn_points_for_storage_after_kills_and_sleep(devnet: LocalDevnet) -> None:
+    def earn() -> bool:
+        for row in devnet.ask("v0", "/v1/validators")["validators"]:
+            parts = devnet.ask("v0", f"/v1/validators/{row['address']}/score")["parts"]
+            storage = next(part for part in parts if part["name"] == "storage")
+            if not storage["credits"] and not storage["ratio"]:
+                return False
+        return True
+
+    devnet.until(earn, 90, "the ledger holds answers of all four")

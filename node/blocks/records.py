@@ -8,6 +8,7 @@ Spec: docs/spec/node.md (Records); docs/spec/storage.md. Deviations: none.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Annotated, TypeAlias
 
 import msgspec
@@ -63,12 +64,10 @@ class StoredRoots(msgspec.Struct, frozen=True, array_like=True):
     withdrawals: int
 
 
-def make_final_record(execution: Execution) -> FinalRecord:
-    """Lay out a final block."""
-    final = execution.final
-    block, certificate = final.block, final.certificate
-    node = encode_block_node(block, execution.tape.parent)
+def make_block_record(block: Block, parent: Cid | None) -> FinalRecord:
+    """Lay out a block by itself: nothing of how it became final, nor of its bundles."""
     header = block.header
+    node = encode_block_node(block, parent)
     return FinalRecord(
         height=header.height,
         view=header.view,
@@ -80,6 +79,18 @@ def make_final_record(execution: Execution) -> FinalRecord:
         executed_height=header.executed_height,
         encoded=codec.encode(block.body),
         node=node,
+        certificate=b"",
+        signers=0,
+        actions=0,
+    )
+
+
+def make_final_record(execution: Execution) -> FinalRecord:
+    """Lay out a final block."""
+    final = execution.final
+    certificate = final.certificate
+    return replace(
+        make_block_record(final.block, execution.tape.parent),
         certificate=codec.encode(certificate) if certificate is not None else b"",
         signers=len(certificate.signatures) if certificate is not None else 0,
         seals=encode_seals(final.seals),

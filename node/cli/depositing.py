@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 from contracts.deposit_sender import DepositSender
 from contracts.rpc import HttpRpc
 from contracts.settlement_client import SettlementClient
-from node.cli.relaying import deposit_by_relay
 from node.cli.wallet_options import find_chain, find_rpc_url, find_vault, open_transactor
 from node.network_file import load_network
 
@@ -34,15 +33,21 @@ def make_deposit(
     network = load_network(context.data.network_file)
     of_file = find_chain(network, asset["chain_id"])
     chain = find_vault(context, network, of_file, rpc, asset["vault"])
-    connection = HttpRpc(find_rpc_url(context, rpc, chain.chain_id))
+    endpoint = find_rpc_url(context, rpc, chain.chain_id)
+    if fee is not None:
+        from node.cli.relaying import deposit_for_fee
+
+        node = context.find_url()
+        return deposit_for_fee(
+            network, node, relays or (node,), endpoint, asset["id"], atoms, fee, key
+        )
+    connection = HttpRpc(endpoint)
     client = SettlementClient(
         connection,
         chain_id=chain.chain_id,
         vault=chain.vault_bytes,
         network_id=network.network_id,
     )
-    if fee is not None:
-        return deposit_by_relay(network, client, relays, asset, atoms, fee, key)
     sender = DepositSender(
         connection,
         client,

@@ -183,7 +183,7 @@ def deposit(
     if confidential:
         done = {"deposit": deposit_private(context, terms, atoms, secret, rpc)}
     else:
-        done = make_deposit(context, terms, atoms, charge, relays or (url,), secret, rpc)
+        done = make_deposit(context, terms, atoms, charge, relays, secret, rpc)
     if as_json:
         show_json({**done, "asset": terms["symbol"], "amount": str(atoms)})
         return
@@ -304,16 +304,17 @@ def claim(
       omnibazaar wallet claim 3 --as alice
       omnibazaar wallet claim 3 --fee 0.5 --as alice
     """
-    from node.cli.relaying import claim_by_relay
-    from node.network_file import load_network
-
     url = context.find_url()
     proof = http.get(url, f"/v1/settlement/withdrawals/{index}/proof")
     secret = context.load_key(key, password_file)
     if fee is not None:
+        from node.cli.relaying import claim_for_fee
+        from node.network_file import load_network
+
         network = load_network(context.data.network_file)
         terms = next(a for a in list_assets(url) if place_of(a) == place_of(proof))
-        done = claim_by_relay(network, relays or (url,), proof, atoms_of(fee, terms), secret)
+        atoms = atoms_of(fee, terms)
+        done = claim_for_fee(network, url, relays or (url,), index, atoms, secret)
         if as_json:
             show_json(done)
         else:

@@ -10,12 +10,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from consensus.block import Block, Tip, encode_block_node, open_block, tip_of
+from consensus.block import Block, Tip, open_block
 from consensus.epoch import Epoch, encode_epoch
 from consensus.header import decode_header, hash_header
 from consensus.participation.selection import make_committee
 from exchange.roots import compute_roots
-from node.blocks.records import StoredRoots
+from node.blocks.records import StoredRoots, make_block_record
 from node.network_file import NetworkFile
 from node.replica.ledger import Ledger
 from node.replica.scorekeeper import make_scorekeeper
@@ -24,7 +24,6 @@ from node.settlement.boundaries import BoundaryProof
 from node.sync.messages import Base, Border, Members, Plan
 from node.sync.proofs import Target
 from primitives import codec
-from primitives.cid import DAG_CBOR, Cid
 from primitives.errors import InvalidBlock, InvalidMessage
 from storage.chain_store import ChainStore
 from storage.records import BaseRecord, BorderRecord, FinalRecord
@@ -106,34 +105,18 @@ def make_base(file: NetworkFile, ledger: Ledger, target: Target, plan: Plan) -> 
     """Return the rows that go on from a fetched state. Raises PeerError."""
     epoch = make_epoch(file, ledger, target, plan)
     return BaseRecord(
-        block=make_block_record(open_base(plan.base, target), ledger.tape),
+        block=make_base_block(open_base(plan.base, target), ledger.tape),
         epoch=None if epoch is None else (epoch.number, encode_epoch(epoch)),
         borders=tuple(_make_border_record(border) for border in plan.borders),
     )
 
 
-def make_block_record(block: Block, tape: Tape) -> FinalRecord:
+def make_base_block(block: Block, tape: Tape) -> FinalRecord:
     """Return the row of the block under a snapshot. Raises InvalidMessage for another one."""
-    tip, header = tip_of(block), block.header
-    node = encode_block_node(block, tape.block.parent)
-    cid = Cid.of(DAG_CBOR, node)
-    if cid != tape.cid:
+    record = make_block_record(block, tape.block.parent)
+    if tape.cid is None or record.cid != tape.cid.encode():
         raise InvalidMessage("the snapshot names another block than the final one under it")
-    return FinalRecord(
-        height=tip.height,
-        view=tip.view,
-        epoch=header.epoch,
-        block_hash=block.hash,
-        cid=cid.encode(),
-        time_ms=tip.time_ms,
-        proposer=header.proposer,
-        executed_height=tip.executed_height,
-        encoded=codec.encode(block.body),
-        node=node,
-        certificate=b"",
-        signers=0,
-        actions=0,
-    )
+    return record
 
 
 def _make_border_record(border: Border) -> BorderRecord:

@@ -14,13 +14,11 @@ import trio.testing
 from contracts.errors import ContractRefused
 from contracts.settlement_types import StateWords, Submission, WithdrawalClaim
 from exchange.state import State
-from node.cli import http, relaying
 from node.settlement.relay import DONE, REFUSED, ChainRelay, Relay
 from node.settlement.relay_desk import RelayDesk
 from primitives.errors import (
     InvalidMessage,
     InvalidSignature,
-    OperatorError,
     TransientError,
 )
 from primitives.keccak import keccak256
@@ -233,30 +231,3 @@ async def test_a_recipient_is_unknown_rather_than_safe_when_the_chain_cannot_say
     monitor.limiter = SimpleNamespace(statistics=lambda: SimpleNamespace(tasks_waiting=4))
     assert await look(TOKEN) == (None, True)
     assert not asked
-
-
-def test_relays_are_asked_in_turn_until_one_has_done_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    rooms = {"a": (True, 3), "b": (True, 0), "c": (False, 0), "e": (True, 1)}
-    asked: list[str] = []
-
-    def get(url: str, path: str, **_: Any) -> Any:
-        if url == "d":
-            raise OperatorError("no node answers")
-        if path == "/v1/relay":
-            healthy, waiting = rooms[url]
-            return {"chains": [{"chain_id": 1, "healthy": healthy, "waiting": waiting}]}
-        return {"id": "0x", "state": {"b": "waiting", "e": "refused"}[url], "detail": "why"}
-
-    def post(url: str, _path: str, _body: Any) -> Any:
-        asked.append(url)
-        return {"id": "0x", "state": "done" if url == "a" else "waiting", "detail": ""}
-
-    monkeypatch.setattr(http, "get", get)
-    monkeypatch.setattr(http, "post", post)
-    monkeypatch.setattr(relaying, "WAIT_S", 0.02)
-    monkeypatch.setattr(relaying, "POLL_S", 0.01)
-    done = relaying._send(["a", "b", "c", "d", "e"], 1, "/v1/relay/claims", {})
-    assert done["relay"] == "a"
-    assert asked == ["b", "e", "a"]  # one hangs, one refuses, the third does it
-    with pytest.raises(OperatorError, match="none is healthy"):
-        relaying._send(["a"], 2, "/v1/relay/claims", {})

@@ -24,7 +24,7 @@ from node.replica.ledger import Ledger
 from node.replica.scorekeeper import make_scorekeeper
 from node.settlement.checkpointer import CheckpointProofs
 from node.sync import state_sync
-from node.sync.adopt import load_snapshot, make_block_record, open_base
+from node.sync.adopt import load_snapshot, make_base_block, open_base
 from node.sync.messages import Base, Offer, decode_answer, decode_request, encode
 from node.sync.named import parse_named
 from node.sync.proofs import Trust
@@ -133,10 +133,10 @@ async def test_a_snapshot_that_names_another_block_is_refused(chain):
     base = Base(codec.decode(row.encoded, BlockBody))
     target = SimpleNamespace(height=height, block_hash=row.summary.block_hash)
     block = open_base(base, target)
-    assert make_block_record(block, ledger.tape).cid == row.summary.cid
+    assert make_base_block(block, ledger.tape).cid == row.summary.cid
     ledger.tape.block = replace(ledger.tape.block, parent=Cid.raw(b"not the parent"))
     with pytest.raises(InvalidMessage, match="another block"):
-        make_block_record(block, ledger.tape)
+        make_base_block(block, ledger.tape)
 
 
 @pytest.mark.parametrize("rotates", [True, False])

@@ -16,7 +16,7 @@ from chat.payload import RoomMessage, decode_payload
 from chat.service import TOPIC, ChatService
 from chat.store import ChatStore, Item
 from exchange.state import State
-from node.api import views
+from node.api import chat_views
 from node.api.hub import Hub
 from node.api.service import Envelope as ApiEnvelope
 from node.clock import NodeClock
@@ -115,7 +115,7 @@ class ChatRoom:
         self._metrics.chat_messages.inc()
         payload = verified.payload
         if isinstance(payload, RoomMessage):
-            message = views.ChatMessage(
+            message = chat_views.ChatMessage(
                 id=verified.id,
                 room=payload.room,
                 author=payload.author,
@@ -180,34 +180,36 @@ class ChatRoom:
         """How many messages this node holds."""
         return self._service.messages
 
-    def rooms(self) -> tuple[views.ChatRoom, ...]:
+    def rooms(self) -> tuple[chat_views.ChatRoom, ...]:
         """Show the public rooms."""
         return tuple(
-            views.ChatRoom(
+            chat_views.ChatRoom(
                 name=feed.feed, title=feed.feed, messages=feed.messages, last_ms=feed.last_ms
             )
             for feed in self._service.rooms()
         )
 
-    def messages_of(self, room: str, limit: int, cursor: str | None) -> views.ChatPage:
+    def messages_of(self, room: str, limit: int, cursor: str | None) -> chat_views.ChatPage:
         """Show a page of a room, oldest first. Raises InvalidMessage."""
         items = self._service.history(room, limit, _parse_cursor(cursor))
         more = f"{items[0].lamport}-{items[0].id.hex()}" if len(items) == limit else None
-        return views.ChatPage(messages=tuple(_message(item) for item in items), cursor=more)
+        return chat_views.ChatPage(messages=tuple(_message(item) for item in items), cursor=more)
 
-    def post(self, envelope: ApiEnvelope, room: str | None) -> views.ChatReceipt:
+    def post(self, envelope: ApiEnvelope, room: str | None) -> chat_views.ChatReceipt:
         """Take a message from its author. Raises PeerError."""
         payload, signature = envelope
         content = decode_payload(payload)
         if (content.room if isinstance(content, RoomMessage) else None) != room:
             raise InvalidMessage("the message is for another room")
         verified = self._service.post(payload, signature, self._clock.now_ms())
-        return views.ChatReceipt(id=verified.id, stored=True)
+        return chat_views.ChatReceipt(id=verified.id, stored=True)
 
-    def inbox(self, address: bytes, limit: int, after_ms: int) -> tuple[views.DirectMessage, ...]:
+    def inbox(
+        self, address: bytes, limit: int, after_ms: int
+    ) -> tuple[chat_views.DirectMessage, ...]:
         """Show sealed messages to an address."""
         return tuple(
-            views.DirectMessage(
+            chat_views.DirectMessage(
                 id=item.id,
                 sender=item.author,
                 to=item.target,
@@ -218,18 +220,20 @@ class ChatRoom:
             for item in self._service.inbox(address, after_ms, limit)
         )
 
-    def prekeys(self, owner: bytes) -> tuple[views.Prekey, ...]:
+    def prekeys(self, owner: bytes) -> tuple[chat_views.Prekey, ...]:
         """Show the bundle under which an owner can be written to."""
         item = self._service.bundle(owner, self._clock.now_ms())
         if item is None:
             return ()
-        return (views.Prekey(owner=item.author, payload=item.payload, signature=item.signature),)
+        return (
+            chat_views.Prekey(owner=item.author, payload=item.payload, signature=item.signature),
+        )
 
 
-def _message(item: Item) -> views.ChatMessage:
+def _message(item: Item) -> chat_views.ChatMessage:
     payload = decode_payload(item.payload)
     assert isinstance(payload, RoomMessage), "a room holds room messages only"
-    return views.ChatMessage(
+    return chat_views.ChatMessage(
         id=item.id,
         room=item.feed,
         author=item.author,

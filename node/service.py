@@ -17,7 +17,7 @@ from exchange.actions import SignedAction, VerifiedAction
 from exchange.ledger import compute_shares
 from exchange.limits import DEADLINE_AFTER_NONCE_MS_MAX, NONCE_FUTURE_MS_MAX, NONCE_PAST_MS_MAX
 from exchange.reasons import Reason
-from node.api import views
+from node.api import account_views, chain_views, chat_views, settlement_views, views
 from node.api.listing_views import Assets, Listings, MarketTerms
 from node.api.proof_views import BalanceProof
 from node.api.score_views import Validator, ValidatorScore
@@ -193,23 +193,23 @@ class Service(FeeService):
 
     # Accounts and actions
 
-    def account(self, address: bytes) -> views.Account | None:
+    def account(self, address: bytes) -> account_views.Account | None:
         """Return an account."""
         return make_account(self._node.ledger.state, address)
 
-    def orders(self, address: bytes) -> tuple[views.Order, ...]:
+    def orders(self, address: bytes) -> tuple[account_views.Order, ...]:
         """Return an account's live orders."""
         return make_orders(self._node.ledger.state, address)
 
     async def withdrawals(
         self, address: bytes, limit: int, before: int | None
-    ) -> tuple[views.Withdrawal, ...]:
+    ) -> tuple[settlement_views.Withdrawal, ...]:
         """Return the withdrawals an account has made, newest first."""
 
-        def read(reader: ChainReader) -> tuple[views.Withdrawal, ...]:
+        def read(reader: ChainReader) -> tuple[settlement_views.Withdrawal, ...]:
             rows = reader.account_withdrawals(address, before=before, limit=limit)
             return tuple(
-                views.Withdrawal(
+                settlement_views.Withdrawal(
                     index=leaf.index,
                     chain_id=leaf.chain_id,
                     vault=leaf.vault,
@@ -224,7 +224,7 @@ class Service(FeeService):
 
         return await self._node.readers.run(read)
 
-    async def action(self, action_id: bytes) -> views.ActionReceipt | None:
+    async def action(self, action_id: bytes) -> account_views.ActionReceipt | None:
         """Return where an action is."""
         node = self._node
         rows = await node.readers.run(ChainReader.receipts_of, action_id)
@@ -234,44 +234,44 @@ class Service(FeeService):
             statuses, orders = list(body.statuses), list(body.orders)
             return make_receipt(action_id, statuses, orders, row.height, row.time_ms)
         if node.bundles.mempool.contains(action_id) or node.watch.knows(action_id):
-            return views.ActionReceipt(
+            return account_views.ActionReceipt(
                 id=action_id, state="pending", height=None, time_ms=None, statuses=()
             )
         return None
 
-    async def submit(self, envelopes: Sequence[Envelope]) -> Sequence[views.SubmitResult]:
+    async def submit(self, envelopes: Sequence[Envelope]) -> Sequence[account_views.SubmitResult]:
         """Verify each action and queue it."""
         signed = [SignedAction(payload, signature) for payload, signature in envelopes]
         verified = await self._node.verifier.verify(signed)
         return [self._admit(v, s) for v, s in zip(verified, signed, strict=True)]
 
-    def _admit(self, action: VerifiedAction, signed: SignedAction) -> views.SubmitResult:
+    def _admit(self, action: VerifiedAction, signed: SignedAction) -> account_views.SubmitResult:
         node = self._node
         reason = action.error or self._refusal(action)
         if reason:
             node.metrics.actions_rejected.inc()
-            return views.SubmitResult(
+            return account_views.SubmitResult(
                 id=action.id,
                 accepted=False,
                 code=reason_name(reason),
                 error=REFUSALS.get(reason, "the action cannot be executed"),
             )
         if not self._account_limits.take(action, node.clock.now_ms()):
-            return views.SubmitResult(
+            return account_views.SubmitResult(
                 id=action.id,
                 accepted=False,
                 code="account_too_fast",
                 error="this account sends more operations than this node takes of one",
             )
         if not node.bundles.submit(action.id, signed):
-            return views.SubmitResult(
+            return account_views.SubmitResult(
                 id=action.id,
                 accepted=False,
                 code="node_busy",
                 error="this node holds as many waiting actions as it may; try again",
             )
         node.metrics.actions_accepted.inc()
-        return views.SubmitResult(id=action.id, accepted=True)
+        return account_views.SubmitResult(id=action.id, accepted=True)
 
     def _refusal(self, action: VerifiedAction) -> int:
         """Refuse what execution would certainly refuse, from the state as it is now."""
@@ -297,7 +297,9 @@ class Service(FeeService):
             return int(Reason.NONCE_USED)
         return 0
 
-    async def submit_sealed(self, commit: Envelope, opening: Envelope) -> views.SubmitResult:
+    async def submit_sealed(
+        self, commit: Envelope, opening: Envelope
+    ) -> account_views.SubmitResult:
         """Send the commit now, the opening when the commit has been executed."""
         if self._sealed_waiting >= SEALED_WAITING_MAX:
             raise TransientError("this node holds as many openings as it may")
@@ -321,7 +323,9 @@ class Service(FeeService):
 
     # Chain
 
-    async def blocks(self, from_height: int | None, limit: int) -> tuple[views.BlockSummary, ...]:
+    async def blocks(
+        self, from_height: int | None, limit: int
+    ) -> tuple[chain_views.BlockSummary, ...]:
         """Return final blocks downwards."""
         before = None if from_height is None else from_height + 1
 
@@ -331,10 +335,10 @@ class Service(FeeService):
         book = self._node.book
         return tuple(make_summary(row, book) for row in await self._node.readers.run(read))
 
-    async def block(self, reference: int | bytes) -> views.BlockDetail | None:
+    async def block(self, reference: int | bytes) -> chain_views.BlockDetail | None:
         """Return one final block."""
 
-        def read(reader: ChainReader) -> views.BlockDetail | None:
+        def read(reader: ChainReader) -> chain_views.BlockDetail | None:
             row = (
                 reader.block(reference)
                 if isinstance(reference, int)
@@ -384,7 +388,7 @@ class Service(FeeService):
             total = state.fees[asset.id]
             validators, company, development = compute_shares(total)
             ledger_fees.append(
-                views.FeeSplit(
+                settlement_views.FeeSplit(
                     asset=asset.id,
                     symbol=asset.name,
                     total=total,
@@ -395,7 +399,7 @@ class Service(FeeService):
             )
             on_chain = settled.get((asset.chain_id, asset.vault, asset.token))
             fees.append(
-                views.FeeSplit(
+                settlement_views.FeeSplit(
                     asset=asset.id,
                     symbol=asset.name,
                     total=on_chain.total if on_chain else 0,
@@ -418,9 +422,9 @@ class Service(FeeService):
             recent=tuple(self._recent_checkpoints()),
         )
 
-    def _recent_checkpoints(self) -> list[views.Checkpoint]:
+    def _recent_checkpoints(self) -> list[settlement_views.Checkpoint]:
         rows = [
-            views.Checkpoint(
+            settlement_views.Checkpoint(
                 height=accepted.executed_height,
                 state_root=accepted.state_root,
                 cid=str(Cid(DAG_CBOR, accepted.snapshot_digest))
@@ -437,7 +441,7 @@ class Service(FeeService):
         rows.sort(key=lambda row: -row.height)
         return rows
 
-    async def withdrawal_proof(self, index: int) -> views.WithdrawalProof | None:
+    async def withdrawal_proof(self, index: int) -> settlement_views.WithdrawalProof | None:
         """Return a proof against the newest checkpoint of the withdrawal's vault."""
         node = self._node
         stored = await node.readers.run(ChainReader.withdrawal, index)
@@ -456,7 +460,7 @@ class Service(FeeService):
         if index >= roots.withdrawals:
             return None
         words = roots.words
-        return views.WithdrawalProof(
+        return settlement_views.WithdrawalProof(
             index=index,
             chain_id=leaf.chain_id,
             vault=leaf.vault,
@@ -496,33 +500,33 @@ class Service(FeeService):
 
     # Chat
 
-    async def chat_rooms(self) -> tuple[views.ChatRoom, ...]:
+    async def chat_rooms(self) -> tuple[chat_views.ChatRoom, ...]:
         """Return the public rooms."""
         return self._node.chat.rooms()
 
-    async def chat_messages(self, room: str, limit: int, cursor: str | None) -> views.ChatPage:
+    async def chat_messages(self, room: str, limit: int, cursor: str | None) -> chat_views.ChatPage:
         """Return a page of a room."""
         return self._node.chat.messages_of(room, limit, cursor)
 
-    async def chat_post(self, room: str, envelope: Envelope) -> views.ChatReceipt:
+    async def chat_post(self, room: str, envelope: Envelope) -> chat_views.ChatReceipt:
         """Take a message for a room from its author."""
         return self._node.chat.post(envelope, room)
 
     async def direct_messages(
         self, address: bytes, limit: int, after_ms: int
-    ) -> tuple[views.DirectMessage, ...]:
+    ) -> tuple[chat_views.DirectMessage, ...]:
         """Return sealed messages to an address."""
         return self._node.chat.inbox(address, limit, after_ms)
 
-    async def direct_post(self, envelope: Envelope) -> views.ChatReceipt:
+    async def direct_post(self, envelope: Envelope) -> chat_views.ChatReceipt:
         """Take a sealed message."""
         return self._node.chat.post(envelope, None)
 
-    async def prekeys(self, address: bytes) -> tuple[views.Prekey, ...]:
+    async def prekeys(self, address: bytes) -> tuple[chat_views.Prekey, ...]:
         """Return the bundle under which an owner can be written to."""
         return self._node.chat.prekeys(address)
 
-    async def prekey_post(self, envelope: Envelope) -> views.ChatReceipt:
+    async def prekey_post(self, envelope: Envelope) -> chat_views.ChatReceipt:
         """Take a prekey bundle."""
         return self._node.chat.post(envelope, None)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Annotated
 
 from exchange.limits import SUB_ACCOUNT_MAX
+from node.api.account_views import Account, ActionReceipt, Orders, SubmitResult, SubmitResults
 from node.api.bodies import ActionsBody, OneRequest, PairBytes, SealedBody, envelope
 from node.api.endpoint import Call, Endpoint, Parameter
 from node.api.errors import ApiError
@@ -16,14 +17,7 @@ from node.api.fee_views import AccountAllowance, AccountBuilders, AccountFees
 from node.api.limits import EVENTS_WEIGHT, PAGE_DEFAULT, PAGE_MAX, PROOF_WEIGHT
 from node.api.market_views import AccountEvents, AccountState, FillPage
 from node.api.proof_views import BalanceProof
-from node.api.views import (
-    Account,
-    ActionReceipt,
-    Orders,
-    SubmitResult,
-    SubmitResults,
-    Withdrawals,
-)
+from node.api.settlement_views import Withdrawals
 
 ADDRESS = Parameter(name="address", kind="address", about="0x and 40 hex digits")
 ACCOUNT = Parameter(name="account", kind="address", about="whose orders", required=True)

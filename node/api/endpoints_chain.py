@@ -7,11 +7,11 @@ Spec: docs/reference/api.md. Deviations: none.
 
 from __future__ import annotations
 
+from node.api.chain_views import BlockDetail, Blocks
 from node.api.endpoint import Answer, Call, Endpoint, Parameter
 from node.api.errors import ApiError
 from node.api.limits import PAGE_DEFAULT, PAGE_MAX
-from node.api.settlement_views import Settlement
-from node.api.views import BlockDetail, Blocks, WithdrawalProof
+from node.api.settlement_views import Settlement, WithdrawalProof
 
 FROM = Parameter(name="from", kind="integer", about="highest height to return; default: newest")
 LIMIT = Parameter(

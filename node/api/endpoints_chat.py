@@ -7,9 +7,9 @@ Spec: docs/reference/api.md. Deviations: none.
 from __future__ import annotations
 
 from node.api.bodies import SignedBody, envelope
+from node.api.chat_views import ChatPage, ChatReceipt, ChatRooms, DirectMessages, Prekeys
 from node.api.endpoint import Call, Endpoint, Parameter
 from node.api.limits import PAGE_DEFAULT, PAGE_MAX, ROOM_NAME_CHARS_MAX
-from node.api.views import ChatPage, ChatReceipt, ChatRooms, DirectMessages, Prekeys
 
 ROOM = Parameter(name="room", kind="text", about="a room's name", maximum=ROOM_NAME_CHARS_MAX)
 LIMIT = Parameter(

@@ -12,13 +12,13 @@ from typing import Annotated, Any, Final, cast
 
 import msgspec
 
+from node.api.account_views import SubmitResult
 from node.api.bodies import OneRequest, PairBytes, RoomName, SignedBody, envelope
 from node.api.errors import ApiError
 from node.api.hub import Channel
 from node.api.limits import FRAME_BYTES_MAX
 from node.api.render import encode_json, encode_msgpack
 from node.api.service import Envelope
-from node.api.views import SubmitResult
 from primitives.errors import InvalidMessage
 from primitives.nesting import check_json_nesting, check_msgpack_nesting
 

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from typing import Literal
 
-from node.api.views import ActionReceipt, Address, Amount, Balance, Fill, Hex, Order, Side, View
+from node.api.account_views import ActionReceipt, Balance, Fill, Order
+from node.api.views import Address, Amount, Hex, Side, View
 
 
 class PriceLevel(View, frozen=True, kw_only=True, array_like=True):

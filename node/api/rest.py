@@ -17,13 +17,14 @@ from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
 from node.api.access import Access
+from node.api.account_views import SubmitResults
 from node.api.bodies import decode_body
 from node.api.endpoint import Answer, Call, Endpoint, parse_value
 from node.api.errors import ApiError
 from node.api.limits import BODY_BYTES_MAX, BODY_DRAIN_BYTES_MAX, BODY_TIMEOUT_S
 from node.api.render import encode_json, encode_msgpack
 from node.api.service import NodeService
-from node.api.views import Ready, SubmitResults
+from node.api.views import Ready
 
 JSON = "application/json"
 MSGPACK = "application/msgpack"

@@ -12,6 +12,9 @@ from typing import TYPE_CHECKING, Protocol
 
 import msgspec
 
+from node.api.account_views import Account, ActionReceipt, Order, SubmitResult
+from node.api.chain_views import BlockDetail, BlockSummary
+from node.api.chat_views import ChatPage, ChatReceipt, ChatRoom, DirectMessage, Prekey
 from node.api.decision_views import DecisionView
 from node.api.fee_views import AccountAllowance, AccountBuilders, AccountFees
 from node.api.listing_views import Assets, Listings, MarketTerms
@@ -29,28 +32,8 @@ from node.api.market_views import (
 from node.api.proof_views import BalanceProof
 from node.api.relay_views import Recipient, RelayJob, RelayTerms
 from node.api.score_views import Validator, ValidatorScore
-from node.api.settlement_views import Settlement
-from node.api.views import (
-    Account,
-    ActionReceipt,
-    BlockDetail,
-    BlockSummary,
-    Book,
-    Candles,
-    ChatPage,
-    ChatReceipt,
-    ChatRoom,
-    DirectMessage,
-    Market,
-    Order,
-    Peer,
-    Prekey,
-    Status,
-    SubmitResult,
-    TradePage,
-    Withdrawal,
-    WithdrawalProof,
-)
+from node.api.settlement_views import Settlement, Withdrawal, WithdrawalProof
+from node.api.views import Book, Candles, Market, Peer, Status, TradePage
 from primitives.vault_orders import ClaimFee, DepositOrder, Permit
 
 if TYPE_CHECKING:

@@ -6,7 +6,65 @@ Spec: docs/reference/api.md (Settlement). Deviations: none.
 
 from __future__ import annotations
 
-from node.api.views import Address, Amount, Checkpoint, FeeSplit, Hex, View
+from typing import Literal
+
+from node.api.views import Address, Amount, Hex, View
+
+
+class FeeSplit(View, frozen=True, kw_only=True):
+    """Cumulative fees of one asset; the three shares add up to the total, exactly."""
+
+    asset: int
+    symbol: str
+    total: Amount
+    validators: Amount  # 70 %
+    company: Amount  # 20 %
+    development: Amount  # 10 %
+
+
+class Checkpoint(View, frozen=True, kw_only=True):
+    """One checkpoint, accepted on chain or still on its way."""
+
+    height: int
+    state_root: Hex
+    cid: str  # of its snapshot manifest; "" when unknown
+    state: Literal["waiting", "submitted", "accepted"]
+    tx: Hex  # EVM transaction; empty when another node's was not seen
+    gas: int
+    time_ms: int
+
+
+class WithdrawalProof(View, frozen=True, kw_only=True):
+    """Everything `Settlement.withdraw` wants."""
+
+    index: int
+    chain_id: int
+    vault: Address
+    token: Address
+    amount: Amount
+    to: Address
+    height: int  # checkpoint the proof is made for
+    count: int  # leaves under that root
+    proof: tuple[Hex, ...]
+    roots: tuple[Hex, ...]  # the words of the state root
+
+
+class Withdrawal(View, frozen=True, kw_only=True):
+    """One leaf of the withdrawals tree; `/v1/settlement/withdrawals/{index}/proof` claims it."""
+
+    index: int
+    chain_id: int
+    vault: Address
+    token: Address
+    amount: Amount
+    to: Address
+    height: int  # of the block that made it
+
+
+class Withdrawals(View, frozen=True, kw_only=True):
+    """Newest first; pass the lowest index as `before` to get older ones."""
+
+    withdrawals: tuple[Withdrawal, ...]
 
 
 class VaultView(View, frozen=True, kw_only=True):

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
+from node.api.account_views import AccountUpdate
 from node.api.endpoint import parse_account, parse_market
 from node.api.errors import ApiError
 from node.api.frames import Subscribe
@@ -18,7 +19,6 @@ from node.api.hub import KEY_FIELD, Channel, Key, Topic
 from node.api.limits import BOOK_PUSH_LEVELS, PAGE_DEFAULT
 from node.api.market_views import AccountState, L2Book, L3Book
 from node.api.service import MarketDataService, NodeService
-from node.api.views import AccountUpdate
 
 MARKET_SNAPSHOTS: Final[dict[Channel, Callable[[MarketDataService, int], object]]] = {
     "l2": lambda data, market: data.l2(market),

@@ -1,4 +1,4 @@
-"""Name everything the API shows, as typed values the daemon fills in.
+"""Name what the API shows of node and markets, as typed values; the other views stand beside it.
 
 Rule: inside are bytes and integers; how a field looks in JSON is written in its type here and
 nowhere else (`Amount`: decimal string of atoms, `Address`: EIP-55, `Hex`: 0x-prefixed lower-case).
@@ -24,7 +24,7 @@ Side = Literal["buy", "sell"]
 
 
 class View(msgspec.Struct, frozen=True, kw_only=True):
-    """Root of everything the API shows."""
+    """Root of everything the API shows. Lists are wrapped, so that fields can be added later."""
 
 
 class Problem(View, frozen=True, kw_only=True):
@@ -104,9 +104,6 @@ class Peer(View, frozen=True, kw_only=True):
     banned: bool
     latency_ms: int | None
     queue: int  # frames waiting for it
-
-
-# -- Markets -----------------------------------------------------------------------
 
 
 class Asset(View, frozen=True, kw_only=True):
@@ -211,304 +208,6 @@ class Candle(View, frozen=True, kw_only=True, array_like=True):
     quote_volume: Amount = 0  # quote atoms
 
 
-# -- Accounts and orders -----------------------------------------------------------------------
-
-
-class Balance(View, frozen=True, kw_only=True):
-    """Free and held atoms of one asset in one sub-account."""
-
-    sub: int
-    asset: int
-    symbol: str
-    free: Amount
-    held: Amount
-
-
-class GrantView(View, frozen=True, kw_only=True):
-    """A session key that may act for the account."""
-
-    key: Address
-    expiry_ms: int
-    actions: int  # bitmask
-    markets: tuple[int, ...]  # empty = all
-    notional_cap: Amount  # of one order, in quote atoms; 0 = none
-    notional_used: Amount  # over the key's life
-    cancel_on_revoke: bool
-    revoked: bool
-    notional_total: Amount = 0  # most that may be used; 0 = no cap
-    orders_cap: int = 0  # most orders over the key's life; 0 = no cap
-    orders_used: int = 0
-
-
-class NonceWindow(View, frozen=True, kw_only=True):
-    """What is left of a key's nonces: new ones lie above `floor` and are not in `used`."""
-
-    key: Address
-    floor_ms: int
-    used: int
-
-
-class Account(View, frozen=True, kw_only=True):
-    """Everything the ledger holds for one wallet."""
-
-    address: Address
-    number: int  # dense account number
-    height: int
-    balances: tuple[Balance, ...]
-    grants: tuple[GrantView, ...]
-    nonces: tuple[NonceWindow, ...]
-    open_orders: int
-
-
-class Order(View, frozen=True, kw_only=True):
-    """A resting order, or its last state in an account event."""
-
-    id: int
-    market: int
-    sub: int
-    side: Side
-    price: int
-    size: int  # as placed
-    remaining: int
-    client_id: int
-    placed_height: int
-    placed_ms: int
-    status: str  # open | pending | waiting (off the book) | reached | filled | cancelled | rejected
-    reason: str = ""  # stable code when rejected or cancelled by the engine
-    above: int = 0  # price that reaches an order that waits, 0 none
-    below: int = 0
-    expiry_ms: int = 0  # block time at which it ends, 0 none
-    visible: int = 0  # lots of each part of an iceberg that waits with the rest
-    slots: int = 0  # parts of a schedule still to come
-    next_slot_ms: int = 0  # block time from which the next of them is made
-    part: int = 0  # id of the part that is live now
-
-
-class Fill(View, frozen=True, kw_only=True):
-    """One side of a trade, as its account sees it."""
-
-    trade: int
-    market: int
-    order: int
-    side: Side
-    price: int
-    size: int
-    fee: Amount  # in quote atoms
-    maker: bool
-    height: int
-    time_ms: int
-    sub: int = 0
-    left: int = 0  # lots of the order still open after this fill; no order event repeats it
-    builder_fee: Amount = 0  # in quote atoms, beside `fee`: what the order's builder got
-
-
-class OpStatus(View, frozen=True, kw_only=True):
-    """The result of one operation of an action."""
-
-    index: int
-    code: str  # "ok" or the stable reason code
-    order_id: int | None = None
-
-
-class ActionReceipt(View, frozen=True, kw_only=True):
-    """Where an action is."""
-
-    id: Hex
-    state: Literal["pending", "included", "executed"]
-    height: int | None
-    time_ms: int | None
-    statuses: tuple[OpStatus, ...]
-
-
-class AccountUpdate(View, frozen=True, kw_only=True):
-    """What one block changed for one account."""
-
-    address: Address
-    height: int
-    time_ms: int
-    orders: tuple[Order, ...]
-    fills: tuple[Fill, ...]
-    balances: tuple[Balance, ...]
-    receipts: tuple[ActionReceipt, ...] = ()
-    """Actions that this block executed, and again those whose pending operations it has ended."""
-
-
-class SubmitResult(View, frozen=True, kw_only=True, omit_defaults=True):
-    """Whether the node took one action; `code` and `error` say why not."""
-
-    id: Hex  # signing digest; empty when the bytes were no action
-    accepted: bool
-    code: str = ""
-    error: str = ""
-
-
-# -- Chain -----------------------------------------------------------------------
-
-
-class BlockSummary(View, frozen=True, kw_only=True):
-    """One final block in a list."""
-
-    height: int
-    view: int
-    epoch: int
-    hash: Hex
-    cid: str
-    time_ms: int
-    proposer: int  # seat in the committee of the block's epoch
-    proposer_address: Address | None = None  # None for an epoch this node does not know
-    bundles: int
-    actions: int
-    trades: int
-    finality_ms: int  # proposal seen → final here; 0 = unknown
-    signers: int
-    executed_height: int
-
-
-class BundleView(View, frozen=True, kw_only=True):
-    """One bundle of a block."""
-
-    cid: str
-    bytes: int
-    actions: int
-
-
-class BlockDetail(View, frozen=True, kw_only=True):
-    """A block with its header words, bundles and certificate."""
-
-    summary: BlockSummary
-    parent_hash: Hex
-    parent_view: int
-    parent_cid: str
-    bundles_root: Hex
-    state_root: Hex  # after `executed_height`
-    fees_root: Hex
-    attendance_root: Hex
-    evidence_root: Hex
-    committee_hash: Hex
-    next_committee_hash: Hex
-    checkpoint_digest: Hex
-    bundles: tuple[BundleView, ...]
-    certificate_view: int
-    certificate_signers: tuple[int, ...]  # committee indices
-
-
-# -- Settlement -----------------------------------------------------------------------
-
-
-class FeeSplit(View, frozen=True, kw_only=True):
-    """Cumulative fees of one asset; the three shares add up to the total, exactly."""
-
-    asset: int
-    symbol: str
-    total: Amount
-    validators: Amount  # 70 %
-    company: Amount  # 20 %
-    development: Amount  # 10 %
-
-
-class Checkpoint(View, frozen=True, kw_only=True):
-    """One checkpoint, accepted on chain or still on its way."""
-
-    height: int
-    state_root: Hex
-    cid: str  # of its snapshot manifest; "" when unknown
-    state: Literal["waiting", "submitted", "accepted"]
-    tx: Hex  # EVM transaction; empty when another node's was not seen
-    gas: int
-    time_ms: int
-
-
-class WithdrawalProof(View, frozen=True, kw_only=True):
-    """Everything `Settlement.withdraw` wants."""
-
-    index: int
-    chain_id: int
-    vault: Address
-    token: Address
-    amount: Amount
-    to: Address
-    height: int  # checkpoint the proof is made for
-    count: int  # leaves under that root
-    proof: tuple[Hex, ...]
-    roots: tuple[Hex, ...]  # the words of the state root
-
-
-class Withdrawal(View, frozen=True, kw_only=True):
-    """One leaf of the withdrawals tree; `/v1/settlement/withdrawals/{index}/proof` claims it."""
-
-    index: int
-    chain_id: int
-    vault: Address
-    token: Address
-    amount: Amount
-    to: Address
-    height: int  # of the block that made it
-
-
-class Withdrawals(View, frozen=True, kw_only=True):
-    """Newest first; pass the lowest index as `before` to get older ones."""
-
-    withdrawals: tuple[Withdrawal, ...]
-
-
-class ChatRoom(View, frozen=True, kw_only=True):
-    """A public room."""
-
-    name: str
-    title: str
-    messages: int
-    last_ms: int
-
-
-class ChatMessage(View, frozen=True, kw_only=True):
-    """One signed message of a room."""
-
-    id: Hex
-    room: str
-    author: Address
-    time_ms: int
-    lamport: int
-    text: str
-    payload: Hex  # the signed bytes
-    signature: Hex
-
-
-class ChatPage(View, frozen=True, kw_only=True):
-    """Oldest first within the page; `cursor` leads to older ones."""
-
-    messages: tuple[ChatMessage, ...]
-    cursor: str | None
-
-
-class DirectMessage(View, frozen=True, kw_only=True):
-    """A sealed message the node relays and cannot read."""
-
-    id: Hex
-    sender: Address
-    to: Address
-    time_ms: int
-    payload: Hex
-    signature: Hex
-
-
-class Prekey(View, frozen=True, kw_only=True):
-    """A signed X25519 key under which its owner can be written to."""
-
-    owner: Address
-    payload: Hex
-    signature: Hex
-
-
-class ChatReceipt(View, frozen=True, kw_only=True):
-    """The node has stored the message and passes it on."""
-
-    id: Hex
-    stored: bool
-
-
-# -- Lists, wrapped so that fields can be added later ----------------------------------------------
-
-
 class Markets(View, frozen=True, kw_only=True):
     """All markets in id order."""
 
@@ -524,46 +223,10 @@ class Candles(View, frozen=True, kw_only=True):
     cursor: int | None = None  # pass it as `before` to get older ones
 
 
-class Orders(View, frozen=True, kw_only=True):
-    """Resting orders, oldest first."""
-
-    orders: tuple[Order, ...]
-
-
-class Blocks(View, frozen=True, kw_only=True):
-    """Newest first."""
-
-    blocks: tuple[BlockSummary, ...]
-
-
 class Peers(View, frozen=True, kw_only=True):
     """Connected and known peers."""
 
     peers: tuple[Peer, ...]
-
-
-class SubmitResults(View, frozen=True, kw_only=True):
-    """One result per action, in the order they were sent."""
-
-    results: tuple[SubmitResult, ...]
-
-
-class ChatRooms(View, frozen=True, kw_only=True):
-    """Public rooms."""
-
-    rooms: tuple[ChatRoom, ...]
-
-
-class DirectMessages(View, frozen=True, kw_only=True):
-    """Sealed messages, oldest first."""
-
-    messages: tuple[DirectMessage, ...]
-
-
-class Prekeys(View, frozen=True, kw_only=True):
-    """Published keys of one owner."""
-
-    prekeys: tuple[Prekey, ...]
 
 
 class Done(View, frozen=True, kw_only=True):

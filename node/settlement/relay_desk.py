@@ -15,7 +15,7 @@ import trio
 
 from contracts.settlement_types import StateWords, WithdrawalClaim
 from node.api.relay_views import Recipient, RelayChain, RelayFee, RelayJob, RelayTerms
-from node.api.views import WithdrawalProof
+from node.api.settlement_views import WithdrawalProof
 from node.settlement.relay import Job
 from primitives.errors import InvalidMessage, NodeError, TransientError
 from primitives.vault_orders import ClaimFee, DepositOrder, Permit

@@ -12,7 +12,7 @@ from typing import Literal
 
 from exchange.outcome import CLOSED
 from exchange.state import Asset
-from node.api import views
+from node.api import account_views
 from node.api.market_views import (
     AccountEvent,
     DepositView,
@@ -90,7 +90,7 @@ def _show(
         fill = _fill(event, height, time_ms)
         return AccountEvent(seq=seq, height=height, time_ms=time_ms, type="fill", fill=fill)
     if isinstance(event, BalanceNews):
-        balance = views.Balance(
+        balance = account_views.Balance(
             sub=event.sub,
             asset=event.asset,
             symbol=name_asset(assets, event.asset),
@@ -144,8 +144,8 @@ def name_asset(assets: Sequence[Asset], asset: int) -> str:
     return assets[asset].name if 0 <= asset < len(assets) else ""
 
 
-def _order(event: OrderNews, height: int, time_ms: int) -> views.Order:
-    return views.Order(
+def _order(event: OrderNews, height: int, time_ms: int) -> account_views.Order:
+    return account_views.Order(
         id=event.order,
         market=event.market,
         sub=event.sub,
@@ -161,8 +161,8 @@ def _order(event: OrderNews, height: int, time_ms: int) -> views.Order:
     )
 
 
-def _fill(event: FillNews, height: int, time_ms: int) -> views.Fill:
-    return views.Fill(
+def _fill(event: FillNews, height: int, time_ms: int) -> account_views.Fill:
+    return account_views.Fill(
         trade=event.trade,
         market=event.market,
         order=event.order,
@@ -179,7 +179,7 @@ def _fill(event: FillNews, height: int, time_ms: int) -> views.Fill:
     )
 
 
-def make_fill_side(row: StoredFill, owner: bytes) -> list[views.Fill]:
+def make_fill_side(row: StoredFill, owner: bytes) -> list[account_views.Fill]:
     """Show a stored fill from the side of an account, or from both if it traded with itself."""
     fill, found = row.fill, []
     if fill.maker == owner:
@@ -209,7 +209,7 @@ def make_fill_side(row: StoredFill, owner: bytes) -> list[views.Fill]:
             )
         )
     return [
-        views.Fill(
+        account_views.Fill(
             trade=row.id,
             market=fill.market,
             order=order,

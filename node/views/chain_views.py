@@ -10,16 +10,16 @@ from collections.abc import Sequence
 
 from consensus.certificate import Certificate
 from exchange.protocol import NEWEST, Protocol
-from node.api import views
+from node.api import chain_views, views
 from node.blocks.records import decode_stored_block, decode_stored_certificate
 from node.committee.epoch_book import EpochBook
 from primitives.cid import RAW, Cid
 from storage.records import BlockSummary, StoredBlock, StoredBundle
 
 
-def make_summary(row: BlockSummary, book: EpochBook) -> views.BlockSummary:
+def make_summary(row: BlockSummary, book: EpochBook) -> chain_views.BlockSummary:
     """Show one line of the block list."""
-    return views.BlockSummary(
+    return chain_views.BlockSummary(
         height=row.height,
         view=row.view,
         epoch=row.epoch,
@@ -43,10 +43,10 @@ def make_detail(
     parent_cid: bytes,
     bundles: Sequence[StoredBundle],
     certificate: Certificate | None,
-) -> views.BlockDetail:
+) -> chain_views.BlockDetail:
     """Show a block; `certificate` is its own or that of the descendant that proves it."""
     header = decode_stored_block(row.encoded).header
-    return views.BlockDetail(
+    return chain_views.BlockDetail(
         summary=make_summary(row.summary, book),
         parent_hash=header.parent_hash,
         parent_view=header.parent_view,
@@ -60,7 +60,7 @@ def make_detail(
         next_committee_hash=header.next_committee_hash,
         checkpoint_digest=header.checkpoint_digest,
         bundles=tuple(
-            views.BundleView(
+            chain_views.BundleView(
                 cid=str(Cid(RAW, bundle.digest)), bytes=bundle.size_bytes, actions=bundle.actions
             )
             for bundle in bundles

@@ -10,7 +10,7 @@ import logging
 
 from consensus.certificate import Certificate
 from exchange.outcome import Outcome, Receipt
-from node.api import views
+from node.api import account_views, chain_views, views
 from node.api.hub import Hub
 from node.api.limits import BOOK_PUSH_LEVELS
 from node.blocks.executor import Execution
@@ -120,7 +120,7 @@ class Feed:
         if not wanted:
             return
         state = self._ledger.state
-        receipts: dict[bytes, list[views.ActionReceipt]] = {}
+        receipts: dict[bytes, list[account_views.ActionReceipt]] = {}
         for receipt in changed:
             owner = state.accounts[receipt.account].owner if receipt.account >= 0 else b""
             if owner in wanted:
@@ -132,14 +132,14 @@ class Feed:
             self._hub.publish("account", _with_receipts(update, own), owner)
 
 
-def _show(receipt: Receipt, outcome: Outcome) -> views.ActionReceipt:
+def _show(receipt: Receipt, outcome: Outcome) -> account_views.ActionReceipt:
     return make_receipt(
         receipt.action_id, receipt.statuses, receipt.orders, outcome.height, outcome.time_ms
     )
 
 
-def _empty(owner: bytes, outcome: Outcome) -> views.AccountUpdate:
-    return views.AccountUpdate(
+def _empty(owner: bytes, outcome: Outcome) -> account_views.AccountUpdate:
+    return account_views.AccountUpdate(
         address=owner,
         height=outcome.height,
         time_ms=outcome.time_ms,
@@ -150,9 +150,9 @@ def _empty(owner: bytes, outcome: Outcome) -> views.AccountUpdate:
 
 
 def _with_receipts(
-    update: views.AccountUpdate, receipts: tuple[views.ActionReceipt, ...]
-) -> views.AccountUpdate:
-    return views.AccountUpdate(
+    update: account_views.AccountUpdate, receipts: tuple[account_views.ActionReceipt, ...]
+) -> account_views.AccountUpdate:
+    return account_views.AccountUpdate(
         address=update.address,
         height=update.height,
         time_ms=update.time_ms,
@@ -163,9 +163,9 @@ def _with_receipts(
     )
 
 
-def make_block_event(record: FinalRecord, fills: int, book: EpochBook) -> views.BlockSummary:
+def make_block_event(record: FinalRecord, fills: int, book: EpochBook) -> chain_views.BlockSummary:
     """Show a block that has just been executed."""
-    return views.BlockSummary(
+    return chain_views.BlockSummary(
         height=record.height,
         view=record.view,
         epoch=record.epoch,

@@ -23,7 +23,7 @@ from exchange.queries import (
 )
 from exchange.reasons import Reason
 from exchange.state import State
-from node.api import views
+from node.api import account_views, views
 from node.limits import LEVEL_ORDERS_COUNTED_MAX
 from node.replica.account_events import list_builder_fees
 from node.replica.market_stats import MarketStats
@@ -121,9 +121,9 @@ def _count_orders(level: Level) -> int:
     return count
 
 
-def make_order(order: OpenOrder) -> views.Order:
+def make_order(order: OpenOrder) -> account_views.Order:
     """Show a live order."""
-    return views.Order(
+    return account_views.Order(
         id=order.order_id,
         market=order.market,
         sub=order.sub,
@@ -151,24 +151,24 @@ def _order_status(order: OpenOrder) -> str:
     return "waiting" if order.waits else "pending"
 
 
-def make_orders(state: State, owner: bytes) -> tuple[views.Order, ...]:
+def make_orders(state: State, owner: bytes) -> tuple[account_views.Order, ...]:
     """Show an account's live orders, oldest first."""
     return tuple(make_order(order) for order in get_open_orders(state, owner))
 
 
-def make_account(state: State, owner: bytes) -> views.Account | None:
+def make_account(state: State, owner: bytes) -> account_views.Account | None:
     """Show an account, None when the ledger does not know it."""
     account = state.by_address.get(owner)
     if account is None:
         return None
     keys = get_keys(state, owner)
-    return views.Account(
+    return account_views.Account(
         address=owner,
         number=account.number,
         height=state.height,
         balances=make_balances(state, owner),
         grants=tuple(
-            views.GrantView(
+            account_views.GrantView(
                 key=key.key,
                 expiry_ms=key.expiry_ms,
                 actions=key.actions,
@@ -188,10 +188,10 @@ def make_account(state: State, owner: bytes) -> views.Account | None:
     )
 
 
-def make_balances(state: State, owner: bytes) -> tuple[views.Balance, ...]:
+def make_balances(state: State, owner: bytes) -> tuple[account_views.Balance, ...]:
     """Show all balances of an account, none for an address without one."""
     return tuple(
-        views.Balance(
+        account_views.Balance(
             sub=b.sub,
             asset=b.asset,
             symbol=state.assets[b.asset].name,
@@ -202,24 +202,24 @@ def make_balances(state: State, owner: bytes) -> tuple[views.Balance, ...]:
     )
 
 
-def _nonces(state: State, key: bytes) -> views.NonceWindow:
+def _nonces(state: State, key: bytes) -> account_views.NonceWindow:
     window = state.nonces.get(key, [])
     floor = window[0] if len(window) >= NONCES_KEPT else 0
-    return views.NonceWindow(key=key, floor_ms=floor, used=len(window))
+    return account_views.NonceWindow(key=key, floor_ms=floor, used=len(window))
 
 
 def make_account_updates(
     state: State, outcome: Outcome, first_trade: int, wanted: set[bytes]
-) -> dict[bytes, views.AccountUpdate]:
+) -> dict[bytes, account_views.AccountUpdate]:
     """Show what a block changed for the accounts somebody listens to."""
     numbers = {
         account.number: owner
         for owner in wanted
         if (account := state.by_address.get(owner)) is not None
     }
-    orders: dict[int, list[views.Order]] = {number: [] for number in numbers}
-    fills: dict[int, list[views.Fill]] = {number: [] for number in numbers}
-    balances: dict[int, list[views.Balance]] = {number: [] for number in numbers}
+    orders: dict[int, list[account_views.Order]] = {number: [] for number in numbers}
+    fills: dict[int, list[account_views.Fill]] = {number: [] for number in numbers}
+    balances: dict[int, list[account_views.Balance]] = {number: [] for number in numbers}
     for event in outcome.orders:
         if event.account in orders:
             orders[event.account].append(_order_event(event, outcome))
@@ -235,7 +235,7 @@ def make_account_updates(
     for change in outcome.balances:
         if change.account in balances:
             balances[change.account].append(
-                views.Balance(
+                account_views.Balance(
                     sub=change.sub,
                     asset=change.asset,
                     symbol=state.assets[change.asset].name,
@@ -244,7 +244,7 @@ def make_account_updates(
                 )
             )
     return {
-        owner: views.AccountUpdate(
+        owner: account_views.AccountUpdate(
             address=owner,
             height=outcome.height,
             time_ms=outcome.time_ms,
@@ -267,8 +267,8 @@ EVENT_STATUS = {
 """What an order is after an event, by the event's kind."""
 
 
-def _order_event(event: OrderEvent, outcome: Outcome) -> views.Order:
-    return views.Order(
+def _order_event(event: OrderEvent, outcome: Outcome) -> account_views.Order:
+    return account_views.Order(
         id=event.order_id,
         market=event.market,
         sub=event.sub,
@@ -284,10 +284,12 @@ def _order_event(event: OrderEvent, outcome: Outcome) -> views.Order:
     )
 
 
-def _fill(fill: Fill, trade: int, is_maker: bool, outcome: Outcome, charge: int) -> views.Fill:
+def _fill(
+    fill: Fill, trade: int, is_maker: bool, outcome: Outcome, charge: int
+) -> account_views.Fill:
     taker_side = SIDES[fill.taker_side]
     side = taker_side if not is_maker else SIDES[1 - fill.taker_side]
-    return views.Fill(
+    return account_views.Fill(
         trade=trade,
         market=fill.market,
         order=fill.maker_order if is_maker else fill.taker_order,

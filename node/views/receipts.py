@@ -12,7 +12,7 @@ from collections import OrderedDict
 
 from exchange.outcome import Outcome, Receipt
 from exchange.reasons import Reason
-from node.api import views
+from node.api import account_views
 from node.limits import PENDING_RECEIPTS_MAX
 from node.views.ledger_views import reason_name
 
@@ -50,15 +50,15 @@ class PendingReceipts:
 
 def make_receipt(
     action_id: bytes, statuses: list[int], orders: list[int], height: int, time_ms: int
-) -> views.ActionReceipt:
+) -> account_views.ActionReceipt:
     """Show an executed action."""
-    return views.ActionReceipt(
+    return account_views.ActionReceipt(
         id=action_id,
         state="executed",
         height=height,
         time_ms=time_ms,
         statuses=tuple(
-            views.OpStatus(index=i, code=reason_name(status), order_id=order or None)
+            account_views.OpStatus(index=i, code=reason_name(status), order_id=order or None)
             for i, (status, order) in enumerate(zip(statuses, orders, strict=True))
         ),
     )

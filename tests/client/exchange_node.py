@@ -17,7 +17,7 @@ from client.views import Status as ClientStatus
 from exchange.actions import SignedAction, verify
 from exchange.outcome import Outcome
 from exchange.state import State
-from node.api import views
+from node.api import account_views, chain_views, views
 from node.api.listing_views import Assets, Listings, MarketTerms
 from node.api.service import Envelope
 from node.blocks.records import make_executed_record
@@ -53,7 +53,7 @@ class ExchangeNode(FakeService):
         self.world.time_ms = time.time_ns() // 1_000_000
         self.world.nonce = self.world.time_ms
         self.pool: list[SignedAction] = []
-        self.receipts: dict[bytes, views.ActionReceipt] = {}
+        self.receipts: dict[bytes, account_views.ActionReceipt] = {}
         self.known: set[bytes] = set()
         self.hold = False
         self.refuse: dict[int, str] = {}  # nth submission from now → code
@@ -157,7 +157,7 @@ class ExchangeNode(FakeService):
                 continue
             self._hub.publish(
                 "account",
-                views.AccountUpdate(
+                account_views.AccountUpdate(
                     address=owner,
                     height=outcome.height,
                     time_ms=outcome.time_ms,
@@ -210,21 +210,21 @@ class ExchangeNode(FakeService):
     def book(self, market: int, depth: int) -> views.Book:
         return make_book(self.world.state, market, depth)
 
-    def account(self, address: bytes) -> views.Account | None:
+    def account(self, address: bytes) -> account_views.Account | None:
         return make_account(self.world.state, address)
 
-    def orders(self, address: bytes) -> tuple[views.Order, ...]:
+    def orders(self, address: bytes) -> tuple[account_views.Order, ...]:
         return make_orders(self.world.state, address)
 
-    async def block(self, reference: int | bytes) -> views.BlockDetail | None:
+    async def block(self, reference: int | bytes) -> chain_views.BlockDetail | None:
         assert isinstance(reference, int)
         return self._detail(self._summary(reference, 0))
 
-    async def action(self, action_id: bytes) -> views.ActionReceipt | None:
+    async def action(self, action_id: bytes) -> account_views.ActionReceipt | None:
         await trio.lowlevel.checkpoint()
         return self.receipts.get(action_id)
 
-    async def submit(self, envelopes: Sequence[Envelope]) -> Sequence[views.SubmitResult]:
+    async def submit(self, envelopes: Sequence[Envelope]) -> Sequence[account_views.SubmitResult]:
         self._maybe_fail()
         await trio.lowlevel.checkpoint()
         results = []
@@ -233,13 +233,15 @@ class ExchangeNode(FakeService):
             self.verified += 1
             if action.error:
                 results.append(
-                    views.SubmitResult(id=action.id, accepted=False, code="bad", error="refused")
+                    account_views.SubmitResult(
+                        id=action.id, accepted=False, code="bad", error="refused"
+                    )
                 )
                 continue
             if action.id not in self.known:
                 self.known.add(action.id)
                 self.pool.append(SignedAction(payload, signature))
-            results.append(views.SubmitResult(id=action.id, accepted=True))
+            results.append(account_views.SubmitResult(id=action.id, accepted=True))
         return results
 
 

@@ -16,51 +16,49 @@ import trio
 from consensus.participation.accumulator import Participation
 from consensus.participation.facts import Registration
 from consensus.participation.parameters import Rules
+from node.api.account_views import (
+    Account,
+    AccountUpdate,
+    ActionReceipt,
+    Balance,
+    Fill,
+    GrantView,
+    NonceWindow,
+    OpStatus,
+    Order,
+    SubmitResult,
+)
+from node.api.chain_views import BlockDetail, BlockSummary, BundleView
+from node.api.chat_views import ChatMessage, ChatPage, ChatReceipt, ChatRoom, DirectMessage, Prekey
 from node.api.hub import Hub
 from node.api.limits import BOOK_PUSH_LEVELS
 from node.api.market_views import AccountEvent
 from node.api.proof_views import BalanceProof, CommitteeSeat
 from node.api.score_views import Validator, ValidatorScore
 from node.api.service import Envelope, IpfsAnswer
-from node.api.settlement_views import Settlement, VaultView
+from node.api.settlement_views import (
+    Checkpoint,
+    FeeSplit,
+    Settlement,
+    VaultView,
+    Withdrawal,
+    WithdrawalProof,
+)
 from node.api.views import (
-    Account,
-    AccountUpdate,
-    ActionReceipt,
     Asset,
-    Balance,
-    BlockDetail,
-    BlockSummary,
     Book,
-    BundleView,
     Candle,
     Candles,
-    ChatMessage,
-    ChatPage,
-    ChatReceipt,
-    ChatRoom,
-    Checkpoint,
-    DirectMessage,
-    FeeSplit,
-    Fill,
-    GrantView,
     Level,
     Market,
-    NonceWindow,
-    OpStatus,
-    Order,
     Peer,
-    Prekey,
     Problem,
     Protocol,
     Side,
     Status,
-    SubmitResult,
     Trade,
     TradePage,
     ValidatorSelf,
-    Withdrawal,
-    WithdrawalProof,
 )
 from node.metrics import Metrics
 from node.views.score_views import make_score

@@ -302,6 +302,7 @@ def test_the_committee_pauses_one_vault_and_not_the_other(
     assert "have signed it" in early
     run_node(devnet, "v1", "decision", "approve", name)
     done = run_cli(home, devnet.url("v1"), *submit, "--password-file", str(home / "password"))
+    assert isinstance(done, dict), done
     assert done["state"] == "done"
     for number, refused in ((0, False), (1, True)):
         deployment = devnet.plan.deployments[number]

@@ -149,9 +149,10 @@ def as_integer(word: bytes) -> int:
 
 
 def revert_reason(problem: RpcRefused, contract: str = "Settlement") -> ContractRefused | None:
-    """Return what the contract said, or None if the node refused for another reason."""
+    """Return what the contract, or a token it called, said; None for another kind of refusal."""
     details = problem.details
-    name = error_names(contract).get(details[:4])
+    selector = details[:4]
+    name = error_names(contract).get(selector) or error_names("TestToken").get(selector)
     if name is not None:
         body = details[4 : 4 + (len(details) - 4) // WORD * WORD]
         return ContractRefused(name, tuple(as_integer(word) for word in decode_words(body)))

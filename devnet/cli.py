@@ -8,6 +8,7 @@ Spec: docs/reference/devnet.md (Commands). Deviations: none.
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from pathlib import Path
@@ -31,6 +32,7 @@ from devnet.start import (
     wait_ready,
 )
 from devnet.status import read_status
+from primitives.address import to_checksum
 from primitives.errors import OperatorError
 
 
@@ -196,18 +198,27 @@ def logs(name: str, follow: bool) -> None:
 @devnet.command()
 @click.argument("address")
 def fund(address: str) -> None:
-    """Give an address native coin and 1,000,000 of every token on the EVM chain.
+    """Give an address, or alice, bob or carol, native coin and 1,000,000 of every token.
 
     \b
     Example:
+      omnibazaar devnet fund alice
       omnibazaar devnet fund 0x70997970C51812dc3A010C7d01b50e0d17dc79C8
     """
     from devnet.funding import fund_address
     from devnet.start import plan_of
 
-    record = here().load()
-    fund_address(record, plan_of(record), address)
-    click.echo(f"funded {address}; deposit with: omnibazaar wallet deposit")
+    folder = here()
+    record = folder.load()
+    plan = plan_of(record)
+    person = plan.people.get(address)
+    fund_address(record, plan, address if person is None else to_checksum(person.address))
+    home = os.path.relpath(folder.data(plan.validators[0].name).root)
+    key = address if person is not None else address[:10]
+    click.echo(
+        f"funded {address} on the EVM chain; next: "
+        f"omnibazaar -d {home} wallet deposit USDX 1000 --as {key}"
+    )
 
 
 def _fault(name: str, about: str) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,6 +22,7 @@ from node.datadir import DataDir, write_atomic
 from node.keys.keystore import encrypt_key
 from node.network_file import NetworkFile, dump_network, load_network
 from primitives.errors import OperatorError
+from primitives.secp256k1 import PrivateKey
 
 PASSWORD = "devnet"
 SCRYPT_N = 1 << 10
@@ -136,6 +137,7 @@ def write_folders(folder: Folder, plan: DevnetPlan, record: Record) -> None:
     urls = [record.rpc_of(chain) for chain in range(record.chains)]
     for validator in plan.validators:
         write_validator(folder.data(validator.name), validator, plan.network, network, urls)
+        write_people(folder.data(validator.name), plan.people)
 
 
 def write_validator(
@@ -149,6 +151,13 @@ def write_validator(
     keystore = encrypt_key(validator.key, PASSWORD, role="validator", scrypt_n=SCRYPT_N)
     write_atomic(data.keys / f"{validator.key.address.hex()[:8]}-validator.json", keystore)
     write_atomic(data.config_file, make_config(validator, network, urls))
+
+
+def write_people(data: DataDir, people: Mapping[str, PrivateKey]) -> None:
+    """Let `--as alice` mean somebody in this data directory."""
+    for name, key in people.items():
+        keystore = encrypt_key(key, PASSWORD, role="trader", name=name, scrypt_n=SCRYPT_N)
+        write_atomic(data.keys / f"{key.address.hex()[:8]}-trader.json", keystore)
 
 
 def make_config(validator: ValidatorPlan, network: NetworkFile, urls: Sequence[str]) -> str:

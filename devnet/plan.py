@@ -49,6 +49,7 @@ OWN_CHAINS = ("embedded", COTI, "anvil")
 """What `--evm` says for chains that the devnet runs itself."""
 DEPLOYER = 0  # index of the prefunded account that deploys and mints
 FIRST_PERSON = 1  # index of the first prefunded account shown to people
+PEOPLE = ("alice", "bob", "carol")
 FIRST_TRADER = 8  # index of the first demo trader's account
 ACCOUNTS = 96
 VALIDATOR_GAS_WEI = 10**21
@@ -102,6 +103,11 @@ class DevnetPlan:
     private: Confidential | None  # a private token on a chain with the emulated precompile
     network: NetworkFile
     deployer: PrivateKey
+
+    @property
+    def people(self) -> dict[str, PrivateKey]:
+        """The accounts shown to people, by name."""
+        return {n: account_key(self.seed, FIRST_PERSON + i) for i, n in enumerate(PEOPLE)}
 
     @property
     def deployment(self) -> Deployment:

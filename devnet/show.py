@@ -14,16 +14,14 @@ from pathlib import Path
 
 import click
 
-from contracts.chain.accounts import account_key
 from devnet.folders import Folder, Record
 from devnet.limits import LIVE_LINE_S, PLAIN_LINE_S
-from devnet.plan import FIRST_PERSON, DevnetPlan, name_asset
+from devnet.plan import DevnetPlan, name_asset
 from devnet.status import DevnetStatus, FeeShares, read_status
 from node.cli.show import format_atoms
 from primitives.address import to_checksum
 
 WARNING = "WARNING: the keys below are public. Never send real funds to them."
-PEOPLE = ("alice", "bob", "carol")
 
 
 def print_banner(folder: Folder, record: Record, plan: DevnetPlan, seconds: float) -> None:
@@ -39,8 +37,7 @@ def print_banner(folder: Folder, record: Record, plan: DevnetPlan, seconds: floa
         echo(f"  {seat.name:6}{url:26}{seat.p2p_port:<8}{to_checksum(seat.key.address)}")
     echo(f"\n{WARNING}\n")
     echo(f"  {'account':9}{'address':44}private key")
-    for index, name in enumerate(PEOPLE):
-        key = account_key(record.seed, FIRST_PERSON + index)
+    for name, key in plan.people.items():
         echo(f"  {name:9}{to_checksum(key.address):44}0x{key.secret.hex()}")
     echo(f"\n{WARNING}")
     for chain, deployment in enumerate(plan.deployments):
@@ -57,6 +54,10 @@ def print_banner(folder: Folder, record: Record, plan: DevnetPlan, seconds: floa
     echo(f"  try        {me} devnet status")
     echo(f"             {me} devnet logs v2 -f")
     echo(f"             {me} devnet kill v3      (the others keep finalizing)")
+    echo(f"             {me} devnet fund alice   (then she deposits and trades:)")
+    home = os.path.relpath(folder.data(plan.validators[0].name).root)
+    echo(f"             {me} -d {home} wallet deposit USDX 1000 --as alice")
+    echo(f"             {me} -d {home} trade buy 100 XOM-USDX --limit 0.12 --as alice")
     echo(f"             {me} devnet down\n")
 
 
@@ -79,6 +80,7 @@ def print_status(status: DevnetStatus) -> None:
             f"  {v.name:6}{state:10}{_cell(v.height):>9}{_cell(v.final):>9}"
             f"{_cell(v.executed):>10}{_cell(v.peers):>7}  {(v.state_root or '')[:18]}"
         )
+    _print_quorum(status)
     echo(f"\n  {'market':12}{'orders':>8}{'trades':>9}{'bid':>14}{'ask':>14}")
     for m in status.markets:
         echo(f"  {m.name:12}{m.orders:>8}{m.trades:>9}{_cell(m.bid):>14}{_cell(m.ask):>14}")
@@ -88,6 +90,20 @@ def print_status(status: DevnetStatus) -> None:
         if fees.total != "0":
             echo(f"  fees       {symbol} {_fees(fees)}")
     echo(f"  chat       {status.chat['messages']} messages")
+
+
+def _print_quorum(status: DevnetStatus) -> None:
+    """Say why nothing becomes final when too few are up; all weigh the same on a devnet."""
+    up = [v for v in status.validators if v.final is not None and not v.paused]
+    needed = 2 * len(status.validators) // 3 + 1
+    if len(up) < needed:
+        missing = [v.name for v in status.validators if v not in up]
+        paused = [v.name for v in status.validators if v.paused]
+        click.echo(
+            f"\n  Nothing becomes final: {len(up)} of {len(status.validators)} validators answer, "
+            f"{needed} are needed. Nothing is lost.\n  Next: omnibazaar devnet "
+            f"{'resume' if paused else 'start'} {' '.join(paused or missing)}"
+        )
 
 
 def _fees(fees: FeeShares) -> str:

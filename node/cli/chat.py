@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 POLL_S = 1.0
 
 key_option = click.option(
-    "--as", "key", default="trader", show_default=True, help="Digits or role of a key."
+    "--as", "key", default="trader", show_default=True, help="Key: name, role or digits."
 )
 password_option = click.option(
     "--password-file", type=click.Path(path_type=Path), help="Password of the key."

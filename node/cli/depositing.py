@@ -7,17 +7,24 @@ Spec: docs/how-to/relay.md; docs/spec/settlement.md §3. Deviations: none.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from contracts.deposit_sender import DepositSender
+from contracts.errors import ContractRefused
 from contracts.rpc import HttpRpc
 from contracts.settlement_client import SettlementClient
+from node.cli.show import format_atoms
 from node.cli.wallet_options import find_chain, find_rpc_url, find_vault, open_transactor
 from node.network_file import load_network
+from primitives.address import to_checksum
+from primitives.errors import OperatorError
 
 if TYPE_CHECKING:
     from node.cli.context import Context
     from primitives.secp256k1 import PrivateKey
+
+NOT_ENOUGH: Final = "ERC20InsufficientBalance"
+"""What a token says: sender, balance, needed."""
 
 
 def make_deposit(
@@ -55,4 +62,16 @@ def make_deposit(
         vault=chain.vault_bytes,
     )
     token = bytes.fromhex(asset["token"][2:])
-    return {"deposit": sender.deposit(token, atoms, key.address)}
+    try:
+        return {"deposit": sender.deposit(token, atoms, key.address)}
+    except ContractRefused as error:
+        if error.reason != NOT_ENOUGH:
+            raise
+        owner = to_checksum(key.address)
+        held = format_atoms(error.arguments[1], asset["decimals"])
+        raise OperatorError(
+            f"{owner} holds {held} {asset['symbol']} on chain {chain.chain_id}; the deposit needs "
+            f"{format_atoms(atoms, asset['decimals'])}",
+            code="EVM011",
+            fix=f"send them there first; on a devnet: omnibazaar devnet fund {owner}",
+        ) from None

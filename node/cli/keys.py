@@ -30,6 +30,7 @@ role_option = click.option(
     show_default=True,
     help="What the key is for.",
 )
+name_option = click.option("--name", default="", help="What to call it in --as, e.g. alice.")
 password_option = click.option(
     "--password-file", type=click.Path(path_type=Path), help="File with the password."
 )
@@ -47,19 +48,21 @@ def keys() -> None:
 
 @keys.command()
 @role_option
+@name_option
 @password_option
 @json_option
 @click.pass_obj
-def new(context: Context, role: Role, password_file: Path | None, as_json: bool) -> None:
+def new(context: Context, role: Role, name: str, password_file: Path | None, as_json: bool) -> None:
     """Make a key.
 
     \b
     Example:
       omnibazaar keys new --role validator --password-file pw.txt
+      omnibazaar keys new --role trader --name alice
     """
     from primitives.secp256k1 import PrivateKey
 
-    _save(context, PrivateKey.generate(), role, password_file, as_json)
+    _save(context, PrivateKey.generate(), role, name, password_file, as_json)
 
 
 @keys.command(name="import")
@@ -69,6 +72,7 @@ def new(context: Context, role: Role, password_file: Path | None, as_json: bool)
     "--file-password-file", type=click.Path(path_type=Path), help="Password that opens FILE."
 )
 @role_option
+@name_option
 @password_option
 @json_option
 @click.pass_obj
@@ -78,6 +82,7 @@ def import_(
     secret: bool,
     file_password_file: Path | None,
     role: Role,
+    name: str,
     password_file: Path | None,
     as_json: bool,
 ) -> None:
@@ -96,7 +101,7 @@ def import_(
     else:
         password = context.ask_password(file_password_file)
         key = decrypt_key(_read_bytes(file), password, file.name)
-    _save(context, key, role, password_file, as_json)
+    _save(context, key, role, name, password_file, as_json)
 
 
 @keys.command(name="list")
@@ -113,11 +118,11 @@ def list_(context: Context, as_json: bool) -> None:
     from primitives.address import to_checksum
 
     found = list_keys(context.data.keys) if context.data.keys.is_dir() else []
-    rows = [(to_checksum(info.address), info.role, str(info.file)) for info in found]
+    rows = [(to_checksum(info.address), info.role, info.name, str(info.file)) for info in found]
     if as_json:
-        show_json([{"address": a, "role": r, "file": f} for a, r, f in rows])
+        show_json([{"address": a, "role": r, "name": n, "file": f} for a, r, n, f in rows])
     elif rows:
-        show_table(("address", "role", "file"), rows)
+        show_table(("address", "role", "name", "file"), rows)
     else:
         click.echo(f"no keys in {context.data.keys}; make one with `omnibazaar keys new`")
 
@@ -155,17 +160,22 @@ def export(context: Context, key: str, file: Path, as_json: bool) -> None:
 
 
 def _save(
-    context: Context, key: PrivateKey, role: Role, password_file: Path | None, as_json: bool
+    context: Context,
+    key: PrivateKey,
+    role: Role,
+    name: str,
+    password_file: Path | None,
+    as_json: bool,
 ) -> None:
     from node.keys.keystore import save_key
     from primitives.address import to_checksum
 
     context.data.keys.mkdir(mode=0o700, parents=True, exist_ok=True)
     password = context.ask_password(password_file, is_new=True)
-    file = save_key(context.data.keys, key, password, role=role)
+    file = save_key(context.data.keys, key, password, role=role, name=name)
     address = to_checksum(key.address)
     if as_json:
-        show_json({"address": address, "role": role, "file": str(file)})
+        show_json({"address": address, "role": role, "name": name, "file": str(file)})
         return
     click.echo(f"key   {address}\nfile  {file}")
     click.echo("Keep a copy of this file and of its password; nobody can restore them.")

@@ -9,11 +9,18 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
 import click
 
 from primitives.errors import NodeError, OperatorError, SafetyError
+
+HINTS: Final = {
+    "unknown_account": "deposit first: `omnibazaar wallet deposit ASSET AMOUNT`",
+    "insufficient_funds": "`wallet balance` shows what is free; `trade cancel` frees what is held",
+    "outside_band": "`omnibazaar market list` shows the band; place the limit within",
+}
+"""What to type after the ledger's commonest refusals."""
 
 
 def show_error(error: NodeError) -> None:
@@ -25,10 +32,12 @@ def show_error(error: NodeError) -> None:
         risk = "signing on could break safety; this node has stopped signing"
     if risk:
         click.echo(f"  risk  {risk}", err=True)
-    fix = getattr(error, "fix", "")
+    code = getattr(error, "code", "")
+    fix = getattr(error, "fix", "") or HINTS.get(code, "")
+    if not fix and getattr(error, "action_id", None) and not code:
+        fix = "`omnibazaar status` says whether blocks become final; look before you send it again"
     if fix:
         click.echo(f"  do    {fix}", err=True)
-    code = getattr(error, "code", "")
     if code:
         exit_code = f", exit {error.exit_code}" if isinstance(error, OperatorError) else ""
         click.echo(f"  more  docs/reference/errors.md  ({code}{exit_code})", err=True)

@@ -35,7 +35,11 @@ def key_options(command: F) -> F:
             "--password-file", type=click.Path(path_type=Path), help="Password of the key."
         ),
         click.option(
-            "--as", "key", default="trader", show_default=True, help="Digits or role of a key."
+            "--as",
+            "key",
+            default="trader",
+            show_default=True,
+            help="Key: name, role or digits.",
         ),
     ):
         command = option(command)
@@ -310,7 +314,7 @@ def book(context: Context, market: str, depth: int, as_json: bool) -> None:
 
 
 @trade.command()
-@click.option("--as", "key", default="trader", show_default=True, help="Digits or role of a key.")
+@click.option("--as", "key", default="trader", show_default=True, help="Key: name, role or digits.")
 @click.option("--account", help="Any wallet's address instead of a key.")
 @json_option
 @click.pass_obj

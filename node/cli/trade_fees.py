@@ -16,7 +16,7 @@ E8_PER_PERCENT = 10**6
 
 
 @click.command()
-@click.option("--as", "key", default="trader", show_default=True, help="Digits or role of a key.")
+@click.option("--as", "key", default="trader", show_default=True, help="Key: name, role or digits.")
 @click.option("--account", help="Any wallet's address instead of a key.")
 @json_option
 @click.pass_obj
@@ -55,7 +55,7 @@ def fees(context: Context, key: str, account: str | None, as_json: bool) -> None
 
 
 @click.command()
-@click.option("--as", "key", default="trader", show_default=True, help="Digits or role of a key.")
+@click.option("--as", "key", default="trader", show_default=True, help="Key: name, role or digits.")
 @click.option("--account", help="Any wallet's address instead of a key.")
 @json_option
 @click.pass_obj

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from primitives.secp256k1 import PrivateKey
 
 key_option = click.option(
-    "--as", "key", default="trader", show_default=True, help="Digits or role of a key."
+    "--as", "key", default="trader", show_default=True, help="Key: name, role or digits."
 )
 password_option = click.option(
     "--password-file", type=click.Path(path_type=Path), help="Password of the key."

@@ -11,11 +11,12 @@ import hashlib
 import hmac
 import json
 import os
+import re
 import secrets
 import uuid
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Final, Literal
+from typing import TYPE_CHECKING, Annotated, Final, Literal, get_args
 
 import msgspec
 from msgspec import Meta
@@ -34,6 +35,7 @@ PBKDF2_ROUNDS_MAX: Final = 10_000_000
 FILE_BYTES_MAX: Final = 16 << 10
 PASSWORD_BYTES_MAX: Final = 4_096
 PREFIX_DIGITS: Final = 8
+NAME: Final = re.compile(r"[a-z][a-z0-9-]{0,31}")
 
 Role = Literal["validator", "trader", "gas"]
 HexText = Annotated[str, Meta(pattern="^(0x)?[0-9a-fA-F]*$", max_length=512)]
@@ -72,6 +74,7 @@ class _Keystore(_Loose, frozen=True, kw_only=True):
     address: HexText = ""
     created_ms: int = 0
     role: str = ""
+    name: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,9 +84,12 @@ class KeyInfo:
     address: bytes  # 20 bytes
     role: str
     file: Path
+    name: str = ""  # "" when nobody gave it one
 
 
-def encrypt_key(key: PrivateKey, password: str, *, role: str, scrypt_n: int = SCRYPT_N) -> bytes:
+def encrypt_key(
+    key: PrivateKey, password: str, *, role: str, name: str = "", scrypt_n: int = SCRYPT_N
+) -> bytes:
     """Return the keystore JSON of a key."""
     salt, iv = secrets.token_bytes(32), secrets.token_bytes(16)
     kdf = _Kdf(dklen=32, salt=salt.hex(), n=scrypt_n, r=SCRYPT_R, p=1)
@@ -94,6 +100,7 @@ def encrypt_key(key: PrivateKey, password: str, *, role: str, scrypt_n: int = SC
         "id": str(uuid.UUID(bytes=secrets.token_bytes(16), version=4)),
         "address": key.address.hex(),
         "role": role,
+        **({"name": name} if name else {}),
         "crypto": {
             "cipher": "aes-128-ctr",
             "cipherparams": {"iv": iv.hex()},
@@ -131,17 +138,29 @@ def decrypt_key(data: bytes, password: str, name: str = "keystore") -> PrivateKe
 
 
 def save_key(
-    folder: Path, key: PrivateKey, password: str, *, role: Role, scrypt_n: int = SCRYPT_N
+    folder: Path,
+    key: PrivateKey,
+    password: str,
+    *,
+    role: Role,
+    name: str = "",
+    scrypt_n: int = SCRYPT_N,
 ) -> Path:
-    """Write a new keystore into `folder`. Raises KeystoreError when the key is there already."""
+    """Write a new keystore into `folder`.
+
+    Raises KeystoreError when the key, or another one of its name, is there already.
+    """
     file = folder / f"{key.address.hex()[:PREFIX_DIGITS]}-{role}.json"
-    if any(info.address == key.address for info in list_keys(folder)):
+    known = list_keys(folder)
+    if name:
+        _verify_name(name, folder, known)
+    if any(info.address == key.address for info in known):
         raise KeystoreError(
             f"the key 0x{key.address.hex()} is in {folder} already",
             code="KEY003",
             fix="nothing to do; `omnibazaar keys list` shows it",
         )
-    data = encrypt_key(key, password, role=role, scrypt_n=scrypt_n)
+    data = encrypt_key(key, password, role=role, name=name, scrypt_n=scrypt_n)
     try:
         descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     except OSError as error:
@@ -164,27 +183,49 @@ def list_keys(folder: Path) -> list[KeyInfo]:
         if len(address) != 20:
             raise _damaged(file.name, "it names no address")
         role = store.role or file.stem.partition("-")[2] or "trader"
-        infos.append(KeyInfo(address=address, role=role, file=file))
+        infos.append(KeyInfo(address=address, role=role, file=file, name=store.name))
     return infos
 
 
 def find_key(folder: Path, prefix: str) -> KeyInfo:
-    """Return the one key whose address begins with these digits, or that has this role.
+    """Return the one key of this name, or role, or whose address begins with these digits.
 
     Raises KeystoreError when there is none or more than one.
     """
     digits = prefix.lower().removeprefix("0x")
     keys = list_keys(folder)
-    found = [info for info in keys if info.role == prefix] or [
-        info for info in keys if digits and info.address.hex().startswith(digits)
-    ]
+    found = (
+        [info for info in keys if info.name and info.name == prefix]
+        or [info for info in keys if info.role == prefix and not info.name]
+        or [info for info in keys if info.role == prefix]
+        or [info for info in keys if digits and info.address.hex().startswith(digits)]
+    )
     if len(found) == 1:
         return found[0]
-    count = "no key" if not found else f"{len(found)} keys"
+    if found:
+        which = ", ".join(info.name or f"0x{info.address.hex()[:PREFIX_DIGITS]}" for info in found)
+        raise KeystoreError(
+            f"{len(found)} keys in {folder} are meant by {prefix!r}",
+            code="KEY005",
+            fix=f"name one: {which}",
+        )
     raise KeystoreError(
-        f"{count} in {folder} whose address begins with {prefix!r}",
+        f"no key in {folder} has the name or role {prefix!r}, or an address that begins so",
         code="KEY005",
-        fix="`omnibazaar keys list` shows all; give more digits, or make one with `keys new`",
+        fix="`omnibazaar keys list` shows all; `keys new` makes one, `keys import` brings one",
+    )
+
+
+def _verify_name(name: str, folder: Path, known: list[KeyInfo]) -> None:
+    """Raise KeystoreError for a name that could mean something else."""
+    is_taken = name in get_args(Role) or any(info.name == name for info in known)
+    if NAME.fullmatch(name) and not is_taken:
+        return
+    why = f"is taken in {folder}" if is_taken else "is no name of a key"
+    raise KeystoreError(
+        f"{name!r} {why}",
+        code="KEY008",
+        fix="choose another: small letters first, then also digits and -, 32 in all",
     )
 
 

@@ -10,10 +10,17 @@ import subprocess
 import sys
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from devnet.show import name_program, print_status
-from devnet.status import DevnetStatus, FeeShares, MarketStatus, SettlementStatus
+from devnet.status import (
+    DevnetStatus,
+    FeeShares,
+    MarketStatus,
+    SettlementStatus,
+    ValidatorStatus,
+)
 
 SHARES = {"total": "1000001", "validators": "700001", "company": "200000", "development": "100000"}
 
@@ -40,6 +47,20 @@ def test_prices_and_fees_are_in_whole_units(capsys: pytest.CaptureFixture[str]):
 def test_fees_of_a_token_without_market_are_in_atoms(capsys: pytest.CaptureFixture[str]):
     print_status(make_status(None))
     assert "USDX 1000001 atoms = 700001 validators" in capsys.readouterr().out
+
+
+def test_too_few_validators_are_named_with_what_starts_them(capsys: pytest.CaptureFixture[str]):
+    rows = tuple(
+        ValidatorStatus(
+            name=f"v{i}", api="", pid=1, ready=i > 1, paused=False, height=1,
+            final=1 if i > 1 else None, executed=1, state_root=None, peers=1,
+        )
+        for i in range(4)
+    )  # fmt: skip
+    print_status(msgspec.structs.replace(make_status(6), validators=rows))
+    printed = capsys.readouterr().out
+    assert "2 of 4 validators answer, 3 are needed" in printed
+    assert "devnet start v0 v1" in printed
 
 
 def test_the_program_is_named_as_it_can_be_typed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):

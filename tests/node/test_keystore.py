@@ -134,6 +134,23 @@ def test_keys_are_listed_found_and_never_overwritten(tmp_path: Path) -> None:
         assert missing.value.code == "KEY005"
 
 
+def test_a_name_means_its_key_and_a_role_the_one_without(tmp_path: Path) -> None:
+    alice, bob, other = (PrivateKey.generate() for _ in range(3))
+    save_key(tmp_path, alice, "pw", role="trader", name="alice", scrypt_n=LIGHT)
+    assert find_key(tmp_path, "alice").address == alice.address
+    assert find_key(tmp_path, "trader").name == "alice"
+    save_key(tmp_path, bob, "pw", role="trader", name="bob", scrypt_n=LIGHT)
+    with pytest.raises(KeystoreError) as several:
+        find_key(tmp_path, "trader")
+    assert "alice" in several.value.fix
+    for name in ("alice", "trader", "Carol", "0x12", "a" * 33):
+        with pytest.raises(KeystoreError) as refused:
+            save_key(tmp_path, other, "pw", role="trader", name=name, scrypt_n=LIGHT)
+        assert refused.value.code == "KEY008"
+    save_key(tmp_path, other, "pw", role="trader", scrypt_n=LIGHT)
+    assert find_key(tmp_path, "trader").address == other.address
+
+
 def test_a_password_comes_from_a_file_or_from_systemd(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

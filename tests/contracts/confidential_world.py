@@ -8,26 +8,32 @@ from contracts.confidential_deployment import deploy_confidential
 from contracts.confidential_plan import CoinPlan, Confidential
 from contracts.confidential_wallet import ConfidentialWallet
 from contracts.decisions import DecisionKind
-from contracts.deployment_plan import Deployment
 from primitives.address import to_checksum
 from primitives.secp256k1 import PrivateKey
-from tests.contracts.harness import CHAIN_ID, DEPLOYER, TRADER, Evm, World, embedded_evm
+from tests.contracts.harness import (
+    CHAIN_ID,
+    DEPLOYED,
+    DEPLOYER,
+    TRADER,
+    Deployed,
+    Evm,
+    World,
+    embedded_evm,
+)
 from tests.contracts.test_vault_decisions import decide
 
 KEYS: dict[bytes, bytes] = {}
 """AES keys by address: onboarding gives the same one every time."""
 
 
+CONFIDENTIAL = "a world with private tokens"
+
+
 @dataclass(frozen=True)
-class Image:
+class ConfidentialImage(Deployed):
     """A chain with everything deployed."""
 
-    deployment: Deployment
     parts: Confidential
-    content: bytes
-
-
-IMAGES: list[Image] = []
 
 
 class ConfidentialWorld(World):
@@ -40,11 +46,11 @@ class ConfidentialWorld(World):
         self.fees[self.parts.door] = 0
 
     def _deploy_all(self, evm: Evm, extra_tokens: tuple[str, ...]) -> None:
-        if IMAGES:
-            image = IMAGES[0]
-            self.evm = embedded_evm(image.content, mpc=True)
-            self.deployment, self.parts, self.extra = image.deployment, image.parts, []
-            self.vault = image.deployment.vault
+        known = DEPLOYED.get(CONFIDENTIAL)
+        if isinstance(known, ConfidentialImage):
+            self.evm = embedded_evm(known.image, mpc=True)
+            self.deployment, self.parts, self.extra = known.deployment, known.parts, []
+            self.vault = known.vault
             return
         evm.rpc.call("evm_mine")  # so that nothing of another chain is taken
         super()._deploy_all(evm, extra_tokens)
@@ -59,7 +65,10 @@ class ConfidentialWorld(World):
         )
         assert self.evm.store is not None
         decide(self, DecisionKind.LIST, self.parts.door, 1)
-        IMAGES.append(Image(self.deployment, self.parts, self.evm.store._db.serialize()))
+        image = self.evm.store._db.serialize()
+        DEPLOYED[CONFIDENTIAL] = ConfidentialImage(
+            self.deployment, [], self.vault, image, self.parts
+        )
 
     def confidential(self, key: PrivateKey) -> ConfidentialWallet:
         """A wallet that can use private tokens."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 from contracts.artifact import load_artifact, signature
@@ -12,7 +13,16 @@ from primitives.address import to_checksum
 from primitives.keccak import keccak256
 from primitives.secp256k1 import PrivateKey
 from tests.contracts.confidential_world import ConfidentialWorld
-from tests.contracts.harness import DEPLOYER, RELAYER, STRANGER, TRADER, Evm, embedded_evm
+from tests.contracts.harness import (
+    DEPLOYED,
+    DEPLOYER,
+    RELAYER,
+    STRANGER,
+    TRADER,
+    Deployed,
+    Evm,
+    embedded_evm,
+)
 from tests.contracts.test_vault_decisions import decide
 
 (HONEST, MOVES_NOTHING, SELF_MINTS, FREE_FOR_ALL, MOVES_LESS, MOVES_MORE, MOVES_BACKWARDS, DENIES,
@@ -20,8 +30,15 @@ from tests.contracts.test_vault_decisions import decide
 LIAR = "LyingPrivateToken"
 DOOR = "ConfidentialVault"
 OWNED = 1_000
-IMAGES: list[tuple[bytes, bytes, bytes]] = []
-"""Chain, token and door."""
+LYING = "a world with a lying private token"
+
+
+@dataclass(frozen=True)
+class LyingImage(Deployed):
+    """A chain with everything deployed."""
+
+    liar: bytes
+    door: bytes
 
 
 class LyingWorld(ConfidentialWorld):
@@ -36,9 +53,10 @@ class LyingWorld(ConfidentialWorld):
 
     def _deploy_all(self, evm: Evm, extra_tokens: tuple[str, ...]) -> None:
         super()._deploy_all(evm, extra_tokens)
-        if IMAGES:
-            content, self.liar, self.liars_door = IMAGES[0]
-            self.evm = embedded_evm(content, mpc=True)
+        known = DEPLOYED.get(LYING)
+        if isinstance(known, LyingImage):
+            self.liar, self.liars_door = known.liar, known.door
+            self.evm = embedded_evm(known.image, mpc=True)
             return
         self.liar = self.deploy_contract(LIAR)
         for key in (DEPLOYER, TRADER, STRANGER, RELAYER):
@@ -48,7 +66,10 @@ class LyingWorld(ConfidentialWorld):
         stranger = self.confidential(STRANGER)
         stranger.deposit_private(self.liars_door, self.aes_key(STRANGER), 500)
         assert self.evm.store is not None
-        IMAGES.append((self.evm.store._db.serialize(), self.liar, self.liars_door))
+        image = self.evm.store._db.serialize()
+        DEPLOYED[LYING] = LyingImage(
+            self.deployment, [], self.vault, image, self.liar, self.liars_door
+        )
 
     def open_door(self, vault: bytes) -> bytes:
         """Open a door of the liar for a vault."""

@@ -27,7 +27,7 @@ import pytest
 from hypothesis import Phase, settings
 
 from contracts import artifact
-from tests.contracts import confidential_world, harness, lying_world
+from tests.contracts import confidential_world, harness
 from tests.contracts.coverage.tracer import unlimited_code
 
 ROOT = Path(__file__).parents[3]
@@ -250,6 +250,4 @@ def _work_and_exit(work: Callable[[], str], artifacts: Path, writer: int) -> Non
 def forget_deployments() -> None:
     """Let the next test deploy by itself."""
     harness.DEPLOYED.clear()
-    confidential_world.IMAGES.clear()
-    lying_world.IMAGES.clear()
     confidential_world.KEYS.clear()

@@ -18,10 +18,17 @@ from eth.abc import ComputationAPI
 from eth.vm.forks.paris.computation import ParisComputation
 
 from tests.contracts import harness
+from tests.contracts.confidential_world import CONFIDENTIAL, ConfidentialWorld
 from tests.contracts.harness import Evm, World
+from tests.contracts.lying_world import LYING, LyingWorld
 from tests.contracts.mutation.schema import MAGIC
 
 MULMOD = 0x09
+WITH_PRIVATE_TOKENS: dict[Any, type[ConfidentialWorld]] = {
+    CONFIDENTIAL: ConfidentialWorld,
+    LYING: LyingWorld,
+}
+"""Worlds that keep deployments of their own, those first that others begin from."""
 
 Shape = tuple[int, tuple[int, ...], tuple[str, ...]]
 """Validators, weights and further tokens that a world is deployed with."""
@@ -47,8 +54,11 @@ class Switches:
     def deploy(self) -> None:
         """Make the shared deployments anew."""
         harness.DEPLOYED.clear()
-        for validators, weights, tokens in list(self.shapes.values()):
-            World(harness.embedded_evm(), validators, weights, tokens)
+        for key, (validators, weights, tokens) in list(self.shapes.items()):
+            if key in WITH_PRIVATE_TOKENS:
+                WITH_PRIVATE_TOKENS[key]()
+            else:
+                World(harness.embedded_evm(), validators, weights, tokens)
 
 
 @contextmanager
@@ -67,6 +77,9 @@ def switching(switches: Switches) -> Iterator[None]:
         patch.setattr(ParisComputation.opcodes[MULMOD], "logic_fn", multiply)
         patch.setattr(World, "__init__", _noting_shape(switches, World.__init__))
         patch.setattr(World, "_deploy_all", _noting_deployment(switches, World._deploy_all))
+        for key, world in WITH_PRIVATE_TOKENS.items():
+            noting = _noting_deployment(switches, world._deploy_all, key)
+            patch.setattr(world, "_deploy_all", noting)
         yield
 
 
@@ -88,16 +101,18 @@ def _noting_shape(switches: Switches, original: Callable[..., None]) -> Callable
     return start
 
 
-def _noting_deployment(switches: Switches, original: Callable[..., None]) -> Callable[..., None]:
+def _noting_deployment(
+    switches: Switches, original: Callable[..., None], name: str = ""
+) -> Callable[..., None]:
     """A deployment that says which mutants took part, also when it is used again."""
 
     def deploy_all(world: World, evm: Evm, extra_tokens: tuple[str, ...]) -> None:
         outside, switches.seen = switches.seen, set()
         known = set(harness.DEPLOYED)
         original(world, evm, extra_tokens)
-        for key in set(harness.DEPLOYED) - known:
+        for key in set(harness.DEPLOYED) - known - set(switches.of_deployments):
             switches.of_deployments[key] = set(switches.seen)
-        key = (harness.CHAIN_ID, world.committee.hash, extra_tokens)
+        key = name or (harness.CHAIN_ID, world.committee.hash, extra_tokens)
         switches.seen |= outside | switches.of_deployments.get(key, set())
 
     return deploy_all

@@ -114,7 +114,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--cache", type=Path, metavar="DIR", help="keep results and traces here")
     parser.add_argument("--processes", type=int, default=1)
     parser.add_argument(
-        "--tests-max", type=int, metavar="N", help="ask N tests at most: a first look"
+        "--tests-max", type=int, metavar="N", help="ask N likely tests: a first look"
     )
     return parser
 

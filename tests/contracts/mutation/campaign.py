@@ -19,8 +19,14 @@ from pathlib import Path
 from tests.contracts.mutation.memory import Memory
 from tests.contracts.mutation.operators import Mutant
 from tests.contracts.mutation.project import Project, all_mutants
-from tests.contracts.mutation.record import load_tried, make_tried, save_tried
+from tests.contracts.mutation.record import (
+    load_survivors,
+    load_tried,
+    make_tried,
+    save_tried,
+)
 from tests.contracts.mutation.suite import Suite, in_processes
+from tests.contracts.mutation.switches import Shape
 from tests.contracts.mutation.together import Together, make_together
 from tests.contracts.mutation.trial import Laboratory, Result, Verdict
 from tests.contracts.solc_worker import SolcWorker, solc_worker
@@ -28,6 +34,13 @@ from tests.contracts.solc_worker import SolcWorker, solc_worker
 NAMED = re.compile(r"\b(?:revert|emit) (?:\w+\.)?(\w+)\(")
 LINES_NEAR = 4
 """Lines in which the error or event of a statement is looked for."""
+USUAL_WORLDS: dict[object, Shape] = {
+    "usual": (4, (), ()),
+    "hostile": (4, (), ("HostileToken",)),
+    "taking fees": (4, (), ("FeeOnTransferToken",)),
+    "many": (10, (), ()),
+}
+"""Deployments that a first look shares without knowing which ones are asked for."""
 FAVOURITES = 3
 """Tests that killed most of a function or a source so far and are asked first."""
 
@@ -42,6 +55,7 @@ class Campaign:
     cache: Path
     processes: int
     tests_max: int | None
+    """A first look: so many tests, chosen by what their text is about. Survivors are not tried."""
     by_record: bool
     """Ask the recorded killers only, without looking what other tests execute."""
     known: dict[str, str] = field(default_factory=dict)
@@ -57,6 +71,10 @@ class Campaign:
             judges = sorted({self.known[mutant.name] for mutant in mutants} & set(suite.names))
             together.trust(judges)
             together.verify_control(suite)
+        elif self.tests_max is not None:
+            together.trust(suite.names)
+            together.switches.shapes |= USUAL_WORLDS
+            together.deploy()
         else:
             together.learn(suite, self.cache)
             together.deploy()
@@ -68,7 +86,12 @@ class Campaign:
 
     def record(self, results: Mapping[str, Result]) -> None:
         """Write the verdicts of every source that was tried as a whole."""
-        tried = load_tried()
+        tried, reasons = load_tried(), load_survivors()
+        justified = Result(verdict=Verdict.SURVIVED)
+        results = {
+            name: justified if one.verdict is Verdict.UNTRIED and name in reasons else one
+            for name, one in results.items()
+        }
         every = Counter(mutant.source for mutant in all_mutants(self.worker, self.project))
         for source, count in every.items():
             own = {name: one for name, one in results.items() if name.startswith(f"{source} ")}
@@ -87,13 +110,13 @@ class Campaign:
         memory = Memory(self.cache, self.project, self.worker.sources)
         kills: dict[object, Counter[str]] = defaultdict(Counter)
         found = {}
-        for mutant in mutants:
+        for mutant in sorted(mutants, key=lambda one: not together.holds(one)):
             started = time.monotonic()
             result = memory.recall(mutant)
             if result is None:
                 tests = self._ordered(suite, together, mutant, kills)
-                result = _try(mutant, suite, laboratory, together, tests[: self.tests_max])
-                if result.verdict is not Verdict.SURVIVED or len(tests) == result.tests:
+                result = self._try(mutant, suite, laboratory, together, tests)
+                if result.verdict is not Verdict.UNTRIED:
                     memory.keep(mutant, result)
                 if result.killer:
                     kills[mutant.source, mutant.scope][result.killer] += 1
@@ -106,6 +129,29 @@ class Campaign:
                 flush=True,
             )
         return found
+
+    def _try(
+        self,
+        mutant: Mutant,
+        suite: Suite,
+        laboratory: Laboratory,
+        together: Together,
+        tests: Sequence[str],
+    ) -> Result:
+        """Turn a mutant on if it has a switch; compile it alone if not, or if it survives."""
+        chosen = tests[: self.tests_max]
+        if not chosen and self.tests_max is not None:
+            return Result(verdict=Verdict.UNTRIED)
+        if together.holds(mutant):
+            result = together.try_mutant(mutant, suite, chosen)
+        else:
+            result = laboratory.try_mutant(mutant, suite, chosen)
+        if result.verdict is not Verdict.SURVIVED:
+            return result
+        if self.tests_max is not None:
+            return Result(verdict=Verdict.UNTRIED, tests=len(chosen))
+        with laboratory.compiled(mutant) as made:
+            return Result(verdict=made) if isinstance(made, Verdict) else result
 
     def _ordered(
         self,
@@ -134,6 +180,7 @@ class Campaign:
         mutants: Sequence[Mutant],
     ) -> dict[str, Result]:
         """Several processes share the list."""
+        laboratory.prepare()
         answers = self.scratch / "answers"
         answers.mkdir()
 
@@ -160,24 +207,6 @@ def words_near(text: str, mutant: Mutant) -> list[str]:
     lines = raw[mutant.start : mutant.scope[1]].decode().splitlines()[:LINES_NEAR]
     function = mutant.name.removeprefix(f"{mutant.source} ").split(":")[0]
     return [*NAMED.findall("\n".join(lines))[:1], function]
-
-
-def _try(
-    mutant: Mutant,
-    suite: Suite,
-    laboratory: Laboratory,
-    together: Together,
-    tests: Sequence[str],
-) -> Result:
-    """Turn a mutant on if it has a switch; compile it alone if not, or if it survives."""
-    if not together.holds(mutant):
-        return laboratory.try_mutant(mutant, suite, tests)
-    result = together.try_mutant(mutant, suite, tests)
-    if result.verdict is Verdict.SURVIVED:
-        with laboratory.compiled(mutant) as made:
-            if isinstance(made, Verdict):
-                return Result(verdict=made)
-    return result
 
 
 def report(results: Mapping[str, Result], faults: Sequence[str], reasons: Mapping[str, str]) -> int:

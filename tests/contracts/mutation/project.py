@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from contracts.build import COTI_SOURCES, SOURCES
@@ -71,17 +72,18 @@ CONFIDENTIAL_TOKENS = Project(name="confidential", folder=COTI_SOURCES, root=COT
 PROJECTS = (SETTLEMENT, CONFIDENTIAL_TOKENS)
 
 
-def all_mutants(worker: SolcWorker, project: Project) -> list[Mutant]:
+@cache
+def all_mutants(worker: SolcWorker, project: Project) -> tuple[Mutant, ...]:
     """Every mutant of every source of a project."""
     document = worker.document(worker.sources, optimize=False, outputs=[])
     document["settings"]["outputSelection"] = {"*": {"": ["ast"]}}
     trees = worker.compile(document)["sources"]
-    return [
+    return tuple(
         mutant
         for name in sorted(trees)
         if project.owns(name)
         for mutant in mutants_of(name, worker.sources[name], trees[name]["ast"])
-    ]
+    )
 
 
 def meaning(text: str) -> str:

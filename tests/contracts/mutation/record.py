@@ -129,7 +129,7 @@ def make_tried(source: str, results: Mapping[str, Result], mutants: int) -> Trie
         survivors=tuple(n for n, one in results.items() if one.verdict is Verdict.SURVIVED),
         equivalent=counts[Verdict.EQUIVALENT],
         stillborn=counts[Verdict.STILLBORN],
-        untried=mutants - len(results),
+        untried=mutants - len(results) + counts[Verdict.UNTRIED],
     )
 
 

@@ -45,6 +45,10 @@ class Together:
     """Tests by switch, the most telling first."""
     judges: list[str] = field(default_factory=list)
     """All tests that may judge, the most telling first."""
+    is_unseen: bool = False
+    """Whether nothing is known of the judges."""
+    fit: dict[str, bool] = field(default_factory=dict)
+    """Whether tests that judge unseen pass with all mutants off, as far as they were asked."""
     near: dict[tuple[str, tuple[int, int]], set[str]] = field(default_factory=dict)
     """Tests that come across any switch of a function."""
 
@@ -60,8 +64,9 @@ class Together:
         return [name for name in self.judges if name in near] or self.judges
 
     def trust(self, judges: Sequence[str]) -> None:
-        """Let tests judge all mutants, without looking."""
+        """Let tests judge all mutants without looking; each that kills is looked at then."""
         self.judges = [*judges]
+        self.is_unseen = True
         self.tests = dict.fromkeys(self.schema.numbers.values(), self.judges)
 
     def verify_control(self, suite: Suite) -> None:
@@ -70,6 +75,7 @@ class Together:
             run = suite.run(self.artifacts, self.judges)
         if run.failed is not None or run.is_endless:
             raise SuiteFailed(f"{run.failed or 'a test'} fails without any mutant")
+        self.is_unseen = False
 
     def learn(self, suite: Suite, cache: Path) -> None:
         """Run every test with all mutants off; raises SuiteFailed if the fork breaks."""
@@ -106,11 +112,23 @@ class Together:
         harness.DEPLOYED.update(deployed)
 
     def try_mutant(self, mutant: Mutant, suite: Suite, names: Sequence[str]) -> Result:
-        """Turn a mutant on and run tests until one fails."""
+        """Turn a mutant on and run tests until one fails that passes with all mutants off."""
+        names = [name for name in names if self.fit.get(name, True)]
+        result = self._try(self.schema.numbers[mutant.name], suite, names)
+        if not result.killer or not self.is_unseen or result.killer in self.fit:
+            return result
+        control = self._try(0, suite, [result.killer])
+        self.fit[result.killer] = control.verdict is Verdict.SURVIVED
+        if self.fit[result.killer]:
+            return result
+        return self.try_mutant(mutant, suite, names)
+
+    def _try(self, number: int, suite: Suite, names: Sequence[str]) -> Result:
+        """Run tests with a switch turned on until one fails."""
 
         def prepare() -> None:
             harness.DEPLOYED.update(images)
-            self.switches.turn_on(self.schema.numbers[mutant.name])
+            self.switches.turn_on(number)
 
         images = dict(harness.DEPLOYED)
         with switching(self.switches):

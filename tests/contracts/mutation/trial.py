@@ -16,12 +16,13 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import cached_property
 from pathlib import Path
 
 from contracts import artifact
 from contracts.build import IMPORT
 from tests.contracts.mutation.operators import Mutant
-from tests.contracts.mutation.suite import Suite, SuiteFailed
+from tests.contracts.mutation.suite import Suite
 from tests.contracts.solc_worker import CompileFailed, Json, SolcWorker, write_artifacts
 
 
@@ -33,6 +34,7 @@ class Verdict(StrEnum):
     SURVIVED = "survived"
     EQUIVALENT = "equivalent"
     STILLBORN = "stillborn"
+    UNTRIED = "untried"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,14 +50,26 @@ class Laboratory:
     """The compiler and the original code."""
 
     def __init__(self, worker: SolcWorker, directory: Path) -> None:
-        """Compile the original into a directory."""
+        """Compile into a directory what is needed, when it is."""
         self._worker = worker
-        self.original = directory / "original"
-        every = {name for name in worker.sources if not name.startswith("@")}
-        output = worker.compile(self._document(worker.sources, every))
-        self._code = _code(output)
-        shutil.copytree(artifact.ARTIFACTS, self.original)  # of what other projects compile
-        write_artifacts(output, self.original)
+        self._directory = directory
+
+    @cached_property
+    def original(self) -> Path:
+        """Artifacts of the sources as they are."""
+        folder = self._directory / "original"
+        shutil.copytree(artifact.ARTIFACTS, folder)  # of what other projects compile
+        write_artifacts(self._output, folder)
+        return folder
+
+    @cached_property
+    def _output(self) -> Json:
+        every = {name for name in self._worker.sources if not name.startswith("@")}
+        return self._worker.compile(self._document(self._worker.sources, every))
+
+    @cached_property
+    def _code(self) -> dict[str, str]:
+        return _code(self._output)
 
     def write(self, sources: dict[str, str], directory: Path) -> None:
         """Compile other sources and write artifacts of them, beside those of other projects."""
@@ -63,15 +77,14 @@ class Laboratory:
         shutil.copytree(artifact.ARTIFACTS, directory)
         write_artifacts(self._worker.compile(self._document(sources, every)), directory)
 
+    def prepare(self) -> None:
+        """Compile the original now, for all forks."""
+        assert self.original.exists()
+        assert self._code
+
     def employ(self, worker: SolcWorker) -> None:
         """Use another compiler from now on: a fork has its own."""
         self._worker = worker
-
-    def verify_control(self, suite: Suite, names: Sequence[str]) -> None:
-        """Raise SuiteFailed unless the contracts as they are pass tests."""
-        run = suite.run(self.original, names)
-        if run.failed is not None or run.is_endless:
-            raise SuiteFailed(f"{run.failed or 'a test'} fails without any mutant")
 
     def try_mutant(self, mutant: Mutant, suite: Suite, names: Sequence[str]) -> Result:
         """Compile a mutant and run tests against it until one fails."""

@@ -73,6 +73,8 @@ def _run(
             and (not options.name or options.name in mutant.name)
             and (judges is None or mutant.name in judges)
         ]
+        if options.file:
+            chosen.sort(key=lambda mutant: options.file.index(mutant.source))
         if options.list:
             print("\n".join(f"{mutant.line:4} {mutant.name}" for mutant in chosen))
             return {}
@@ -103,7 +105,12 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m tests.contracts.mutation")
     which = parser.add_mutually_exclusive_group(required=True)
     which.add_argument("--all", action="store_true", help="every mutant of every source")
-    which.add_argument("--file", action="append", metavar="SOURCE", help="mutate this source")
+    which.add_argument(
+        "--file",
+        action="append",
+        metavar="SOURCE",
+        help="mutate this source; several in this order",
+    )
     which.add_argument(
         "--rotating", type=int, metavar="N", help="N mutants of sources tried, by the commit"
     )

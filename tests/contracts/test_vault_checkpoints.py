@@ -432,5 +432,5 @@ def _raw_checkpoint(world: World, submission: object) -> bytes:
         [_header_tuple(header) for header in submission.headers],
         (submission.signers, submission.signatures),
         [(one.address, one.weight) for one in submission.members],
-        [(one.chain_id, one.vault, one.token, one.total) for one in submission.fees],
+        [(one.chain_id, one.vault, one.token, one.total, one.owed) for one in submission.fees],
     )

@@ -92,7 +92,8 @@ def show_proposals(context: Context, as_json: bool) -> None:
     for one in found["proposals"]:
         click.echo(
             f"{one['id'][:10]}  {KINDS[one['kind']]:<12}{one['terms']['name']:<14}"
-            f"{one['weight']} of {found['weight']}"
+            f"{100 * one['weight'] / found['weight']:.1f} % of the weight agree, more than two "
+            "thirds decide"
         )
         click.echo(f"  {json.dumps(one['terms'])}")
     for one in found["decided"]:

@@ -17,6 +17,7 @@ from node.cli import http
 from node.cli.context import Context, json_option
 from node.cli.listing import propose, show_proposals, show_terms, vote_for_proposal
 from node.cli.show import show_json
+from node.cli.units import get_price_step, get_size_step, show
 from node.cli.voting import password_option, send_vote
 from primitives.errors import ConfigError
 
@@ -109,13 +110,16 @@ def describe_safety(row: dict[str, Any]) -> list[str]:
     """Say what bounds a market's orders now, and which auction is to come."""
     lines = []
     if row.get("band_low"):
-        lines.append(f"orders from {row['band_low']} (sells) to {row['band_high']} (buys) ticks")
+        low, high = (show(row[name] * get_price_step(row)) for name in ("band_low", "band_high"))
+        lines.append(f"orders from {low} (sells) to {high} (buys) {row['quote']['symbol']}")
     if row["phase"] == "AUCTION" or row["mode"] == "auction":
         why = {"breaker": "the breaker tripped", "opening": "the market is new"}
         reason = why.get(row["phase_cause"], "") if row["phase"] == "AUCTION" else ""
         when = _format_time(row["auction_ms"]) if row["auction_ms"] else "soon"
-        would = f"{row['auction_size']} lots at {row['auction_price']}"
-        call = would if row["auction_price"] else "no trade"
+        call = "no trade"
+        if row["auction_price"]:
+            size = show(row["auction_size"] * get_size_step(row))
+            call = f"{size} at {show(row['auction_price'] * get_price_step(row))}"
         lines.append(f"auction {when}: {call}" + (f" ({reason})" if reason else ""))
     return lines
 

@@ -18,7 +18,7 @@ import click
 from node.cli import http
 from node.cli.context import Context, json_option
 from node.cli.show import show_json, show_table
-from node.cli.units import count_steps, price_step, show, size_step
+from node.cli.units import count_steps, get_price_step, get_size_step, show
 
 if TYPE_CHECKING:
     from client.trader import Trader
@@ -439,16 +439,3 @@ def find_market(context: Context, reference: str) -> dict[str, Any]:
             return market
     names = ", ".join(market["name"] for market in markets)
     raise click.UsageError(f"there is no market {reference!r}; there are {names}")
-
-
-def get_price_step(market: dict[str, Any]) -> Any:
-    return price_step(
-        tick=market["tick"],
-        lot=market["lot"],
-        base_decimals=market["base"]["decimals"],
-        quote_decimals=market["quote"]["decimals"],
-    )
-
-
-def get_size_step(market: dict[str, Any]) -> Any:
-    return size_step(lot=market["lot"], base_decimals=market["base"]["decimals"])

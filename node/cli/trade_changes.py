@@ -13,8 +13,8 @@ import click
 
 from node.cli.context import Context, json_option
 from node.cli.show import show_json
-from node.cli.trade import find_market, get_leg, get_size_step, key_options, with_trader
-from node.cli.units import count_steps
+from node.cli.trade import find_market, get_leg, key_options, with_trader
+from node.cli.units import count_steps, get_size_step
 
 if TYPE_CHECKING:
     from client.trader import Trader

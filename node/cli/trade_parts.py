@@ -17,15 +17,13 @@ from node.cli.show import show_json
 from node.cli.trade import (
     find_market,
     get_leg,
-    get_price_step,
-    get_size_step,
     key_options,
     trade,
     with_trader,
 )
 from node.cli.trade_changes import approve, replace
 from node.cli.trade_fees import allowance, fees
-from node.cli.units import count_steps
+from node.cli.units import count_steps, get_price_step, get_size_step
 
 if TYPE_CHECKING:
     from client.trader import Trader

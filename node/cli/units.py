@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from fractions import Fraction
-from typing import Final
+from typing import Any, Final
 
 import click
 
@@ -31,6 +31,21 @@ def price_step(*, tick: int, lot: int, base_decimals: int, quote_decimals: int) 
 def size_step(*, lot: int, base_decimals: int) -> Fraction:
     """Return the size of one lot, in base units."""
     return Fraction(lot, 10**base_decimals)
+
+
+def get_price_step(market: dict[str, Any]) -> Fraction:
+    """Return the price of one tick of a market that a node shows."""
+    return price_step(
+        tick=int(market["tick"]),
+        lot=int(market["lot"]),
+        base_decimals=market["base"]["decimals"],
+        quote_decimals=market["quote"]["decimals"],
+    )
+
+
+def get_size_step(market: dict[str, Any]) -> Fraction:
+    """Return the size of one lot of a market that a node shows."""
+    return size_step(lot=int(market["lot"]), base_decimals=market["base"]["decimals"])
 
 
 def count_steps(text: str, step: Fraction, what: str) -> int:

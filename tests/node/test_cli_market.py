@@ -33,6 +33,10 @@ ROW = {
     "maker_fee_ppm": 1_000,
     "taker_fee_ppm": 2_000,
     "orders": 12,
+    "tick": 10**14,
+    "lot": 10**14,
+    "base": {"symbol": "WETH", "decimals": 18},
+    "quote": {"symbol": "XOM", "decimals": 18},
 }
 
 
@@ -169,7 +173,7 @@ def test_a_file_proposes_an_asset_a_market_or_new_terms(
 def test_terms_and_proposals_are_shown(sent: list[dict[str, Any]]) -> None:
     assert json.loads(run("terms", "WETH-XOM")[1]) == TERMS
     output = run("proposals")[1]
-    assert output.split()[:6] == ["0x3f3f3f3f", "list", "market", "NEW", "1", "of"]
+    assert output.split()[:6] == ["0x3f3f3f3f", "list", "market", "NEW", "25.0", "%"]
     assert json.loads(run("proposals", "--json")[1])["round"] == 4
 
 
@@ -198,8 +202,8 @@ def test_bands_and_auctions_are_said_below_their_market() -> None:
     }  # fmt: skip
     assert describe_safety(ROW) == []
     assert describe_safety(halted) == [
-        "orders from 900 (sells) to 1100 (buys) ticks",
-        "auction at 22:13:20 UTC: 7 lots at 990 (the breaker tripped)",
+        "orders from 900 (sells) to 1100 (buys) XOM",
+        "auction at 22:13:20 UTC: 0.0007 at 990 (the breaker tripped)",
     ]
     periodic = {**halted, "mode": "auction", "phase": "OPEN", "auction_price": None}
     assert describe_safety({**periodic, "auction_ms": 0})[1] == "auction soon: no trade"

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from node.config import Loaded
     from primitives.secp256k1 import PrivateKey
 
+DEVNET = Path(".devnet/v0")
+"""Where a devnet of the current folder has its first validator."""
 F = TypeVar("F", bound=Callable[..., Any])
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
@@ -58,7 +60,16 @@ class Context:
     def find_url(self) -> str:
         """Return the URL of the node to talk to. Raises NotRunning."""
         url = self.url or os.environ.get("OMNIBAZAAR_URL")
-        return url.rstrip("/") if url else self.data.find_daemon().url
+        if url:
+            return url.rstrip("/")
+        try:
+            return self.data.find_daemon().url
+        except NotRunning as error:
+            if self.data_dir is not None or not DEVNET.is_dir():
+                raise
+            raise NotRunning(
+                str(error), fix=f"there is a devnet here: omnibazaar -d {DEVNET} …, if it is up"
+            ) from None
 
     def find_token(self) -> str:
         """Return the operator's token. Raises NotRunning when it is not on this machine."""

@@ -27,6 +27,7 @@ import trio
 from client.errors import ConnectionLost, OutcomeUnknown
 from node.api.access import Access
 from node.cli import exits
+from node.cli.context import Context
 from node.cli.root import COMMANDS, call, exit_code_of, find_expected, root
 from node.cli.show import format_age, format_atoms
 from node.cli.units import count_steps, price_step, show, size_step
@@ -34,7 +35,14 @@ from node.datadir import DataDir, write_atomic
 from node.keys.keystore import save_key
 from node.network_file import dump_network
 from node.version import VERSION
-from primitives.errors import Doppelganger, NodeError, TransientError, WouldEquivocate, WrongNetwork
+from primitives.errors import (
+    Doppelganger,
+    NodeError,
+    NotRunning,
+    TransientError,
+    WouldEquivocate,
+    WrongNetwork,
+)
 from primitives.secp256k1 import PrivateKey
 from tests.node.fake_server import serving
 from tests.node.fake_service import FakeService
@@ -204,6 +212,22 @@ def test_without_a_daemon_status_ends_with_5(tmp_path: Path) -> None:
     for part in ("Error:", "  do ", "RUN001"):
         assert part in done.err
     assert done.out == ""
+
+
+def test_a_devnet_in_this_folder_is_pointed_to(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.delenv("OMNIBAZAAR_URL", raising=False)
+    context = Context(data_dir=None, network="devnet", url=None, yes=True)
+    with pytest.raises(NotRunning) as alone:
+        context.find_url()
+    assert "-d .devnet/v0" not in alone.value.fix
+    (tmp_path / ".devnet/v0").mkdir(parents=True)
+    with pytest.raises(NotRunning) as beside:
+        context.find_url()
+    assert "-d .devnet/v0" in beside.value.fix
 
 
 def test_a_bad_configuration_ends_with_3(data: DataDir) -> None:

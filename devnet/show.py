@@ -123,18 +123,21 @@ def _cell(value: int | str | None) -> str:
 
 
 def run_live_line(folder: Folder, record: Record, *, quiet: bool) -> None:
-    """Refresh one line until interrupted; without a terminal print a line now and then."""
+    """Refresh one line until interrupted, or until somebody takes the devnet down.
+
+    Without a terminal it prints a line now and then.
+    """
     is_terminal = sys.stdout.isatty()
     started = time.monotonic()
     before: tuple[float, int] | None = None
-    while True:
+    while folder.processes.names():
         now = time.monotonic()
         if not quiet:
             status = read_status(folder, record)
             actions = max((v.actions or 0 for v in status.validators), default=0)
             rate = 0.0
             if before is not None:
-                rate = (actions - before[1]) / max(now - before[0], 1e-9)
+                rate = max(0, actions - before[1]) / max(now - before[0], 1e-9)
             before = (now, actions)
             line = format_line(status, int(now - started), rate)
             if is_terminal:
@@ -142,6 +145,8 @@ def run_live_line(folder: Folder, record: Record, *, quiet: bool) -> None:
             else:
                 click.echo(line)
         time.sleep(LIVE_LINE_S if is_terminal else PLAIN_LINE_S)
+    if not quiet:
+        click.echo("\ntaken down" if is_terminal else "taken down")
 
 
 def format_line(status: DevnetStatus, seconds: int, actions_per_s: float) -> str:

@@ -13,7 +13,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from devnet.show import name_program, print_status
+from devnet.folders import Folder, Record
+from devnet.show import name_program, print_status, run_live_line
 from devnet.status import (
     DevnetStatus,
     FeeShares,
@@ -61,6 +62,17 @@ def test_too_few_validators_are_named_with_what_starts_them(capsys: pytest.Captu
     printed = capsys.readouterr().out
     assert "2 of 4 validators answer, 3 are needed" in printed
     assert "devnet start v0 v1" in printed
+
+
+def test_the_live_line_ends_when_the_devnet_is_taken_down(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    record = Record(
+        validators=1, traders=0, seed=1, evm="embedded", rpc="", chain_id=1, port_base=1,
+        genesis_time_ms=0,
+    )  # fmt: skip
+    run_live_line(Folder(tmp_path), record, quiet=False)
+    assert capsys.readouterr().out == "taken down\n"
 
 
 def test_the_program_is_named_as_it_can_be_typed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):

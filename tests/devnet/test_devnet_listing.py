@@ -13,6 +13,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+import trio
 from click.testing import CliRunner
 
 from client.keys import Credentials
@@ -66,15 +67,17 @@ def proposals(devnet: LocalDevnet, name: str) -> Any:
     return json.loads(run(devnet, name, "market", "proposals", "--json"))["proposals"]
 
 
-def market_of(devnet: LocalDevnet, name: str) -> dict[str, Any]:
-    """The listed market as a node shows it; empty when it does not."""
+def market_of(devnet: LocalDevnet, name: str, market: str) -> dict[str, Any]:
+    """A listed market as a node shows it; empty when it does not."""
     rows = (devnet.ask(name, "/v1/markets") or {"markets": []})["markets"]
-    return next((row for row in rows if row["name"] == "LINK-WETH"), {})
+    return next((row for row in rows if row["name"] == market), {})
 
 
-def wait_market(devnet: LocalDevnet, **fields: object) -> None:
+def wait_market(devnet: LocalDevnet, market: str = "LINK-WETH", **fields: object) -> None:
     devnet.until(
-        lambda: all(fields.items() <= market_of(devnet, name).items() for name in devnet.names),
+        lambda: all(
+            fields.items() <= market_of(devnet, name, market).items() for name in devnet.names
+        ),
         MARGIN * 15,
         f"every node shows {fields}",
     )
@@ -154,6 +157,35 @@ async def test_a_market_opens_and_is_traded_on_every_node(devnet: LocalDevnet) -
         assert devnet.ask(name, "/v1/markets/LINK-WETH/l3")["asks"]
 
 
+async def test_a_market_in_mode_auction_trades_at_one_price(devnet: LocalDevnet) -> None:
+    terms = {**FILES[1], "name": "LINK-CALL", "base": "LINK", "quote": "WETH", "mode": "auction"}
+    terms |= {"lot": 10**15, "tick": 10**9, "reference_price": 5_000, "auction_interval_ms": 2_000}
+    async with (
+        open_node(devnet.url("v1")) as one,
+        open_node(devnet.url("v3")) as two,
+        open_trader(one, Credentials.of_wallet(ALICE)) as seller,
+        open_trader(two, Credentials.of_wallet(BOB)) as buyer,
+    ):
+        known = len(one.markets)
+        await trio.to_thread.run_sync(lambda: agree(devnet, terms, "--opening-blocks", "4"))
+        with trio.fail_after(MARGIN * 20):
+            while len(one.markets) == known or one.markets[-1].phase != "OPEN":
+                await one.markets_changed.wait()
+        had = buyer.balances[LINK].free
+        await seller.place("LINK-CALL", SELL, 4_990, 30)
+        await buyer.place("LINK-CALL", BUY, 5_010, 50)
+        await buyer.wait_until(lambda t: t.balances[LINK].free > had, timeout_s=MARGIN * 20)
+        assert buyer.balances[LINK].free == had + 30 * 10**15
+    wait_market(devnet, "LINK-CALL", mode="auction", phase="OPEN", trades=1, last_price=5_000)
+    for name in devnet.names:
+        events = devnet.ask(name, "/v1/markets/LINK-CALL/events")["events"]
+        assert [(e["number"], e["kind"]) for e in events if e["kind"] == "listed"] == [
+            (1, "listed")
+        ]
+        held = [e for e in events if e["kind"] == "auction" and e["price"]]
+        assert [(e["price"], e["size"], e["surplus"]) for e in held] == [(5_000, 30, 20)]
+
+
 def test_a_restarted_node_still_has_it_and_fees_fall(devnet: LocalDevnet) -> None:
     devnet.kill("v3")
     terms = json.loads(run(devnet, "v0", "market", "terms", "LINK-WETH"))
@@ -171,4 +203,4 @@ async def test_delisted_its_orders_end_and_funds_are_free(devnet: LocalDevnet) -
         open_trader(node, Credentials.of_wallet(ALICE)) as seller,
     ):
         await seller.wait_until(lambda t: LINK in t.balances, timeout_s=MARGIN * 20)
-        assert (seller.balances[LINK].free, seller.balances[LINK].held) == (49 * 10**17, 0)
+        assert (seller.balances[LINK].free, seller.balances[LINK].held) == (4_870 * 10**15, 0)

@@ -134,14 +134,13 @@ class Replica:
         """Restore what was promised, enter the current view and begin. Raises WrongNetwork."""
         core = self.core
         core.now = core.status_nonce = now
-        replayed = tuple(records)
-        restore.restore(core, replayed, final)
+        restore.restore(core, records, final)
         core.is_fresh = True
         finalize.try_commit(core)
         enter.enter(core, core.tip.view + 1)
         restore.reconcile_guard(core)
         core.is_started = True
-        restore.open_journal(core, is_new=not replayed, must_be_silent=silent)
+        restore.open_journal(core, must_be_silent=silent)
         self._announce()
         return self._settle()
 

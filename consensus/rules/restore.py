@@ -103,13 +103,13 @@ def verify_owner(core: Core, opened: Opened) -> None:
 
 def apply_vote(core: Core, vote: Vote) -> None:
     """Hold myself to a vote that I may have sent."""
-    if vote.view > core.tip.view:
+    if vote.epoch == core.config.epoch and vote.view > core.tip.view:
         promise(core, vote)
 
 
 def apply_block(core: Core, block: Block) -> None:
     """Restore a block that one of my votes names."""
-    if block.height <= core.tip.height:
+    if block.header.epoch != core.config.epoch or block.height <= core.tip.height:
         return
     core.tree.add(block)
     core.journaled.add(block.hash)
@@ -141,11 +141,13 @@ def reconcile_guard(core: Core) -> None:
             core.is_silent |= any((view, kind) not in known for kind in digests)
 
 
-def open_journal(core: Core, *, is_new: bool, must_be_silent: bool) -> None:
-    """Begin a new journal; have a silence on disk before anything is said."""
-    if is_new:
-        opened = Opened(JOURNAL_VERSION, core.config.domain, core.config.epoch, core.me)
-        core.record(encode_record(opened))
+def open_journal(core: Core, *, must_be_silent: bool) -> None:
+    """Begin this epoch's section of the journal, again if need be: after a crash that cost the
+    store a boundary block the journal may end in a later epoch's section. Have a silence on disk
+    before anything is said.
+    """
+    opened = Opened(JOURNAL_VERSION, core.config.domain, core.config.epoch, core.me)
+    core.record(encode_record(opened))
     if core.is_silent or must_be_silent:
         core.is_silent = True
         core.record(encode_record(Silence(True)))

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import pytest
+from msgspec.structs import replace
 
 from consensus.certificate import Certificate
 from consensus.effects import Final, Protect
 from consensus.guard import Guard
 from consensus.messages import Blocks, GetStatus, Propose, Status
 from consensus.records import Opened, encode_record
+from consensus.rules.restore import read_record, split_by_epoch
 from consensus.timers import Timer
 from consensus.vote import Kind, Vote, compute_vote_digest
 from primitives.errors import WouldEquivocate, WrongNetwork
@@ -248,3 +250,31 @@ def test_silence_outlives_restarts_and_compaction(desk: Desk):
     desk.replica = desk.make_replica()
     desk.start(snapshot)
     assert desk.replica.is_silent
+
+
+# -- epochs
+
+
+def test_what_is_said_after_a_restart_in_an_older_epoch_stays_in_that_epoch(desk: Desk):
+    """The store lost the boundary block, so the journal ends in a later epoch than the one here."""
+    later = encode_record(Opened(1, desk.config.domain, 2, desk.me))
+    said = desk.journal()
+    before = [*said, later]
+    desk.replica = desk.make_replica()
+    desk.start(split_by_epoch(before)[1])
+    desk.fire(Timer.LEADER)
+    parts = split_by_epoch([*before, *desk.journal()[len(said) :]])
+    assert parts[2] == (later,)
+    kinds = [type(read_record(data)) for data in parts[1]]
+    assert kinds.count(Opened) == 2
+    assert Vote in kinds
+
+
+def test_records_of_another_epoch_promise_nothing(desk: Desk):
+    desk.fire(Timer.LEADER)
+    (vote,) = [one for one in map(read_record, desk.journal()) if isinstance(one, Vote)]
+    desk.guard = Guard()
+    desk.replica = desk.make_replica()
+    opened = encode_record(Opened(1, desk.config.domain, 1, desk.me))
+    desk.start([opened, encode_record(replace(vote, epoch=2))])
+    assert not list(desk.core.at(vote.view).own_votes(desk.me))

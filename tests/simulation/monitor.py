@@ -2,7 +2,7 @@
 
 Rule: no fork; per honest member and view one N, one F, never X with N or F after it; no two
 certificates in conflict; equal roots; evidence and blame never against an honest member; bounded
-messages per view.
+messages per view; nobody silent after a crash without losses.
 
 Why they are bounded: what an honest member says to all of one view is its votes, its proposal and
 the view's certificates. Each is said when it comes into being (a certificate also when a block's
@@ -50,6 +50,12 @@ class Monitor:
         self.said: dict[tuple, tuple[int, int]] = {}  # to all: since when, how often
         self.heard: dict[tuple, int] = {}  # per life of a node: messages that it received
         self.told: dict[tuple, tuple[int, int]] = {}  # to one peer: since when, how often
+
+    def on_start(self, node) -> None:
+        """Whoever lost nothing that was synced has no reason to be silent."""
+        may_lose = node.index == self.world.scenario.journal_loss or not node.is_honest
+        if node.is_up and node.replica.is_silent and node.epochs.is_member and not may_lose:
+            self.world.fail(f"honest {node.index} is silent after a crash that cost it nothing")
 
     def on_receive(self, node) -> None:
         life = (node.key, node.life)

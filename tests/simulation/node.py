@@ -78,6 +78,7 @@ class Node:
         )
         final = self.disk.store[-1] if self.disk.store else None
         self.step(self.epochs.start, scan.records, final, silent=silent)
+        self.world.monitor.on_start(self)
 
     def restart_ledger(self) -> Ledger:
         """Execute again what the store holds; bundles are durable, the last blocks take time."""

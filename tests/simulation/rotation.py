@@ -1,6 +1,7 @@
 """Let validators join and leave at the borders of a simulated network, one of each at most.
 
-Rule: a pure function of the seed and the border; the Byzantine weight stays tolerated throughout.
+Rule: a pure function of the seed and the border; the weight of whoever is Byzantine or loses its
+journal stays tolerated throughout.
 Spec: docs/spec/consensus.md (How it is proven). Deviations: scores play no part here; they have
 tests of their own.
 """
@@ -56,9 +57,10 @@ class Rotation:
         weights = {one: self.weights[one] for one in before}
         gone = sum(self.weights[one] for one in before if one not in after)
         new = sum(self.weights[one] for one in after if one not in before)
-        evil = sum(self.weights[one] for one in after if one in self.scenario.byzantine)
+        faulty = self.scenario.byzantine | {self.scenario.journal_loss}
+        weight = sum(self.weights[one] for one in after if one in faulty)
         is_slow = max(gone, new) <= compute_move_limit(weights)
-        return is_slow and evil <= self.seat(after).tolerated
+        return is_slow and weight <= self.seat(after).tolerated
 
 
 class Successor:

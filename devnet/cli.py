@@ -20,7 +20,7 @@ from click.core import ParameterSource
 from devnet import faults
 from devnet.folders import FOLDER, Folder, Record
 from devnet.limits import EPOCH_BLOCKS
-from devnet.show import print_banner, print_status, run_live_line
+from devnet.show import name_program, print_banner, print_status, run_live_line
 from devnet.start import (
     Wishes,
     keep_made,
@@ -217,7 +217,7 @@ def fund(address: str) -> None:
     key = address if person is not None else address[:10]
     click.echo(
         f"funded {address} on the EVM chain; next: "
-        f"omnibazaar -d {home} wallet deposit USDX 1000 --as {key}"
+        f"{name_program()} -d {home} wallet deposit USDX 1000 --as {key}"
     )
 
 

@@ -101,7 +101,7 @@ def _print_quorum(status: DevnetStatus) -> None:
         paused = [v.name for v in status.validators if v.paused]
         click.echo(
             f"\n  Nothing becomes final: {len(up)} of {len(status.validators)} validators answer, "
-            f"{needed} are needed. Nothing is lost.\n  Next: omnibazaar devnet "
+            f"{needed} are needed. Nothing is lost.\n  Next: {name_program()} devnet "
             f"{'resume' if paused else 'start'} {' '.join(paused or missing)}"
         )
 

@@ -102,7 +102,12 @@ class Context:
         """Open a key by the first digits of its address, or by its role. Raises KeystoreError."""
         from node.keys.keystore import find_key, load_key
 
-        info = find_key(self.data.keys, prefix)
+        try:
+            info = find_key(self.data.keys, prefix)
+        except KeystoreError as error:
+            if self.data_dir is None and DEVNET.is_dir():
+                error.fix += f"; of the devnet here: add -d {DEVNET}"
+            raise
         return load_key(info, self.ask_password(password_file))
 
     def _configured_password_file(self) -> Path | None:

@@ -274,11 +274,16 @@ class ChainReader:
     def market_events(
         self, market: int, *, before: int | None = None, limit: int = limits.PAGE_ROWS_MAX
     ) -> list[StoredMarketEvent]:
-        """Return a market's events with a number below `before`, newest first."""
+        """Return a market's events with a number below `before`, newest first.
+
+        Those from before a state that was fetched are left out: what followed them is not known.
+        """
         rows = self._all(
-            f"{MARKET_EVENTS} WHERE market = ? AND number < ? ORDER BY number DESC LIMIT ?",
+            f"{MARKET_EVENTS} WHERE market = ? AND number < ? AND height > ?"
+            " ORDER BY number DESC LIMIT ?",
             market,
             (1 << 62) if before is None else before,
+            self._executed_base(),
             bound(limit),
         )
         return [decode_market_event(row) for row in rows]
@@ -288,9 +293,11 @@ class ChainReader:
     ) -> list[StoredMarketEvent]:
         """Return a market's events with a number above `after`, oldest first."""
         rows = self._all(
-            f"{MARKET_EVENTS} WHERE market = ? AND number > ? ORDER BY number LIMIT ?",
+            f"{MARKET_EVENTS} WHERE market = ? AND number > ? AND height > ?"
+            " ORDER BY number LIMIT ?",
             market,
             after,
+            self._executed_base(),
             bound(limit),
         )
         return [decode_market_event(row) for row in rows]

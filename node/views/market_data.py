@@ -119,7 +119,8 @@ class MarketData:
                 rows = reader.market_fills_after(market, after, limit=limit)
             else:
                 rows = reader.fills(market, before=before, limit=limit)
-            return rows, reader.first_fill_id(), reader.oldest_executed()
+            first = reader.first_fill_id()
+            return _drop_older(rows, first), first, reader.oldest_executed()
 
         rows, first, oldest = await self._read(read)
         if after is not None and after + 1 < first:
@@ -194,7 +195,8 @@ class MarketData:
 
         def read(reader: ChainReader) -> tuple[list[StoredFill], int, int]:
             rows = reader.account_fills(address, before=before, limit=limit)
-            return rows, reader.first_fill_id(), reader.oldest_executed()
+            first = reader.first_fill_id()
+            return _drop_older(rows, first), first, reader.oldest_executed()
 
         rows, first, oldest = await self._read(read)
         cursor = _next_cursor(rows, limit, before, first, oldest)
@@ -256,6 +258,11 @@ def make_pruned(what: str, oldest_height: int) -> ApiError:
         fix="Ask a node that keeps more, for instance an archive node: the numbers are the same.",
         fields={"oldest_height": oldest_height},
     )
+
+
+def _drop_older(rows: list[StoredFill], first: int) -> list[StoredFill]:
+    """Leave out fills from before a state that was fetched: what followed them is not known."""
+    return [row for row in rows if row.id >= first]
 
 
 def _next_cursor(

@@ -95,3 +95,31 @@ def test_numbers_go_on_after_a_snapshot() -> None:
     block = again.apply(outcome, state.accounts, state.markets)
     assert block.market_events == service.tape.block.market_events
     assert [(event.number, event.phase) for event in block.market_events] == [(2, 1)]
+
+
+async def test_nothing_from_before_a_fetched_state_is_passed_off_as_whole() -> None:
+    service = make_halt()
+    world = service.world
+    base = world.state.height
+    missed = [world.block(gap_ms=2_000)]  # the auction ends the halt; no store here sees it
+    for outcome in missed:
+        service.tape.apply(outcome, world.state.accounts, world.state.markets)
+    service.store.adopt_snapshot(
+        height=world.state.height, time_ms=world.time_ms, state_root=missed[-1].state_root,
+        fees_root=missed[-1].fees_root, last_fill=service.tape.fills, candles=(),
+    )  # fmt: skip
+    word = SetMarket(0, world.state.markets[0].round, 1)
+    service._execute(*[world.act(key, word) for key in world.validators[:3]])
+    async with node(service, blocks=False) as here, open_node(here) as client:
+        page = await client.rest.market_events(0)
+        assert [(e.number, e.phase) for e in page.events] == [(4, "POST_ONLY")]
+        assert page.oldest_height == base + 2
+        with pytest.raises(RequestRefused) as refused:
+            await client.rest.market_events(0, cursor=page.cursor)
+        assert refused.value.code == "pruned"
+        with pytest.raises(RequestRefused):
+            await client.rest.market_events(0, after=0)
+        trades = await client.rest.trades(0)
+        assert trades.trades == ()
+        with pytest.raises(RequestRefused):
+            await client.rest.trades(0, cursor=2)

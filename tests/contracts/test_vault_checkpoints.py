@@ -390,12 +390,17 @@ def test_only_empty_seals_follow_a_boundary(world: World) -> None:
 
 
 def test_seals_may_leave_the_next_committee_out(world: World) -> None:
+    """What follows them is a seal all the same: the epoch has ended."""
     boundary = world.header(next_committee_hash=keccak256(b"next"))
-    seal = replace(world.children(boundary, 1)[1], next_committee_hash=bytes(32))
-    signers, signatures = world.sign(seal, (0, 1, 2, 3))
+    seals = [replace(world.children(boundary, 1)[1], next_committee_hash=bytes(32))]
+    seals += world.children(seals[0], 1)[1:]
+    block = seals[1]
+    seals[1] = replace(block, height=boundary.height, bundles_root=bytes(32))
+    assert refused_headers(world, [boundary, seals[0], block]) == "BadSeal"
+    signers, signatures = world.sign(seals[1], (0, 1, 2, 3))
     submission = replace(
         world.submission(boundary),
-        headers=(encode_header(boundary), encode_header(seal)),
+        headers=tuple(encode_header(one) for one in (boundary, *seals)),
         signers=signers,
         signatures=signatures,
     )

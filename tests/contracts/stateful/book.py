@@ -23,6 +23,8 @@ from tests.contracts.stateful.scene import FIRST_COMMITTEE, Scene
 
 ENTRIES_DEPTH = 16
 INSURED = bytes(20)
+UNBACKED = 2**140
+"""More than anybody ever deposits: a withdrawal of that is the ledger's lie."""
 FOREIGN_VAULT = b"\x77" * 20
 VALIDATORS = b"\x5a" * 20
 """Ledger account of the validators' shares."""
@@ -127,6 +129,10 @@ class Book:
     def withdraw_elsewhere(self, token: bytes, amount: int, to: bytes) -> Leaf:
         """Record a withdrawal that a vault of another chain has to pay."""
         return self._append(FOREIGN_VAULT, token, amount, to)
+
+    def overdraw(self, token: bytes, to: bytes) -> Leaf:
+        """Record a withdrawal that nothing backs, as a committee that lies can."""
+        return self._append(self.vault, token, UNBACKED, to)
 
     def charge(self, entry: list[int], fee: int) -> None:
         """Charge a fee: 20 % and 10 % leave the ledger, the rest is the validators'."""

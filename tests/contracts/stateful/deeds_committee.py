@@ -134,7 +134,9 @@ def announce(world: World) -> None:
     other = next(one for one in world.model.vaults if one is not vault)
     if vault.get("successor") != world.model.place_of(other.address):
         decision = next_decision(world, vault, DecisionKind.ANNOUNCE, other.address, 0)
-        bring_decision(world, vault, decision)
+        if bring_decision(world, vault, decision) and world.chance(0.5):
+            early = bring_hand_over(world, vault, world.token(), vault.get("executed"))
+            assert not early, "the successor takes over at once"
 
 
 def fortnight(world: World) -> None:
@@ -170,6 +172,8 @@ def migrate(world: World) -> None:
     world.book.move(new.address)
     known = deeds_vault.new_checkpoint(world)
     assert deeds_vault.bring_checkpoint(world, old, known)
+    early = bring_hand_over(world, old, world.token(), known.root.height)
+    assert not early, "the successor does not know that it owes"
     if not deeds_vault.bring_checkpoint(world, new, known):
         raise AssertionError("the successor does not follow")
     for token in world.book.tokens:

@@ -28,7 +28,7 @@ STAKES = (STAKE_MIN, STAKE_MIN, STAKE_MIN * 7 + 13, STAKE_MIN - 1, STAKE_MIN + 1
 def _play(world: World, sender: bytes, data: bytes, act) -> bool:
     """A message to the registry; the sums must fit after it."""
     done = world.play(sender, world.scene.registry, data, act)
-    world.check_registry()
+    world.check_registry(sender)
     return done
 
 
@@ -67,6 +67,23 @@ def change_key(world: World) -> None:
     proof, good = _proof(world, owner, key)
     data = calldata(NAME, "changeHotKey", HOT_KEYS[key].address, proof)
     _play(world, owner, data, lambda: world.model.registry.change_key(owner, key, good))
+
+
+def change_payout(world: World) -> None:
+    """Be paid on another ledger account, or on none."""
+    owner = world.dice.choice(OWNERS)
+    payout = world.dice.choice((THIEF, *(user.address for user in USERS), bytes(20)))
+    data = calldata(NAME, "changePayout", payout)
+    _play(world, owner, data, lambda: world.model.registry.change_payout(owner, payout))
+
+
+def change_services(world: World) -> None:
+    """Offer other services from another network identity; some do not exist."""
+    owner, services = world.dice.choice(OWNERS), world.dice.choice((0, 1, 6, 7, 8, 2**32 - 1))
+    network_key = keccak256(world.dice.randbytes(8))
+    data = calldata(NAME, "changeServices", network_key, services)
+    act = lambda: world.model.registry.change_services(owner, network_key, services)  # noqa: E731
+    _play(world, owner, data, act)
 
 
 def request_exit(world: World) -> None:
@@ -117,6 +134,34 @@ def report(world: World) -> None:
         assert not _play(world, THIEF, data, act), "punished twice"
 
 
+def report_two(world: World) -> None:
+    """Two validators offend at about the same time, which makes the first one's penalty rise."""
+    registry, epoch, view = world.model.registry, 1, 3 + world.dice.randrange(20)
+    keys = [world.model.cells.get("hot key", owner) - 1 for owner in OWNERS]
+    bonded = [key for key in keys if key >= 0 and registry.get("stake", registry.owner_of(key))]
+    if len(bonded) < 2:
+        return
+    first, second = world.dice.sample(bonded, 2)
+    week = world.ground.now // WEEK
+    for key in (first, second):
+        assert _report(world, key, epoch, view), "an offence is not punished"
+    _raise(world, registry.owner_of(first), week)
+
+
+def _report(world: World, key: int, epoch: int, view: int) -> bool:
+    """Two finalize votes of a key for different blocks."""
+    votes, signatures = [], []
+    for block in (keccak256(b"one"), keccak256(b"two")):
+        digest = compute_vote_digest(DOMAIN, Kind.FINALIZE, epoch, view, block, ())
+        votes.append((int(Kind.FINALIZE), epoch, view, block, ZERO))
+        signatures.append(HOT_KEYS[key].sign(digest))
+    data = calldata(NAME, "reportEquivocation", votes[0], signatures[0], votes[1], signatures[1])
+    if world.model.registry.get("punished", key, epoch, view):
+        return True
+    act = lambda: world.model.registry.report(THIEF, key, epoch, view, "")  # noqa: E731
+    return _play(world, THIEF, data, act)
+
+
 def _votes(world: World):
     """Two votes, and what keeps them from being an offence."""
     one, two = keccak256(b"one"), keccak256(b"two")
@@ -140,9 +185,14 @@ def _votes(world: World):
 def raise_penalty(world: World) -> None:
     """Raise a penalty after others were convicted; a second time it is what it has to be."""
     week = world.ground.now // WEEK - world.dice.choice((0, 0, 1, 2))
-    cells, registry = world.model.cells, world.model.registry
+    cells = world.model.cells
     guilty = [owner for owner in OWNERS if cells.get("convicted", week, owner)]
-    owner = world.dice.choice(guilty if guilty and world.chance(0.8) else OWNERS)
+    _raise(world, world.dice.choice(guilty if guilty and world.chance(0.8) else OWNERS), week)
+
+
+def _raise(world: World, owner: bytes, week: int) -> None:
+    """Raise one penalty, and try it again."""
+    registry = world.model.registry
     data = calldata(NAME, "raisePenalty", owner, week)
     act = lambda: registry.raise_penalty(THIEF, owner, week)  # noqa: E731
     if _play(world, THIEF, data, act):

@@ -12,10 +12,11 @@ from collections.abc import Callable
 
 from contracts.artifact import selectors
 from primitives.abi import encode_words
-from tests.contracts.stateful import deeds_claims
+from tests.contracts.stateful import deeds_claims, deeds_ledger, deeds_vault
+from tests.contracts.stateful.book import Leaf
 from tests.contracts.stateful.coins import NATIVE, Mode
 from tests.contracts.stateful.scene import THIEF, calldata
-from tests.contracts.stateful.vault import DAY, EXPIRY, NOTICE, SILENCE, TREASURIES
+from tests.contracts.stateful.vault import DAY, EXPIRY, NOTICE, SILENCE, TREASURIES, Vault
 from tests.contracts.stateful.world import World
 
 
@@ -85,6 +86,52 @@ def tax_a_deposit(world: World) -> None:
     data = selectors("Settlement")["deposit"] + encode_words(token, amount)
     act = lambda: vault.deposit(user, token, amount, user)  # noqa: E731
     world.play(user, vault.address, data, act, tokens=(token,))
+
+
+def misbehave(world: World, token: bytes, vault: Vault) -> None:
+    """Let the hostile or the barring token fail whenever a vault pays."""
+    if token == world.scene.tokens["EVIL"]:
+        failing = (Mode.REVERT, Mode.BURN_GAS, Mode.RETURN_FALSE, Mode.MOVE_NOTHING)
+        _set_mode(world, world.dice.choice(failing))
+    elif world.chance(0.5):
+        _pause(world, True)
+    else:
+        _bar(world, world.dice.choice((vault.address, vault.distributor)), True)
+
+
+def cheat(world: World) -> None:
+    """A token that says it has paid and has not, or that takes more from the vault than it pays."""
+    vault = world.main
+    token = world.scene.tokens[world.dice.choice(("EVIL", "EVIL", "FEE"))]
+    leaf = _bait(world, vault, token)
+    if leaf is None or vault.last_root is None or vault.last_root.count <= leaf.index:
+        return
+    if token == world.scene.tokens["FEE"]:
+        _set_tax(world, world.dice.choice((1, 10)), world.chance(0.7))
+    else:
+        _set_mode(
+            world, world.dice.choice((Mode.MOVE_NOTHING, Mode.MOVE_NOTHING, Mode.RETURN_FALSE))
+        )
+    deeds_claims.bring_claim(world, vault, vault.last_root, leaf.index)
+    if world.chance(0.5):
+        tame(world)
+
+
+def _bait(world: World, vault: Vault, token: bytes) -> Leaf | None:
+    """An unpaid withdrawal in a token, made if there is none."""
+    asset = world.book.tokens.index(token)
+    for leaf in world.book.leaves:
+        is_mine = leaf.token == token and leaf.vault == vault.address
+        if is_mine and not vault.get("paid", leaf.index):
+            return leaf
+    full = [e for es in world.book.entries.values() for e in es if e[1] == asset and e[2]]
+    if not full:
+        return None
+    entry = world.dice.choice(full)
+    leaf = world.book.withdraw(entry, deeds_ledger.part(world, entry[2]), world.user())
+    deeds_vault.follow(world, vault)
+    deeds_vault.bring_checkpoint(world, vault, deeds_vault.new_checkpoint(world))
+    return leaf
 
 
 def bar(world: World) -> None:

@@ -175,12 +175,17 @@ def fund(world: World) -> None:
     """Tokens that are nobody's deposit."""
     vault, token, payer = world.vault(), world.token(), world.user()
     amount = _amount(world, token)
-    value = amount if token == NATIVE else 0
-    if world.chance(0.05):
-        value = 7
+    bring_fund(world, vault, token, payer, amount, 7 if world.chance(0.05) else None)
+
+
+def bring_fund(
+    world: World, vault: Vault, token: bytes, payer: bytes, amount: int, coins: int | None = None
+) -> bool:
+    """Fund a vault, with as many of the chain's coins as it takes or with others."""
+    value = coins if coins is not None else (amount if token == NATIVE else 0)
     data = selectors("Settlement")["fund"] + encode_words(token, amount)
     act = lambda: vault.fund(payer, token, amount, value)  # noqa: E731
-    world.play(payer, vault.address, data, act, value=value, tokens=(token,))
+    return world.play(payer, vault.address, data, act, value=value, tokens=(token,))
 
 
 # --- checkpoints ---------------------------------------------------------------------------------
@@ -304,21 +309,3 @@ def boundary(world: World) -> None:
     if world.chance(0.4):
         flaw = world.dice.choice([name for name in FLAWS if is_possible(name, header)])
     bring_boundary(world, vault, flaw)
-
-
-# --- fees ----------------------------------------------------------------------------------------
-
-
-def settle(world: World) -> None:
-    """Pay fee shares that could not be paid before."""
-    vault, token = world.vault(), world.token()
-    data = selectors("Settlement")["settleFees"] + encode_words(token)
-    world.send(vault, data, lambda: vault.settle(token), token)
-
-
-def claim_fees(world: World) -> None:
-    """Pay a treasury."""
-    vault, which, token = world.vault(), world.dice.randrange(2), world.token()
-    data = selectors("FeeDistributor")["claim"] + encode_words(which, token)
-    act = lambda: world.model.claim_fees(vault, which, token)  # noqa: E731
-    world.play(THIEF, vault.distributor, data, act, tokens=(token,))

@@ -18,7 +18,7 @@ from tests.contracts.stateful import (
     deeds_tokens,
     deeds_vault,
 )
-from tests.contracts.stateful.book import Root
+from tests.contracts.stateful.book import UNBACKED, Root
 from tests.contracts.stateful.coins import NATIVE
 from tests.contracts.stateful.last_resort import Escape, Refund
 from tests.contracts.stateful.scene import THIEF
@@ -148,6 +148,7 @@ def _pay_all(world: World, vault: Vault, *, escapes: bool) -> None:
     if root is not None and escapes:
         claims += _escapes(world, vault, root)
     if vault.is_closed:
+        _try_to_rob(world, vault, escapes)
         claims += _refunds(world, vault)
     for token in world.book.tokens:
         if vault.get("certified", token) != vault.get("settled", token):
@@ -160,6 +161,35 @@ def _pay_all(world: World, vault: Vault, *, escapes: bool) -> None:
     for claim in claims:
         claim()
     _claim_again(world, vault)
+
+
+def _try_to_rob(world: World, vault: Vault, escapes: bool) -> None:
+    """What is another's, or on the ledger already, is not paid."""
+    root = vault.last_root
+    entries = _unpaid_entries(vault, root) if root is not None and escapes else []
+    if root is not None and entries:
+        owner, position = world.dice.choice(entries)
+        theft = Escape(
+            root=root, owner=owner, position=position, fees=root.fees, sender=THIEF, to=THIEF
+        )
+        assert not deeds_claims.bring_escape(world, vault, theft), "another's balance is paid"
+    credited = root.credited(vault.address) if root is not None else 0
+    for number in (credited - 1, credited):
+        record = vault.deposit_record(number) if number >= 0 else None
+        if record is not None and record.depositor != THIEF:
+            to = record.depositor if number < credited else THIEF
+            claim = Refund(root=root, record=record, sender=THIEF, to=to)
+            assert not deeds_claims.bring_refund(world, vault, claim), "given to a thief"
+
+
+def _unpaid_entries(vault: Vault, root: Root) -> list[tuple[bytes, int]]:
+    """Owner and position of all balances that an escape has not paid."""
+    return [
+        (owner, position)
+        for number, (owner, entries) in enumerate(root.accounts.items())
+        for position, entry in enumerate(entries)
+        if not vault.get("escaped", number, position) and entry[2] + entry[3]
+    ]
 
 
 def _claim_again(world: World, vault: Vault) -> None:
@@ -203,6 +233,7 @@ def _withdrawals(world: World, vault: Vault, root: Root) -> list:
         for leaf in world.book.leaves[: root.count]
         if leaf.vault == vault.address
         and not vault.get("paid", leaf.index)
+        and leaf.amount < UNBACKED
         and _can_take(world, leaf.to, leaf.token)
     ]
 
@@ -217,18 +248,15 @@ def _can_take(world: World, receiver: bytes, token: bytes) -> bool:
 def _escapes(world: World, vault: Vault, root: Root) -> list:
     """Claims of all balances that have not been paid."""
     claims = []
-    for number, (owner, entries) in enumerate(root.accounts.items()):
-        for position, entry in enumerate(entries):
-            if vault.get("escaped", number, position) or not entry[2] + entry[3]:
-                continue
-            claim = Escape(
-                root=root, owner=owner, position=position, fees=root.fees, sender=THIEF, to=owner
+    for owner, position in _unpaid_entries(vault, root):
+        claim = Escape(
+            root=root, owner=owner, position=position, fees=root.fees, sender=THIEF, to=owner
+        )
+        claims.append(
+            lambda claim=claim: _must(
+                deeds_claims.bring_escape(world, vault, claim), "a balance is not paid"
             )
-            claims.append(
-                lambda claim=claim: _must(
-                    deeds_claims.bring_escape(world, vault, claim), "a balance is not paid"
-                )
-            )
+        )
     return claims
 
 
@@ -263,6 +291,7 @@ def _assert_paid(world: World, vault: Vault) -> None:
             if leaf.vault == vault.address
             and leaf.token == token
             and not vault.get("paid", leaf.index)
+            and leaf.amount < UNBACKED
         )
         for number in range(first, vault.get("deposits")):
             record = vault.deposit_record(number)

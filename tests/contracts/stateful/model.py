@@ -82,7 +82,25 @@ class Model:
             require(amount != 0, "NothingToClaim")
             self.cells.put(0, distributor, "claimable", which, token)
             self.cells.add(-amount, distributor, "unclaimed", token)
-            self.coins.send(token, distributor, TREASURIES[which], amount)
+            self.coins.send(token, distributor, self.treasury(vault, which), amount)
+
+    def treasury(self, vault: Vault, which: int) -> bytes:
+        """Who is paid; the cells name a treasury by its place plus one, zero is the first."""
+        place = self.cells.get(vault.distributor, "treasury", which)
+        return TREASURIES[place - 1 if place else which]
+
+    def propose_treasury(self, vault: Vault, sender: bytes, which: int, following: bytes) -> None:
+        """Name who may take a seat over, or nobody any more."""
+        require(sender == self.treasury(vault, which), "OnlyTreasury")
+        place = TREASURIES.index(following) + 1 if following in TREASURIES else 0
+        self.cells.put(place, vault.distributor, "named", which)
+
+    def accept_treasury(self, vault: Vault, sender: bytes, which: int) -> None:
+        """Take a seat over."""
+        place = self.cells.get(vault.distributor, "named", which)
+        require(bool(place) and TREASURIES[place - 1] == sender, "OnlyTreasury")
+        self.cells.put(place, vault.distributor, "treasury", which)
+        self.cells.put(0, vault.distributor, "named", which)
 
     # --- ledger --------------------------------------------------------------------------------
 

@@ -15,7 +15,7 @@ from tests.contracts.harness import INSURANCE
 from tests.contracts.stateful.cells import require
 from tests.contracts.stateful.proofs import Members
 from tests.contracts.stateful.scene import HOT_KEYS, OWNERS
-from tests.contracts.stateful.vault import DAY, Vault
+from tests.contracts.stateful.vault import DAY, NOBODY, Vault
 
 if TYPE_CHECKING:
     from tests.contracts.stateful.model import Model
@@ -24,6 +24,7 @@ WEEK = 7 * DAY
 STAKE_MIN = 1_000 * 10**18
 STAKE_ADDED_MIN = 10**18
 UNBONDING = 14 * DAY
+RECORD = ("hot key", "services", "exiting", "payout", "seated", "network key", "stake")
 
 
 class Registry:
@@ -65,6 +66,8 @@ class Registry:
         require(self.owner_of(key) is None, "HotKeyTaken")
         self.cells.put(OWNERS.index(owner) + 1, "owner of", key)
         self.cells.put(key + 1, "hot key", owner)
+        self.cells.put(services, "services", owner)
+        self.cells.put(int.from_bytes(owner, "big"), "payout", owner)
         self._add(owner, owner, amount)
 
     def add_stake(self, payer: bytes, owner: bytes, amount: int) -> None:
@@ -92,6 +95,32 @@ class Registry:
         self.cells.put(OWNERS.index(owner) + 1, "owner of", key)
         self.cells.put(key + 1, "hot key", owner)
 
+    def change_payout(self, owner: bytes, payout: bytes) -> None:
+        """Be paid on another account."""
+        require(payout != NOBODY, "ZeroAddress")
+        require(self.is_registered(owner), "NotRegistered")
+        self.cells.put(int.from_bytes(payout, "big"), "payout", owner)
+
+    def change_services(self, owner: bytes, network_key: bytes, services: int) -> None:
+        """Offer others, from another identity."""
+        require(services <= 7, "UnknownService")
+        require(self.is_registered(owner), "NotRegistered")
+        self.cells.put(int.from_bytes(network_key, "big"), "network key", owner)
+        self.cells.put(services, "services", owner)
+
+    def record(self, owner: bytes) -> tuple[int, ...]:
+        """What the registry has to say of an owner, as the words of its record."""
+        key = self.get("hot key", owner)
+        return (
+            int.from_bytes(HOT_KEYS[key - 1].address, "big") if key else 0,
+            self.get("services", owner),
+            self.get("exiting", owner),
+            self.get("payout", owner),
+            self.get("seated", owner),
+            self.get("network key", owner),
+            self.get("stake", owner),
+        )
+
     def request_exit(self, owner: bytes) -> None:
         """Ask to leave."""
         require(self.is_registered(owner), "NotRegistered")
@@ -115,7 +144,7 @@ class Registry:
         at = self.exit_at(owner)
         require(at != 0 and self.now >= at, "StillBonded")
         stake = self.get("stake", owner)
-        for name in ("stake", "hot key", "exiting", "seated"):
+        for name in RECORD:
             self.cells.put(0, name, owner)
         self.cells.add(-stake, "total stake")
         self.cells.add(-1, "leaving")

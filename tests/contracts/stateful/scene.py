@@ -195,6 +195,9 @@ def _enrich(scene: Scene, cells: Cells) -> None:
         cells.add(STAKE, "balance", scene.xom, scene.registry)
         cells.put(STAKE, "stake", owner)
         cells.put(index + 1, "hot key", owner)
+        cells.put(7, "services", owner)
+        cells.put(int.from_bytes(owner, "big"), "payout", owner)
+        cells.put(int.from_bytes(keccak256(owner), "big"), "network key", owner)
     cells.put(STAKE * GENESIS_VALIDATORS, "total stake")
 
 

@@ -279,6 +279,51 @@ VARIANTS = (
         "        claimable[which][token] = 0;\n",
     ),
     Variant(
+        "anybody names the next treasury",
+        "FeeDistributor.sol",
+        "if (msg.sender != treasury[which]) revert OnlyTreasury();",
+    ),
+    Variant(
+        "anybody takes a treasury's seat",
+        "FeeDistributor.sol",
+        "if (msg.sender != nextTreasury[which]) revert OnlyTreasury();",
+    ),
+    Variant(
+        "a treasury's successor may come again",
+        "FeeDistributor.sol",
+        "        nextTreasury[which] = address(0);\n",
+    ),
+    Variant(
+        "rewards are minted a second early",
+        "Settlement.sol",
+        "block.timestamp < rewardedAt + REWARD_INTERVAL",
+        "block.timestamp + 1 < rewardedAt + REWARD_INTERVAL",
+    ),
+    Variant(
+        "rewards are minted a second late",
+        "Settlement.sol",
+        "block.timestamp < rewardedAt + REWARD_INTERVAL",
+        "block.timestamp <= rewardedAt + REWARD_INTERVAL",
+    ),
+    Variant(
+        "services that do not exist are offered",
+        "ValidatorRegistry.sol",
+        "        if (services > SERVICES) revert UnknownService(services);\n"
+        "        Validator storage one = _registered(msg.sender);",
+        "        Validator storage one = _registered(msg.sender);",
+    ),
+    Variant(
+        "rewards may go to nobody",
+        "ValidatorRegistry.sol",
+        "        if (payout == address(0)) revert ZeroAddress();\n",
+    ),
+    Variant(
+        "a payout account is not changed",
+        "ValidatorRegistry.sol",
+        "        _registered(msg.sender).payout = payout;\n",
+        "        _registered(msg.sender);\n",
+    ),
+    Variant(
         "stakes are taken out without unbonding",
         "ValidatorRegistry.sol",
         "if (at == 0 || block.timestamp < at) revert StillBonded(at);",

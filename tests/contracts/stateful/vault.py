@@ -30,7 +30,8 @@ NOTICE = 2 * DAY
 EXPIRY = 9 * DAY
 YEAR = 365 * DAY
 REWARDS = keccak256(b"OmniBazaar rewards")[12:]
-TREASURIES = (COMPANY, DEVELOPMENT)
+TREASURIES = (COMPANY, DEVELOPMENT, b"\xc1" * 20, b"\xdf" * 20)
+"""The two first treasuries, and who may take their seats over."""
 NOBODY = bytes(20)
 
 

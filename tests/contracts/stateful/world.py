@@ -24,7 +24,7 @@ from tests.contracts.stateful.coins import NATIVE, Mode
 from tests.contracts.stateful.ground import GAS
 from tests.contracts.stateful.model import Model
 from tests.contracts.stateful.proofs import Proof
-from tests.contracts.stateful.scene import RELAYER, THIEF, USERS, Scene, calldata
+from tests.contracts.stateful.scene import OWNERS, RELAYER, THIEF, USERS, Scene, calldata
 from tests.contracts.stateful.vault import TREASURIES, Vault
 
 SHORT_GAS = 1_500_000
@@ -153,11 +153,21 @@ class World:
                 assert found == expected, f"{owner.hex()} has {found} of {token.hex()}"
         self.check_registry()
 
-    def check_registry(self) -> None:
-        """No stake was lost or made."""
+    def check_registry(self, sender: bytes = b"") -> None:
+        """No stake was lost or made; the records of who leaves, and of the sender, are right."""
         registry, cells = self.scene.registry, self.model.cells
         data = selectors("ValidatorRegistry")["totalStake"]
         total = int.from_bytes(self.ground.view(registry, data), "big")
         assert total == cells.get("total stake"), "stake was lost or made"
         held = self.balance(self.scene.xom, registry)
         assert held == self.model.coins.held(self.scene.xom, registry) >= total
+        for owner in OWNERS:
+            if owner == sender or cells.get("exiting", owner):
+                self.check_validator(owner)
+
+    def check_validator(self, owner: bytes) -> None:
+        """The registry says of an owner what the model says."""
+        data = selectors("ValidatorRegistry")["validator"] + encode_words(owner)
+        record = self.ground.view(self.scene.registry, data)
+        words = tuple(int.from_bytes(record[i : i + 32], "big") for i in range(0, 224, 32))
+        assert words == self.model.registry.record(owner), "a validator's record is another"

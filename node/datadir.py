@@ -111,6 +111,11 @@ class DataDir:
         return self.root / "chain"
 
     @property
+    def ballots_file(self) -> Path:
+        """Rebuildable: signatures of open decisions about vaults, which other nodes repeat."""
+        return self.chain / "ballots.sqlite"
+
+    @property
     def snapshots(self) -> Path:
         """Rebuildable: state at checkpoints."""
         return self.chain / "snapshots"

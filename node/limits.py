@@ -104,6 +104,7 @@ SYNC_WATCH_S_MAX: Final = 60.0
 SYNC_REPORT_S: Final = 0.5  # between two notes of the progress
 DECISIONS_MAX = 64  # open decisions about vaults that a node remembers
 DECISIONS_PER_SIGNER_MAX = 16  # of them signed by one validator
+BALLOTS_MAX = 8_192  # signatures of open decisions that a node reads after a restart
 DECISION_DAYS_MAX = 30  # for which a decision may be open
 DECISION_FRAME_BYTES_MAX = 512
 DECISION_REPEAT_S = 15.0  # between two broadcasts of the signatures

@@ -55,6 +55,7 @@ from node.replica.scorekeeper import make_scorekeeper
 from node.replica.upgrades import note_upgrade
 from node.segment_log import SegmentLog
 from node.settlement.balance_proofs import BalanceProofs
+from node.settlement.ballot_box import BallotBox
 from node.settlement.checkpointer import Candidate, CheckpointProofs
 from node.settlement.settlement_room import SettlementRoom, open_rpc
 from node.sync.server import SyncServer
@@ -130,6 +131,7 @@ class Node:
         self.writer = StoreWriter(self.store)
         self.readers = ReadPool([ChainReader.open(path) for _ in range(READERS)])
         self.block_store = BlockStore(data.chain / "blocks.sqlite")
+        self.ballot_box = BallotBox(data.ballots_file)
         self.snapshots = Snapshots(self.block_store)
         self.chat_store = ChatStore(data.chat / "chat.sqlite")
         verify_not_marked(data.doppelganger_file)
@@ -391,6 +393,7 @@ class Node:
         self.guard.close()
         self.store.close()
         self.block_store.close()
+        self.ballot_box.close()
         self.chat_store.close()
 
     # News

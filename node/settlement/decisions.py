@@ -1,8 +1,8 @@
 """Gather signatures of the committee's hot keys for decisions about a vault.
 
 Rule: a node signs only what its own operator asked it to; a signature counts when its signer sits
-in the committee that the vault follows. Everything is repeated until it is decided or has expired,
-so nodes may come and go.
+in the committee that the vault follows. Everything is kept and repeated until it is decided or has
+expired, so nodes may come and go, and all of them may restart.
 Spec: docs/spec/settlement.md §7; docs/how-to/decide.md. Deviations: none.
 """
 
@@ -28,8 +28,9 @@ from node.limits import (
     DECISIONS_PER_SIGNER_MAX,
 )
 from node.network_file import Chain
+from node.settlement.ballot_box import BallotBox
 from primitives import codec
-from primitives.errors import InvalidMessage, NodeError
+from primitives.errors import InvalidMessage, NodeError, PeerError
 from primitives.secp256k1 import PrivateKey, recover_address
 
 log = logging.getLogger("omnibazaar.settlement")
@@ -114,13 +115,19 @@ class DecisionDesk:
         clock: NodeClock,
         committee_of: Callable[[int], Committee | None],
         broadcast: Callable[[bytes], None],
+        box: BallotBox,
     ) -> None:
-        """`committee_of` returns the committee of an epoch, `broadcast` sends to all validators."""
+        """`committee_of` returns the committee of an epoch, `broadcast` sends to all validators.
+
+        What `box` has from before counts as soon as its vault and its committee are known.
+        """
         self._network_id = network_id
         self._key = key
         self._clock = clock
         self._committee_of = committee_of
         self._broadcast = broadcast
+        self._box = box
+        self._kept = box.frames()  # from before the restart, not counted yet
         self.places: dict[tuple[int, bytes], Place] = {}  # by chain and vault
         self.proposals: dict[bytes, Proposal] = {}
 
@@ -201,7 +208,11 @@ class DecisionDesk:
         if digest not in self.proposals:
             self._verify_room(seat)
             self.proposals[digest] = proposal
-        proposal.signatures[seat] = ballot.signature
+        if seat not in proposal.signatures:  # others that the key makes say nothing new
+            signature = _as_on_chain(ballot.signature)
+            proposal.signatures[seat] = signature
+            kept = msgspec.structs.replace(ballot, signature=signature)
+            self._box.put(digest, seat, codec.encode(kept))
         return proposal
 
     def _verify_room(self, seat: int) -> None:
@@ -219,11 +230,32 @@ class DecisionDesk:
             decision, network_id=self._network_id, chain_id=chain_id, vault=vault
         )
 
+    # What was kept
+
+    def recall(self) -> None:
+        """Count what was kept, as if it had just been heard; what cannot be true is dropped."""
+        kept, self._kept = self._kept, []
+        for frame in kept:
+            try:
+                ballot = codec.decode(frame, Ballot, max_bytes=DECISION_FRAME_BYTES_MAX)
+                if not self._is_open(ballot.valid_until_s):
+                    self._box.drop(frame)
+                elif (ballot.chain_id, ballot.vault) not in self.places:
+                    self._kept.append(frame)  # a vault that is followed later
+                elif self._committee_of(ballot.epoch) is None:
+                    self._kept.append(frame)  # this node has not caught up yet
+                else:
+                    self._count(ballot)
+            except PeerError as error:
+                log.warning("a kept ballot counts for nothing: %s", error)
+                self._box.drop(frame)
+
     # Time
 
     async def run(self) -> None:
         """Repeat all signatures and forget what is over, until cancelled."""
         while True:
+            self.recall()
             await trio.sleep(DECISION_REPEAT_S)
             for where, place in list(self.places.items()):
                 try:
@@ -240,6 +272,7 @@ class DecisionDesk:
             is_over = terms.nonce < nonce or terms.epoch < epoch or terms.valid_until_s < now_s
             if (one.chain_id, one.vault) == where and is_over:
                 del self.proposals[one.id]
+                self._box.forget(one.id)
 
     def _repeat(self) -> None:
         for one in self.proposals.values():
@@ -257,3 +290,8 @@ class DecisionDesk:
                     signature=signature,
                 )
                 self._broadcast(codec.encode(ballot))
+
+
+def _as_on_chain(signature: bytes) -> bytes:
+    """With 27 or 28 at the end: the vault refuses 0 and 1, which are as good here."""
+    return signature[:64] + bytes([27 + signature[64] % 27])

@@ -86,6 +86,7 @@ class SettlementRoom:
             broadcast=lambda body: node.wire.broadcast(
                 encode_frame(FrameKind.DECISION, body), bulk=True
             ),
+            box=node.ballot_box,
         )
         node.wire.on(FrameKind.DECISION, self.decisions.on_frame)
         self.tasks: list[Callable[[], Awaitable[None]]] = [heart.run, self.decisions.run]

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import logging
+import sqlite3
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -11,6 +14,8 @@ import trio
 
 from consensus.committee import Committee, Member
 from contracts.decisions import DecisionKind
+from node.limits import BALLOTS_MAX
+from node.settlement.ballot_box import BallotBox
 from node.settlement.decisions import Ballot, DecisionDesk, Place
 from primitives import codec
 from primitives.errors import InvalidMessage, PeerError
@@ -31,7 +36,8 @@ NOBODY = bytes(20)
 class Table:
     """Desks that hear each other."""
 
-    def __init__(self, keys: list[PrivateKey] = KEYS) -> None:
+    def __init__(self, keys: list[PrivateKey] = KEYS, folder: Path | None = None) -> None:
+        self.folder = folder
         self.frames: list[bytes] = []
         self.terms = (1, 5, NOW_S)
         self.desks = [self._make(key) for key in keys]
@@ -43,11 +49,23 @@ class Table:
             clock=SimpleNamespace(now_ms=lambda: NOW_S * 1_000),  # type: ignore[arg-type]
             committee_of=lambda epoch: COMMITTEE if epoch == 1 else None,
             broadcast=self.frames.append,
+            box=self.box(key),
         )
         client: Any = SimpleNamespace(decision_terms=lambda: self.terms)
         place = Place(chain=CHAIN, client=client, limiter=trio.CapacityLimiter(1))
         desk.places[PLACE] = place
         return desk
+
+    def box(self, key: PrivateKey) -> BallotBox:
+        if self.folder is None:
+            return BallotBox(Path(":memory:"))
+        return BallotBox(self.folder / f"{key.address.hex()}.sqlite")
+
+    def restart(self) -> None:
+        for desk in self.desks:
+            desk._box.close()
+        self.frames.clear()
+        self.desks = [self._make(desk._key) for desk in self.desks]
 
     def deliver(self) -> None:
         frames, self.frames[:] = list(self.frames), []
@@ -141,3 +159,112 @@ async def test_wishes_that_make_no_sense_are_refused() -> None:
         await desk.propose(*PLACE, DecisionKind.PAUSE, NOBODY, 1, 31)
     with pytest.raises(InvalidMessage, match="knows no"):
         desk.approve(bytes(32))
+
+
+async def test_a_network_that_restarts_has_forgotten_no_ballot(tmp_path: Path) -> None:
+    table = Table(folder=tmp_path)
+    made = await propose(table.desks[0])
+    table.deliver()
+    table.desks[1].approve(made.id)
+    table.deliver()
+    table.restart()
+    for desk in table.desks:
+        assert not desk.proposals
+        desk.recall()
+        assert sorted(desk.proposals[made.id].signatures) == [0, 1]
+    assert table.desks[2].approve(made.id).is_carried
+    table.deliver()
+    table.restart()
+    for desk in table.desks:
+        desk.recall()
+        assert desk.proposals[made.id].is_carried
+        desk._forget(PLACE, 1, 6, NOW_S)  # it has been carried out
+    table.restart()
+    for desk in table.desks:
+        desk.recall()
+        assert not desk.proposals
+        assert not desk._kept
+
+
+async def test_kept_ballots_wait_for_their_vault_and_their_committee(tmp_path: Path) -> None:
+    table = Table(KEYS[:1], tmp_path)
+    made = await propose(table.desks[0])
+    table.restart()
+    desk = table.desks[0]
+    place = desk.places.pop(PLACE)
+    desk.recall()
+    assert not desk.proposals
+    desk.places[PLACE] = place
+    desk._committee_of, known = (lambda epoch: None), desk._committee_of
+    desk.recall()
+    assert not desk.proposals
+    desk._committee_of = known
+    desk.recall()
+    assert desk.proposals[made.id].weight == 1
+
+
+async def test_only_the_first_signature_of_a_member_is_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table = Table(folder=tmp_path)
+    made = await propose(table.desks[0])
+    written: list[bytes] = []
+    monkeypatch.setattr(BallotBox, "put", lambda box, decision, seat, frame: written.append(frame))
+    desk = table.desks[1]
+    ballot = codec.decode(table.frames[0], Ballot)
+    twin = ballot.signature[:64] + bytes([ballot.signature[64] - 27])
+    for signature in (twin, ballot.signature, twin):  # the vault takes 27 and 28 only
+        desk.on_frame(b"", codec.encode(msgspec.structs.replace(ballot, signature=signature)))
+    assert written == [codec.encode(ballot)]
+    assert desk.proposals[made.id].signatures == {0: ballot.signature}
+
+
+async def test_what_is_found_in_the_box_is_not_believed(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    table = Table(KEYS[:1], tmp_path)
+    made = await propose(table.desks[0])
+    ballot = codec.decode(table.frames[0], Ballot)
+    altered = msgspec.structs.replace(ballot, value=bytes(32))
+    late = msgspec.structs.replace(ballot, valid_until_s=NOW_S - 1)
+    table.desks[0]._box.close()
+    path = tmp_path / f"{KEYS[0].address.hex()}.sqlite"
+    with sqlite3.connect(path) as connection:
+        rows = [b"\xff" * 40, b"\xff" * 600, codec.encode(altered), codec.encode(late)]
+        for number, frame in enumerate(rows):
+            connection.execute("INSERT INTO ballots VALUES (?, ?, ?)", (b"bad", number, frame))
+    desk = table._make(KEYS[0])
+    with caplog.at_level(logging.WARNING):
+        desk.recall()
+    assert list(desk.proposals) == [made.id]
+    assert desk.proposals[made.id].weight == 1
+    assert len(desk._box.frames()) == 1
+    assert "counts for nothing" in caplog.text
+
+
+def test_a_box_that_cannot_be_read_is_begun_anew(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "ballots.sqlite"
+    path.write_bytes(b"no database at all" * 999)
+    with caplog.at_level(logging.WARNING):
+        box = BallotBox(path)
+    assert "not remembered" in caplog.text
+    box.put(b"one", 0, b"frame")
+    assert box.frames() == [b"frame"]
+    box.close()
+    nowhere = BallotBox(tmp_path / "missing" / "ballots.sqlite")
+    nowhere.put(b"one", 0, b"frame")
+    assert nowhere.frames() == []
+    nowhere.close()
+
+
+def test_a_full_box_is_read_as_far_as_decisions_go(tmp_path: Path) -> None:
+    path = tmp_path / "ballots.sqlite"
+    BallotBox(path).close()
+    with sqlite3.connect(path) as connection:
+        rows = ((b"%d" % number, 0, b"x") for number in range(BALLOTS_MAX + 9))
+        connection.executemany("INSERT INTO ballots VALUES (?, ?, ?)", rows)
+    box = BallotBox(path)
+    assert len(box.frames()) == BALLOTS_MAX
+    box.close()

@@ -77,7 +77,8 @@ def test_wrong_contracts_that_go_unnoticed_are_named() -> None:
     known = record.load()
     text = AUDIT.read_text()
     assert f"{len(known.seeds)} of the {len(VARIANTS)} are noticed" in text
-    assert [name for name in known.missed if name not in text] == []
+    unseen = (*known.missed, *known.untried)
+    assert [name for name in unseen if name not in text] == []
 
 
 def test_a_changed_machine_calls_for_seeds_anew() -> None:
@@ -91,8 +92,11 @@ def test_a_changed_machine_calls_for_seeds_anew() -> None:
         f"{VARIANTS[0].source} has changed: {record.COMMAND} '{first}'"
     ]
     del stale[first]
-    assert record.find_faults(replace(known, found=stale)) == [
-        f"never tried: {record.COMMAND} '{first}'"
+    assert record.find_faults(replace(known, found=stale)) == []
+    assert first in replace(known, found=stale).untried
+    gone = {**known.found, "it is wrong no more": known.found[first]}
+    assert record.find_faults(replace(known, found=gone)) == [
+        f"no such variant: it is wrong no more: {record.COMMAND}"
     ]
 
 

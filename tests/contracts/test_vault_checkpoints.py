@@ -407,6 +407,13 @@ def test_seals_may_leave_the_next_committee_out(world: World) -> None:
     assert world.client.submit_checkpoint(submission) is Submission.DONE
 
 
+def test_forged_block_is_not_made_final_by_the_next_height(world: World) -> None:
+    header = world.header()
+    child = world.children(header, 1)[1]
+    forged = replace(header, state_root=keccak256(b"forged"))
+    assert refused_headers(world, [forged, child]) == "BrokenHeaderLink"
+
+
 @pytest.mark.parametrize("step", [0, 2])
 def test_heights_between_headers_are_consecutive(world: World, step: int) -> None:
     header = world.header()

@@ -75,9 +75,11 @@ def test_a_deposit_counts_only_if_exactly_the_amount_has_arrived(world: LyingWor
 
 
 def test_a_payment_counts_only_if_exactly_the_amount_has_left(world: LyingWorld) -> None:
-    (claim,) = claim_of(world, 60)
+    claim, smallest = claim_of(world, 60, 1)
     for mode in (MOVES_NOTHING, MOVES_LESS, MOVES_MORE, MOVES_BACKWARDS, DENIES, FAILS):
         world.tell("behave", mode)
+        if mode == MOVES_BACKWARDS:
+            assert world.refused_withdrawal(smallest) == "WrongTransfer"
         assert world.refused_withdrawal(claim) == "WrongTransfer", mode
     world.tell("behave", REVERTS)
     assert world.send(RELAYER, world.vault, encode_withdraw(claim))["status"] == 0

@@ -78,14 +78,16 @@ def test_the_worked_example_of_the_explanation_is_right():
     production, _ = compute_ratio(514, 480 * CREDIT_ONE + 30 * short, 0, 0)
     uptime, _ = compute_ratio(3_600, 3_540 * CREDIT_ONE, 0, 0)
     trading, _ = compute_ratio(20, 20 * CREDIT_ONE, 0, 0)
-    mean = (30 * production + 25 * uptime + 20 * trading) // 75
-    period = compute_period_score((production, uptime, trading, None, None))
+    storage, _ = compute_ratio(16, 15 * CREDIT_ONE, 0, 0)
+    mean = (30 * production + 25 * uptime + 20 * trading + 10 * storage) // 85
+    period = compute_period_score((production, uptime, trading, None, storage))
     assert period is not None
     results = (
         short,
         production,
         uptime,
         trading,
+        storage,
         mean,
         period,
         compute_next_score(700_000, period),

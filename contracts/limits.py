@@ -103,7 +103,7 @@ FOLLOW_GAS = 200_000
 """Of letting registry or reward token follow the successor."""
 SUCCESSORS_MAX = 64
 """Vaults that follow one another."""
-TOKEN_ACCOUNT_WORDS = 11
+TOKEN_ACCOUNT_WORDS = 12
 """What the vault tells of one token."""
 WITHDRAW_GAS = 1_500_000
 """A plain token takes a tenth; the rest is for private ones, which compute on ciphertexts."""

@@ -224,8 +224,8 @@ abstract contract Checkpoints is TokenAccounts, ReentrancyGuard {
         return _checkpoint.count == 0 ? openedAt : _checkpoint.acceptedAt;
     }
 
-    /// @dev The vault that takes over; zero if none is announced.
-    function _next() internal view virtual returns (address vault);
+    /// @dev The vault that takes over, and when; zero if none is announced.
+    function _next() internal view virtual returns (address vault, uint64 from);
 
     /// @dev Called after each accepted checkpoint.
     function _onCheckpoint() internal virtual;
@@ -302,9 +302,13 @@ abstract contract Checkpoints is TokenAccounts, ReentrancyGuard {
     {
         if (row.vault == address(this)) {
             if (row.owed != 0) account.owed = row.owed;
-        } else if (row.vault == _next() && account.movedTo != row.vault) {
-            account.movedTo = row.vault;
+            return;
+        }
+        (address next, uint64 from) = _next();
+        if (next == row.vault && account.movedTo == address(0)) {
+            account.movedTo = next;
             account.movedAt = height;
+            account.handOverFrom = from;
         }
     }
 

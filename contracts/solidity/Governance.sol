@@ -91,8 +91,8 @@ abstract contract Governance is Deposits {
     }
 
     /// @dev Whom checkpoints are asked about.
-    function _next() internal view override returns (address vault) {
-        return successor;
+    function _next() internal view override returns (address vault, uint64 from) {
+        return (successor, successorAt);
     }
 
     /// @dev Deposits stop with the announcement.

@@ -10,8 +10,8 @@ import {IVault} from "./Succession.sol";
 /// @title Handing the funds over to the successor
 /// @notice When the ledger has moved a token to the announced successor, a checkpoint says so, and
 /// how much backs the balances there. From then on anyone may have just that handed over, whether
-/// this vault is open or closed; nobody chooses token, amount, time or receiver. What is left is
-/// for withdrawals that have not been claimed, fee shares not paid and deposits not credited.
+/// this vault is open or closed, and whatever is announced later; nobody chooses token, amount, time
+/// or receiver. What is left is for withdrawals that have not been claimed, fee shares not paid and deposits not credited.
 abstract contract Migration is Governance {
     using SafeERC20 for IERC20;
 
@@ -21,9 +21,9 @@ abstract contract Migration is Governance {
     /// @notice The height is before the move, or not both vaults have accepted the same root for it:
     /// the successor follows another ledger, or is behind.
     error SuccessorBehind(uint64 height);
-    /// @notice No successor has been announced for long enough.
+    /// @notice The successor had not been announced for long enough.
     error SuccessorTooEarly(uint64 possibleAt);
-    /// @notice By the last checkpoint this token is not at the announced successor.
+    /// @notice No checkpoint has said that this token is at an announced successor.
     error NotMoved(address token);
     /// @notice All that is owed to the successor has been handed over, or the vault holds nothing.
     error NothingToHandOver(address token);
@@ -33,12 +33,10 @@ abstract contract Migration is Governance {
     /// @param token ERC-20, or the marker of the chain's coin
     /// @param height executed height since the move whose root both vaults have accepted
     function handOver(address token, uint64 height) external nonReentrant {
-        address next = successor;
-        if (next == address(0) || block.timestamp < successorAt) {
-            revert SuccessorTooEarly(successorAt);
-        }
         TokenAccount storage account = _accounts[token];
-        if (account.movedTo != next) revert NotMoved(token);
+        address next = account.movedTo;
+        if (next == address(0)) revert NotMoved(token);
+        if (block.timestamp < account.handOverFrom) revert SuccessorTooEarly(account.handOverFrom);
         bytes32 root = stateRootAt[height];
         if (height < account.movedAt || root == 0 || IVault(next).stateRootAt(height) != root) {
             revert SuccessorBehind(height);
@@ -46,6 +44,7 @@ abstract contract Migration is Governance {
         uint256 amount = account.owed - account.handedOver;
         uint256 before = Money.held(token);
         if (amount > before) amount = before;
+        if (amount > DEPOSIT_MAX) amount = DEPOSIT_MAX; // more than a vault takes at once follows
         if (amount == 0) revert NothingToHandOver(token);
         _requireLiability(token, amount);
         account.handedOver += amount;

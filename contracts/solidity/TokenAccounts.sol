@@ -19,6 +19,7 @@ abstract contract TokenAccounts {
     /// @param released ever paid by escapes and refunds, or handed over to the successor
     /// @param owed what backs the balances at the successor, as checkpoints say
     /// @param handedOver the part of it that the successor has got
+    /// @param handOverFrom end of the notice of the announcement that `movedTo` was noted by, seconds
     struct TokenAccount {
         bool listed;
         bool known;
@@ -31,6 +32,7 @@ abstract contract TokenAccounts {
         uint256 released;
         uint256 owed;
         uint256 handedOver;
+        uint64 handOverFrom;
     }
 
     /// @dev Accounts by token.

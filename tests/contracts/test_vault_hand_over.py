@@ -52,18 +52,17 @@ def refusal(world: World, token: bytes, height: int | None = None) -> str:
 def test_vault_moves_to_its_successor_after_a_fortnight(world: World, next_vault: bytes) -> None:
     world.deposit(world.usdx, 1_000)
     index = world.ledger.withdraw(world.usdx, 300, STRANGER.address)
-    assert refusal(world, world.usdx) == "SuccessorTooEarly"
+    assert refusal(world, world.usdx) == "NotMoved"
     decide(world, DecisionKind.ANNOUNCE, next_vault)
     assert deposit_refusal(world, world.usdx) == "DepositsClosed"
     world.increase_time(7 * DAY - 60)
     both_follow(world, next_vault)
-    world.increase_time(7 * DAY)
-    assert refusal(world, world.usdx) == "SuccessorTooEarly"
-    world.increase_time(60)
-    both_follow(world, next_vault)
     assert refusal(world, world.usdx) == "NotMoved"
     world.move(next_vault, {world.usdx: 700})
+    world.increase_time(6 * DAY)
     world.checkpoint()
+    assert refusal(world, world.usdx) == "SuccessorTooEarly"
+    world.increase_time(DAY + 60)
     assert refusal(world, world.usdx) == "SuccessorBehind"
     common = world.height - 10
     assert refusal(world, world.usdx, common) == "SuccessorBehind", "it is before the move"
@@ -127,24 +126,44 @@ def test_funds_go_to_no_other_vault_than_the_ledgers(world: World, next_vault: b
     both_follow(world, other)
     assert refusal(world, world.usdx) == "NotMoved"
     decide(world, DecisionKind.ANNOUNCE, next_vault)
-    assert refusal(world, world.usdx) == "SuccessorTooEarly"
+    assert refusal(world, world.usdx) == "NotMoved"
     assert VaultLeaving(world.client).count_owed(world.usdx) == 0
 
 
-def test_a_new_announcement_waits_for_the_ledger_to_move_there(
-    world: World, next_vault: bytes
+@pytest.mark.parametrize("later", ["nobody", "another"])
+def test_funds_follow_the_ledger_whatever_is_announced_later(
+    world: World, next_vault: bytes, later: str
 ) -> None:
+    """Otherwise a decision after the move could keep them here for ever."""
     world.deposit(world.usdx, 1_000)
     pass_notice(world, next_vault)
     world.move(next_vault, {world.usdx: 400})
     both_follow(world, next_vault)
+    common = world.height
     other = world.deploy_contract("Settlement", world.vault_config(), [to_checksum(world.usdx)])
-    decide(world, DecisionKind.ANNOUNCE, other)
-    world.increase_time(7 * DAY)
-    both_follow(world, other)
-    world.increase_time(7 * DAY + 60)
-    both_follow(world, other)
-    assert refusal(world, world.usdx) == "NotMoved"
+    decide(world, DecisionKind.ANNOUNCE, other if later == "another" else bytes(20))
+    world.checkpoint()
+    done = VaultLeaving(world.client).hand_over(world.usdx, common)
+    assert done is Submission.DONE
+    assert world.balance(world.usdx, next_vault) == 400
+
+
+def test_more_than_a_vault_takes_at_once_goes_in_parts(world: World) -> None:
+    most = 2**128 - 1
+    tokens = [to_checksum(world.tokens["WETH"])]
+    following = world.deploy_contract("Settlement", world.vault_config(), tokens)
+    for amount in (most, 700):
+        world.deposit(world.tokens["WETH"], amount)
+    pass_notice(world, following)
+    world.move(following, {world.tokens["WETH"]: most + 700})
+    both_follow(world, following)
+    leaving = VaultLeaving(world.client)
+    handed = world.encode("Settlement", "handOver", tokens[0], world.height)
+    for left in (most + 700, 700):
+        assert leaving.count_owed(world.tokens["WETH"]) == left
+        assert world.send(RELAYER, world.vault, handed)["status"] == 1
+    assert world.balance(world.tokens["WETH"], following) == most + 700
+    assert leaving.count_owed(world.tokens["WETH"]) == 0
 
 
 def test_no_more_than_is_owed_is_handed_over(world: World, next_vault: bytes) -> None:
@@ -159,7 +178,7 @@ def test_no_more_than_is_owed_is_handed_over(world: World, next_vault: bytes) ->
 def test_nothing_is_handed_over_before_the_first_root(world: World, next_vault: bytes) -> None:
     decide(world, DecisionKind.ANNOUNCE, next_vault)
     world.increase_time(8 * DAY)
-    assert refusal(world, world.usdx) == "SuccessorTooEarly"
+    assert refusal(world, world.usdx) == "NotMoved"
 
 
 def test_balances_escape_from_the_vault_that_the_ledger_names(

@@ -1,7 +1,6 @@
 """What the committee decides, and the move to another vault.
 
-Rule: as in `deeds_ledger`. The committee is honest about one thing: once the ledger has moved it
-does not call off the successor, which would keep the funds until it is announced again.
+Rule: as in `deeds_ledger`.
 
 Spec: docs/explanation/audit.md
 Deviations: none
@@ -40,8 +39,6 @@ def any_decision(world: World) -> None:
     if world.chance(0.8):
         deeds_vault.follow(world, vault)
     decision = _any(world, vault)
-    if decision.kind == DecisionKind.ANNOUNCE and vault.address in world.book.vaults[:-1]:
-        return  # whoever calls a successor off after the move keeps from it what it owes
     flaw = world.dice.choice(list(DECISION_FLAWS)) if world.chance(0.15) else ""
     bring_decision(world, vault, decision, flaw)
 

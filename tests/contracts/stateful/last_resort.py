@@ -17,7 +17,7 @@ from tests.contracts.stateful.book import Deposit, Root
 from tests.contracts.stateful.cells import require
 from tests.contracts.stateful.coins import NATIVE
 from tests.contracts.stateful.proofs import Members, hash_members
-from tests.contracts.stateful.vault import DAY, NOBODY, Vault
+from tests.contracts.stateful.vault import DAY, DEPOSIT_MAX, NOBODY, Vault
 
 MIGRATION_NOTICE = 14 * DAY
 
@@ -136,18 +136,16 @@ def _carry_out(vault: Vault, decision: Decision) -> None:
 def hand_over(vault: Vault, token: bytes, height: int) -> None:
     """Give the successor what backs a token's balances there."""
     with vault.cells.guard(vault.address):
-        place = vault.get("successor")
-        require(bool(place) and vault.now >= vault.get("successor at"), "SuccessorTooEarly")
+        place = vault.get("moved to", token)
+        require(bool(place), "NotMoved")
+        require(vault.now >= vault.get("hand over from", token), "SuccessorTooEarly")
         other = vault.model.vault_at(place)
-        is_there = vault.get("moved to", token) == place
-        if other is None or not is_there:  # the ledger never moves to the liar
-            require(False, "NotMoved")
-            return
+        assert other is not None, "the ledger never moves to the liar"
         both = vault.get("accepted", height) and other.get("accepted", height)
         require(height >= vault.get("moved at", token) and bool(both), "SuccessorBehind")
         left = vault.get("owed", token) - vault.get("handed over", token)
         before = vault.coins.held(token, vault.address)
-        amount = min(left, before)
+        amount = min(left, before, DEPOSIT_MAX)
         require(amount > 0, "NothingToHandOver")
         require(amount <= vault.owes(token), "InsufficientVault")
         vault.add(amount, "handed over", token)

@@ -223,8 +223,9 @@ VARIANTS = (
     ),
     Variant(
         "funds go to a successor that the ledger does not name",
-        "Migration.sol",
-        "        if (account.movedTo != next) revert NotMoved(token);\n",
+        "Checkpoints.sol",
+        "if (next == row.vault && account.movedTo == address(0)) {",
+        "if (next != address(0) && account.movedTo == address(0)) {",
     ),
     Variant(
         "what was noted of a move is not kept",
@@ -251,8 +252,8 @@ VARIANTS = (
     Variant(
         "a successor takes over at once",
         "Migration.sol",
-        "if (next == address(0) || block.timestamp < successorAt) {",
-        "if (next == address(0)) {",
+        "if (block.timestamp < account.handOverFrom)",
+        "if (block.timestamp < openedAt)",
     ),
     Variant(
         "the vault may pay more than it owes",

@@ -214,9 +214,10 @@ class Vault:
         if fee.vault == self.address:
             if fee.owed:
                 self.put(fee.owed, "owed", fee.token)
-        elif fee.vault == (other and other.address) and self.get("moved to", fee.token) != place:
+        elif fee.vault == (other and other.address) and not self.get("moved to", fee.token):
             self.put(place, "moved to", fee.token)
             self.put(self.get("executed"), "moved at", fee.token)
+            self.put(self.get("successor at"), "hand over from", fee.token)
 
     def _charge(self, fee: FeeTotal) -> None:
         """Take a total over, and pay the treasuries if that can be done now."""

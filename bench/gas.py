@@ -132,7 +132,7 @@ def _proofs(world: World, count: int) -> dict[str, int]:
     number, holder, rest, _ = account
     proven = (number + count - 1, holder, rest, tree.proof(count - 1))
     fees = [
-        (fee.chain_id, to_checksum(fee.vault), to_checksum(fee.token), fee.total)
+        (fee.chain_id, to_checksum(fee.vault), to_checksum(fee.token), fee.total, fee.owed)
         for fee in world.fee_totals()
     ]
     state = (words.height, *(getattr(words, name) for name in STATE_WORDS))

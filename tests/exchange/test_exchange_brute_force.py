@@ -13,7 +13,7 @@ from exchange.order_book import Book, Order
 from tests.conftest import soak_factor
 from tests.exchange.flow import TRADERS, Pair, Step, make_steps, replay
 
-SEQUENCES = 300 * soak_factor()
+SEQUENCES = 800 * soak_factor()
 
 steps = st.builds(
     Step,

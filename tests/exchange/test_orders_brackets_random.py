@@ -15,7 +15,7 @@ from exchange.snapshot import snapshot
 from tests.conftest import soak_factor
 from tests.exchange.world import World, make_genesis
 
-SEQUENCES = 80 * soak_factor()
+SEQUENCES = 200 * soak_factor()
 
 
 def make_op(rng: random.Random, name: str, orders: int) -> AnyOp:

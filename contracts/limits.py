@@ -101,6 +101,8 @@ HAND_OVER_GAS = 500_000
 """Of moving a token to the successor."""
 FOLLOW_GAS = 200_000
 """Of letting registry or reward token follow the successor."""
+DEPOSIT_ATOMS_MAX = 2**128 - 1
+"""What a vault takes at once (`DEPOSIT_MAX`)."""
 SUCCESSORS_MAX = 64
 """Vaults that follow one another."""
 TOKEN_ACCOUNT_WORDS = 12

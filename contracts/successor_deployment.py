@@ -19,7 +19,12 @@ from contracts.deployment import CALL_GAS, DEPLOY_GAS, TOKEN_LISTING_GAS
 from contracts.deposit_orders import NATIVE
 from contracts.errors import ContractRefused
 from contracts.evm_web3 import account_of, fee_fields, mine_now, translated_errors
-from contracts.limits import DEPLOYMENT_SECONDS_MAX, HAND_OVER_GAS, SUCCESSORS_MAX
+from contracts.limits import (
+    DEPLOYMENT_SECONDS_MAX,
+    DEPOSIT_ATOMS_MAX,
+    HAND_OVER_GAS,
+    SUCCESSORS_MAX,
+)
 from contracts.vault_leaving import FOLLOWERS
 from primitives.address import parse_address, to_checksum
 from primitives.errors import TransientError
@@ -95,10 +100,10 @@ class HandedOver:
 def hand_over_funds(
     web3: Web3, vault: bytes, key: PrivateKey, *, chain_id: int
 ) -> list[HandedOver]:
-    """Have every vault from one on give its successor what that is owed, where it can be given.
+    """Have every vault from one on give the next what that is owed, where it can be given.
 
-    It needs no node, and works with closed vaults too. Raises TransientError, and ContractRefused
-    for a successor that has not accepted its predecessor's last root.
+    It needs no node, and works with closed vaults and whatever they announce by now. Raises
+    TransientError, and ContractRefused for a vault that knows no root of after the move.
     """
     done = []
     with translated_errors():
@@ -106,11 +111,13 @@ def hand_over_funds(
             settlement = _contract(web3, "Settlement", vault)
             following = settlement.functions.successor().call()
             for token in settlement.functions.listedTokens().call():
-                if atoms := _count_owed(web3, settlement, token, following):
-                    height = _find_common_height(web3, settlement, following)
-                    function = settlement.functions.handOver(token, height)
-                    function.call()  # raises ContractRefused for free
-                    fields = {"to": to_checksum(vault), "data": function._encode_transaction_data()}
+                moved_to = settlement.functions.tokenAccount(token).call()[2]
+                following = following if moved_to == NOBODY else moved_to
+                while atoms := _count_owed(web3, settlement, token):
+                    height = _find_common_height(web3, settlement, moved_to)
+                    settlement.functions.handOver(token, height).call()  # refused for free
+                    payload = settlement.encode_abi("handOver", args=[token, height])
+                    fields = {"to": to_checksum(vault), "data": payload}
                     _send(web3, key, chain_id, {**fields, "gas": HAND_OVER_GAS})
                     done.append(HandedOver(vault=vault, token=parse_address(token), atoms=atoms))
             if following == NOBODY:
@@ -132,18 +139,18 @@ def _find_common_height(web3: Web3, settlement: Any, following: str) -> int:
     return heights[0]
 
 
-def _count_owed(web3: Web3, settlement: Any, token: str, following: str) -> int:
-    """Atoms that a vault owes its successor and holds."""
+def _count_owed(web3: Web3, settlement: Any, token: str) -> int:
+    """Atoms that a vault owes the next one, holds, and can give at once."""
     account = settlement.functions.tokenAccount(token).call()
     moved_to, owed, handed_over = account[2], int(account[9]), int(account[10])
-    if moved_to == NOBODY or moved_to != following or owed == handed_over:
+    if moved_to == NOBODY or owed == handed_over:
         return 0
     if parse_address(token) == NATIVE:
         held = web3.eth.get_balance(settlement.address)
     else:
         coin = _contract(web3, "TestToken", parse_address(token))
         held = coin.functions.balanceOf(settlement.address).call()
-    return min(owed - handed_over, int(held))
+    return min(owed - handed_over, int(held), DEPOSIT_ATOMS_MAX)
 
 
 def _contract(web3: Web3, name: str, address: bytes) -> Any:

@@ -143,8 +143,10 @@ def test_funds_follow_the_ledger_whatever_is_announced_later(
     other = world.deploy_contract("Settlement", world.vault_config(), [to_checksum(world.usdx)])
     decide(world, DecisionKind.ANNOUNCE, other if later == "another" else bytes(20))
     world.checkpoint()
-    done = VaultLeaving(world.client).hand_over(world.usdx, common)
-    assert done is Submission.DONE
+    assert refusal(world, world.usdx) == "SuccessorBehind"
+    assert refusal(world, world.usdx, common - 10) == "SuccessorBehind"
+    done = hand_over_funds(world.evm.web3, world.vault, STRANGER, chain_id=CHAIN_ID)
+    assert done == [HandedOver(vault=world.vault, token=world.usdx, atoms=400)]
     assert world.balance(world.usdx, next_vault) == 400
 
 
@@ -158,10 +160,9 @@ def test_more_than_a_vault_takes_at_once_goes_in_parts(world: World) -> None:
     world.move(following, {world.tokens["WETH"]: most + 700})
     both_follow(world, following)
     leaving = VaultLeaving(world.client)
-    handed = world.encode("Settlement", "handOver", tokens[0], world.height)
-    for left in (most + 700, 700):
-        assert leaving.count_owed(world.tokens["WETH"]) == left
-        assert world.send(RELAYER, world.vault, handed)["status"] == 1
+    assert leaving.count_owed(world.tokens["WETH"]) == most + 700
+    done = hand_over_funds(world.evm.web3, world.vault, STRANGER, chain_id=CHAIN_ID)
+    assert [one.atoms for one in done] == [most, 700]
     assert world.balance(world.tokens["WETH"], following) == most + 700
     assert leaving.count_owed(world.tokens["WETH"]) == 0
 

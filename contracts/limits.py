@@ -103,6 +103,8 @@ FOLLOW_GAS = 200_000
 """Of letting registry or reward token follow the successor."""
 DEPOSIT_ATOMS_MAX = 2**128 - 1
 """What a vault takes at once (`DEPOSIT_MAX`)."""
+NONCE_ATTEMPTS_MAX = 10
+"""Of a wallet whose account another program uses at the same time."""
 SUCCESSORS_MAX = 64
 """Vaults that follow one another."""
 TOKEN_ACCOUNT_WORDS = 12

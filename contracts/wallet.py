@@ -12,6 +12,7 @@ import threading
 from typing import Any
 
 from web3 import Web3
+from web3.exceptions import Web3RPCError
 
 from contracts.artifact import load_artifact, topics
 from contracts.errors import ContractRefused
@@ -20,6 +21,7 @@ from contracts.limits import (
     APPROVE_GAS,
     DEPLOYMENT_SECONDS_MAX,
     DEPOSIT_GAS,
+    NONCE_ATTEMPTS_MAX,
     VALUE_TRANSFER_GAS,
 )
 from contracts.settlement_calls import as_integer
@@ -103,18 +105,7 @@ class Wallet:
     def _send(self, to: bytes | None, payload: str, gas: int, value: int = 0) -> Any:
         """Send a transaction, to nobody for a new contract, and return its receipt."""
         with self._lock, translated_errors():
-            owner = to_checksum(self.address)
-            fields = {
-                "chainId": self._chain_id,
-                "nonce": self._web3.eth.get_transaction_count(owner, "latest"),
-                "to": to_checksum(to) if to is not None else "",
-                "data": payload,
-                "value": value,
-                "gas": gas,
-                **fee_fields(self._web3),
-            }
-            signed = self._account.sign_transaction(fields)
-            sent = self._web3.eth.send_raw_transaction(signed.raw_transaction)
+            sent = self._send_with_next_nonce(to, payload, gas, value)
             if self._mine_at_once:
                 mine_now(self._web3)
             receipt = self._web3.eth.wait_for_transaction_receipt(
@@ -123,3 +114,26 @@ class Wallet:
         if receipt["status"] != 1:
             raise ContractRefused(f"transaction {sent.to_0x_hex()} was reverted")
         return receipt
+
+    def _send_with_next_nonce(self, to: bytes | None, payload: str, gas: int, value: int) -> Any:
+        """Sign and send; again if another program of this account was faster with the nonce, when
+        the chain has taken nothing of ours.
+        """
+        for attempt in range(NONCE_ATTEMPTS_MAX):
+            fields = {
+                "chainId": self._chain_id,
+                "nonce": self._web3.eth.get_transaction_count(to_checksum(self.address), "latest"),
+                "to": to_checksum(to) if to is not None else "",
+                "data": payload,
+                "value": value,
+                "gas": gas,
+                **fee_fields(self._web3),
+            }
+            signed = self._account.sign_transaction(fields)
+            try:
+                return self._web3.eth.send_raw_transaction(signed.raw_transaction)
+            except Web3RPCError as error:
+                is_last = attempt == NONCE_ATTEMPTS_MAX - 1
+                if is_last or "nonce too low" not in str(error):
+                    raise
+        raise AssertionError("the last attempt returns or raises")

@@ -15,6 +15,7 @@ from primitives.errors import TransientError
 from primitives.keccak import keccak256
 from primitives.secp256k1 import PrivateKey
 from tests.contracts.fake_rpc import FakeRpc
+from tests.contracts.harness import STRANGER, World
 
 KEY = PrivateKey(keccak256(b"relayer"))
 TO = b"\x11" * 20
@@ -184,3 +185,19 @@ def test_stop_ends_the_wait() -> None:
     transactor = Transactor(FakeRpc(mine_after_sending=None), KEY, chain_id=5, stop=stop)
     with pytest.raises(TransientError, match="stopped"):
         transactor.send(TO, b"", gas=1)
+
+
+def test_a_wallet_whose_account_another_program_uses_sends_again(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.fund(world.usdx, 5)
+    eth = world.wallet._web3.eth
+    true = eth.get_transaction_count
+    behind = [1]
+    monkeypatch.setattr(
+        eth,
+        "get_transaction_count",
+        lambda *words: true(*words) - (behind.pop() if behind else 0),
+    )
+    world.wallet.transfer(world.usdx, STRANGER.address, 5)
+    assert world.balance(world.usdx, STRANGER.address) == 5

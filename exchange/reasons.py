@@ -170,3 +170,11 @@ class Reason(IntEnum):
 def is_accepted(status: int) -> bool:
     """Tell whether a status is no rejection."""
     return status < REJECTED
+
+
+def reason_name(status: int) -> str:
+    """Return the stable name of a status, as users read it: "ok" for zero."""
+    try:
+        return Reason(status).name.lower()
+    except ValueError:
+        return f"code_{status}"

@@ -27,6 +27,8 @@ POOL_KEPT_BUNDLES_MAX: Final = 2_048  # included ones kept in memory to serve st
 
 MEMPOOL_ACTIONS_MAX: Final = 20_000  # own clients' actions waiting for a bundle
 MEMPOOL_BYTES_MAX: Final = 16 << 20
+OPENINGS_WAITING_MAX: Final = 10_000  # openings kept until their commits are executed
+OPENING_WAIT_MS_MAX: Final = 60_000  # how long one is kept
 VERIFY_CACHE_ACTIONS_MAX: Final = 50_000  # verified actions remembered by the hash of their bytes
 VERIFY_THREADS: Final = 2  # coincurve releases the GIL
 VERIFY_BATCH_MAX: Final = 256  # actions checked in one call to a worker thread

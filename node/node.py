@@ -30,8 +30,10 @@ from node.blocks.durability import Durability
 from node.blocks.executor import Execution
 from node.blocks.final_blocks import FinalBlocks
 from node.blocks.ranges import RangeServer
+from node.bundling.admission import Admission
 from node.bundling.bundles import BundleExchange
 from node.bundling.inclusion import InclusionWatch
+from node.bundling.openings import Openings
 from node.bundling.verifier import Verifier
 from node.chat_room import ChatRoom
 from node.clock import NodeClock
@@ -259,6 +261,7 @@ class Node:
         )
         self.restored_cid = str(self.ledger.tape.cid or "")
         self.ranges = RangeServer(self.readers, self.wire)
+        self._build_door()
         self.chat = ChatRoom(
             store=self.chat_store,
             domain=self.domain,
@@ -269,6 +272,18 @@ class Node:
             clock=self.clock,
             metrics=self.metrics,
         )
+
+    def _build_door(self) -> None:
+        """Build what takes actions from this node's own clients."""
+        self.admission = Admission(
+            ledger=self.ledger,
+            verifier=self.verifier,
+            bundles=self.bundles,
+            metrics=self.metrics,
+            clock=self.clock,
+            account_ops_per_s=self.config.api.account_ops_per_s,
+        )
+        self.openings = Openings(self.ledger, self.verifier, self.admission, self.clock)
 
     def _build_consensus(self) -> None:
         application = ChainApplication(
@@ -355,6 +370,7 @@ class Node:
         nursery.start_soon(self.bundles.run_check)
         nursery.start_soon(self.bundles.run_fetch)
         nursery.start_soon(self.bundles.run_serve)
+        nursery.start_soon(self.openings.run)
         nursery.start_soon(self.final_blocks.executor.run)
         nursery.start_soon(self.final_blocks.run_store)
         nursery.start_soon(self.ranges.run)
@@ -426,6 +442,7 @@ class Node:
         )
 
     def _on_executed(self, execution: Execution, record: FinalRecord) -> None:
+        self.openings.on_executed(execution.outcome)
         self.feed.on_executed(execution, record)
         note_upgrade(self.problems, self.ledger.state.protocol)
         self.directory.on_executed(self.ledger.state.notes)

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 from typing import Literal
 
 from exchange.outcome import CLOSED
+from exchange.reasons import reason_name
 from exchange.state import Asset
 from node.api import account_views
 from node.api.market_views import (
@@ -33,7 +34,7 @@ from node.replica.account_events import (
     decode_events,
 )
 from node.replica.tape import AccountBatch
-from node.views.ledger_views import EVENT_STATUS, SIDES, reason_name
+from node.views.ledger_views import EVENT_STATUS, SIDES
 from node.views.receipts import make_receipt
 from storage.records import StoredAccountEvents, StoredFill
 

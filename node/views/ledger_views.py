@@ -21,7 +21,7 @@ from exchange.queries import (
     get_keys,
     get_open_orders,
 )
-from exchange.reasons import Reason
+from exchange.reasons import reason_name
 from exchange.state import State
 from node.api import account_views, views
 from node.limits import LEVEL_ORDERS_COUNTED_MAX
@@ -31,14 +31,6 @@ from node.views.phase_views import describe_safety
 
 PPM_PER_BP = 100
 SIDES: tuple[Literal["buy"], Literal["sell"]] = ("buy", "sell")
-
-
-def reason_name(code: int) -> str:
-    """Return the stable name of a status, "ok" for zero."""
-    try:
-        return Reason(code).name.lower()
-    except ValueError:
-        return f"code_{code}"
 
 
 def make_asset(state: State, asset: int) -> views.Asset:

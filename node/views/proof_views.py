@@ -6,15 +6,28 @@ Spec: docs/spec/light-client.md; docs/reference/api.md. Deviations: none.
 
 from __future__ import annotations
 
+from exchange.outcome import StateRoots
 from node.api.proof_views import BalanceProof, CommitteeSeat
 from node.settlement.balance_proofs import ProvenBalance
 from primitives import codec
 
 
+def list_roots(words: StateRoots) -> tuple[bytes, ...]:
+    """Return the seven words whose hash is a state root, in their order."""
+    return (
+        words.height.to_bytes(32, "big"),
+        words.accounts,
+        words.withdrawals,
+        words.deposits,
+        words.fills,
+        words.effects,
+        words.rest,
+    )
+
+
 def make_balance_proof(found: ProvenBalance) -> BalanceProof:
     """Return the view of a proven balance."""
     proof = found.proof
-    words = proof.words
     return BalanceProof(
         owner=proof.owner,
         account=proof.account,
@@ -25,15 +38,7 @@ def make_balance_proof(found: ProvenBalance) -> BalanceProof:
         held=proof.held,
         entry_siblings=tuple(proof.entry_siblings),
         account_siblings=tuple(proof.account_siblings),
-        roots=(
-            words.height.to_bytes(32, "big"),
-            words.accounts,
-            words.withdrawals,
-            words.deposits,
-            words.fills,
-            words.effects,
-            words.rest,
-        ),
+        roots=list_roots(proof.words),
         headers=found.headers,
         certificate=codec.encode(found.certificate),
         members=tuple(

@@ -11,10 +11,9 @@ from __future__ import annotations
 from collections import OrderedDict
 
 from exchange.outcome import Outcome, Receipt
-from exchange.reasons import Reason
+from exchange.reasons import Reason, reason_name
 from node.api import account_views
 from node.limits import PENDING_RECEIPTS_MAX
-from node.views.ledger_views import reason_name
 
 PENDING = int(Reason.PENDING)
 NONCE_USED = int(Reason.NONCE_USED)

@@ -56,7 +56,8 @@ def make_grant(
 ) -> Grant:
     """Let `key` trade until `expiry_ms`; no markets means all, no cap (quote atoms) means none.
 
-    `notional_cap` bounds one order, `notional_total` and `orders_cap` the key's whole life.
+    `notional_cap` bounds one order, `notional_total` and `orders_cap` the key's whole life; a sell
+    counts at its limit or the market's last price, whichever is higher.
     """
     return Grant(
         key=key,

@@ -18,7 +18,7 @@ from exchange.accounts import Account, SessionKey, Trader, make_client_key
 from exchange.actions import VerifiedAction
 from exchange.allowance import may_add_order
 from exchange.batch import Batch, CancelRequest, Entry, Group, Replacement
-from exchange.key_budget import check_budget, refund, spend
+from exchange.key_budget import check_budget, compute_notional, refund, spend
 from exchange.market import AUCTION, CANCEL_ONLY, DELISTED, Market
 from exchange.market import POST_ONLY as POST_ONLY_PHASE
 from exchange.operations import Cancel, CancelAll, CancelClient, Place, Replace
@@ -151,7 +151,7 @@ def admit_place(context: Context, op: Place, index: int) -> int:
         return UNKNOWN_MARKET
     market = state.markets[op.market]
     if context.key is not None:
-        reason = check_scope(context.key, market, op.price, op.size)
+        reason = check_scope(context.key, market, op.side, op.price, op.size)
         if reason:
             return reason
     tif = op.tif
@@ -193,7 +193,8 @@ def admit_place(context: Context, op: Place, index: int) -> int:
     if not hold_funds(market, order):
         return INSUFFICIENT_FUNDS
     state.next_order += 1
-    spend_budget(context, op.price * op.size * market.tick, 1)
+    if context.key is not None:
+        spend_budget(context, compute_notional(market, op.side, op.price, op.size), 1)
     enlist(market, order)
     context.receipt.orders[index] = order.id
     queue_entry(context, market, Entry(order, (context.receipt, state.height, index)))
@@ -254,7 +255,7 @@ def admit_replace(context: Context, op: Replace, index: int) -> int:
         if reason:
             return reason
     if context.key is not None:
-        reason = check_scope(context.key, market, op.price, op.size)
+        reason = check_scope(context.key, market, order.side, op.price, op.size)
         if reason:
             return reason
     if (
@@ -276,7 +277,7 @@ def admit_replace(context: Context, op: Replace, index: int) -> int:
         extra = 0
     ticket = (context.receipt, context.state.height, index)
     entry = Replacement(order, ticket, op.price, op.size, extra)
-    spend_budget(context, op.price * op.size * market.tick, 1)
+    spend_budget(context, compute_notional(market, order.side, op.price, op.size), 1)
     context.receipt.orders[index] = order.id
     queue_entry(context, market, entry)
     if context.undo is not None:
@@ -292,13 +293,14 @@ def queue_cancel_request(context: Context, market: Market, request: CancelReques
         context.undo.append(partial(_undo_cancel, batch))
 
 
-def check_scope(key: SessionKey, market: Market, price: int, size: int) -> int:
+def check_scope(key: SessionKey, market: Market, side: int, price: int, size: int) -> int:
     """Check that a session key may place such an order in the market. Returns a reason code."""
     if key.markets and market.id not in key.markets:
         return KEY_LACKS_MARKET
-    if key.notional_cap and price * size * market.tick > key.notional_cap:
+    notional = compute_notional(market, side, price, size)
+    if key.notional_cap and notional > key.notional_cap:
         return OVER_KEY_NOTIONAL
-    return check_budget(key, price * size * market.tick, 1)
+    return check_budget(key, notional, 1)
 
 
 def spend_budget(context: Context, atoms: int, orders: int) -> None:

@@ -11,7 +11,9 @@ from __future__ import annotations
 from functools import partial
 
 from exchange import limits
+from exchange.accounts import SessionKey
 from exchange.admission import Context, admit_place, check_scope, spend_budget
+from exchange.key_budget import check_budget, compute_notional
 from exchange.market import Market
 from exchange.matching import note_order
 from exchange.operations import POST_ONLY, Place, PlaceBracket
@@ -41,7 +43,7 @@ def admit_bracket(context: Context, op: PlaceBracket, index: int) -> int:
             return reason
     exit_price = max(op.above_price, op.below_price)
     if context.key is not None and op.market < len(state.markets):
-        reason = check_scope(context.key, state.markets[op.market], exit_price, op.size)
+        reason = _check_key(context.key, state.markets[op.market], op, exit_price)
         if reason:
             return reason
     place = Place(op.market, op.side, op.price, op.size, op.tif, op.stp, op.client_id)
@@ -49,7 +51,7 @@ def admit_bracket(context: Context, op: PlaceBracket, index: int) -> int:
     if status >= REJECTED:
         return status
     market = state.markets[op.market]
-    spend_budget(context, exit_price * op.size * market.tick, 1)
+    spend_budget(context, compute_notional(market, 1 - op.side, exit_price, op.size), 1)
     entry = market.book.orders[context.receipt.orders[index]]
     bracket = Bracket(
         entry,
@@ -76,6 +78,15 @@ def _check_exits(op: PlaceBracket) -> int:
     if bool(op.above) != bool(op.above_price) or bool(op.below) != bool(op.below_price):
         return BAD_TRIGGER
     return BAD_TRIGGER if op.above and op.below >= op.above else OK
+
+
+def _check_key(key: SessionKey, market: Market, op: PlaceBracket, exit_price: int) -> int:
+    """Check that a key's scope has room for the exit, and its budget for both orders together."""
+    reason = check_scope(key, market, 1 - op.side, exit_price, op.size)
+    if reason:
+        return reason
+    entry = compute_notional(market, op.side, op.price, op.size)
+    return check_budget(key, entry + compute_notional(market, 1 - op.side, exit_price, op.size), 2)
 
 
 def _check_room(context: Context, market: Market) -> int:

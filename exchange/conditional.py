@@ -24,6 +24,7 @@ from exchange.admission import (
 )
 from exchange.allowance import may_add_order
 from exchange.batch import Batch, CancelRequest
+from exchange.key_budget import compute_notional
 from exchange.market import OPEN, Market
 from exchange.matching import note_order
 from exchange.operations import (
@@ -69,7 +70,7 @@ def admit_trigger(context: Context, op: PlaceTrigger, index: int) -> int:
     if op.tif == POST_ONLY:
         return BAD_TRIGGER
     price = max(op.above_price, op.below_price)
-    reason = _check_waiting(context, market, price, op.size, op.tif, op.expiry_ms)
+    reason = _check_waiting(context, market, op.side, price, op.size, op.tif, op.expiry_ms)
     if reason:
         return reason
     if _is_reached(market, op):
@@ -92,7 +93,7 @@ def admit_trailing(context: Context, op: PlaceTrailing, index: int) -> int:
     market = context.state.markets[op.market]
     if op.tif == POST_ONLY or (op.in_bps and op.distance >= limits.BPS):
         return BAD_TRIGGER
-    reason = _check_waiting(context, market, op.price, op.size, op.tif, op.expiry_ms)
+    reason = _check_waiting(context, market, op.side, op.price, op.size, op.tif, op.expiry_ms)
     if reason:
         return reason
     if len(market.triggers.trailing) >= limits.TRAILING_PER_MARKET_MAX:
@@ -126,7 +127,9 @@ def admit_replace_trigger(context: Context, op: ReplaceTrigger, index: int) -> i
     if trigger.trail is not None:
         return BAD_TRIGGER
     price = max(op.above_price, op.below_price)
-    reason = _check_legs(op) or _check_waiting(context, market, price, op.size, order.tif, 0)
+    reason = _check_legs(op) or _check_waiting(
+        context, market, order.side, price, op.size, order.tif, 0
+    )
     if reason:
         return reason
     if _is_reached(market, op):
@@ -139,7 +142,7 @@ def admit_replace_trigger(context: Context, op: ReplaceTrigger, index: int) -> i
     below = (trigger.below, trigger.below_price)
     _set_terms(market, trigger, op.size, price, op.above, op.above_price, op.below, op.below_price)
     note_order(market, order, WAITING, OK)
-    spend_budget(context, price * op.size * market.tick, 1)
+    spend_budget(context, compute_notional(market, order.side, price, op.size), 1)
     context.receipt.orders[index] = order.id
     if context.undo is not None:
         context.undo.append(partial(_undo_replace, market, trigger, *before, *below))
@@ -231,13 +234,13 @@ def _is_reached(market: Market, op: PlaceTrigger | ReplaceTrigger) -> bool:
 
 
 def _check_waiting(
-    context: Context, market: Market, price: int, size: int, tif: int, expiry_ms: int
+    context: Context, market: Market, side: int, price: int, size: int, tif: int, expiry_ms: int
 ) -> int:
     """Check what every order that waits for a price must pass. Returns a reason code."""
     if expiry_ms and expiry_ms <= context.state.time_ms:
         return BAD_TIME
     if context.key is not None:
-        reason = check_scope(context.key, market, price, size)
+        reason = check_scope(context.key, market, side, price, size)
         if reason:
             return reason
     if market.status or market.collecting or market.is_frozen:
@@ -291,7 +294,7 @@ def _add_trigger(
     if not hold_funds(market, order):
         return INSUFFICIENT_FUNDS
     context.state.next_order += 1
-    spend_budget(context, order.price * order.size * market.tick, 1)
+    spend_budget(context, compute_notional(market, order.side, order.price, order.size), 1)
     enlist(market, order)
     market.triggers.add(trigger)
     if expiry_ms:

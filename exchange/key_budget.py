@@ -2,7 +2,8 @@
 
 Rule: what a key has spent only grows; a cancel, a fill or an expiry gives nothing back, so that the
 most a lost key can do is what its grant says. Only an atomic action that is taken back spends
-nothing.
+nothing. What is sold counts at the price of the last trade where its limit is lower: a limit says
+the least that a sale brings, not what is given away.
 Spec: docs/spec/exchange.md#session-keys
 Deviations: none.
 """
@@ -10,11 +11,19 @@ Deviations: none.
 from __future__ import annotations
 
 from exchange.accounts import SessionKey
+from exchange.market import Market
 from exchange.reasons import Reason
 
 OK = int(Reason.OK)
 OVER_KEY_TOTAL = int(Reason.OVER_KEY_TOTAL)
 OVER_KEY_ORDERS = int(Reason.OVER_KEY_ORDERS)
+
+
+def compute_notional(market: Market, side: int, price: int, size: int) -> int:
+    """Compute the quote atoms that an order counts with: what it may give away at most."""
+    if side and price < market.last_price:
+        price = market.last_price
+    return price * size * market.tick
 
 
 def check_budget(key: SessionKey, atoms: int, orders: int) -> int:

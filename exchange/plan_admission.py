@@ -24,6 +24,7 @@ from exchange.admission import (
 )
 from exchange.allowance import may_add_order
 from exchange.batch import Entry
+from exchange.key_budget import compute_notional
 from exchange.market import Market
 from exchange.matching import note_order
 from exchange.operations import BUY, GTC, IOC, POST_ONLY, PlaceIceberg, PlaceSchedule
@@ -103,7 +104,7 @@ def _check(context: Context, op: PlaceIceberg | PlaceSchedule, tif: int) -> int:
         return reason
     market = context.state.markets[op.market]
     if context.key is not None:
-        reason = check_scope(context.key, market, op.price, op.size)
+        reason = check_scope(context.key, market, op.side, op.price, op.size)
         if reason:
             return reason
     if market.status or market.collecting or market.is_frozen:
@@ -158,7 +159,7 @@ def _add_plan(context: Context, market: Market, plan: Plan, parts: int) -> int:
         touch(market, trader.quote)
         plan.cushion = parts
     context.state.next_order += 1
-    spend_budget(context, order.price * order.size * market.tick, 1)
+    spend_budget(context, compute_notional(market, order.side, order.price, order.size), 1)
     enlist(market, order)
     market.plans.add(plan)
     note_order(market, order, WAITING, OK)

@@ -32,9 +32,9 @@ from exchange.commits import (
     get_bond_ppm,
     split_tier,
 )
-from exchange.key_budget import check_budget
+from exchange.key_budget import check_budget, compute_notional
 from exchange.market import Market
-from exchange.operations import IOC, POST_ONLY, Commit, Open
+from exchange.operations import IOC, POST_ONLY, SELL, Commit, Open
 from exchange.outcome import COMMITTED, OPENED, CommitEvent
 from exchange.reasons import Reason
 from exchange.settlement import touch
@@ -75,10 +75,6 @@ def admit_commit(context: Context, op: Commit, index: int) -> int:
     key = context.key
     if key is not None and key.notional_cap and quote_tier > key.notional_cap:
         return OVER_KEY_NOTIONAL
-    if key is not None:
-        reason = check_budget(key, quote_tier, 1)
-        if reason:
-            return reason
     account = context.account
     if (account.number, op.commit_hash) in market.commits:
         return DUPLICATE_COMMIT
@@ -92,6 +88,12 @@ def admit_commit(context: Context, op: Commit, index: int) -> int:
     base_bond = compute_part(base_tier, bond_ppm)
     quote_fee = compute_part(quote_tier, market.commit_fee_ppm)
     base_fee = compute_part(base_tier, market.commit_fee_ppm)
+    lost = -(-(base_bond + base_fee) // market.lot)  # lots, if nobody opens it
+    counted = quote_tier + compute_notional(market, SELL, 0, lost)
+    if key is not None:
+        reason = check_budget(key, counted, 1)
+        if reason:
+            return reason
     if not _covers(
         account.get_balance(context.sub, market.quote), quote_tier, quote_bond + quote_fee
     ):
@@ -99,7 +101,7 @@ def admit_commit(context: Context, op: Commit, index: int) -> int:
     if not _covers(account.get_balance(context.sub, market.base), base_tier, base_bond + base_fee):
         return INSUFFICIENT_FUNDS
     trader = open_trader(context, market)
-    spend_budget(context, quote_tier, 1)
+    spend_budget(context, counted, 1)
     commitment = Commitment(
         state.height,
         trader,
@@ -146,9 +148,9 @@ def admit_open(context: Context, op: Open, index: int) -> int:
     key = context.key
     if key is not None and key.notional_cap:
         for order in op.orders:
-            if order.price * order.size * market.tick > key.notional_cap:
+            if compute_notional(market, order.side, order.price, order.size) > key.notional_cap:
                 return OVER_KEY_NOTIONAL
-    selling = sum([o.price * o.size * market.tick for o in op.orders if o.side])
+    selling = sum([compute_notional(market, o.side, o.price, o.size) for o in op.orders if o.side])
     if key is not None:
         reason = check_budget(key, selling, 0)
         if reason:

@@ -12,6 +12,11 @@ from exchange.actions import (
     Commit,
     Grant,
     Place,
+    PlaceBracket,
+    PlaceIceberg,
+    PlaceSchedule,
+    PlaceTrailing,
+    PlaceTrigger,
     Replace,
     Revoke,
     encode_amount,
@@ -26,12 +31,13 @@ ANN = make_key("ann").address
 KEY = make_key("key").address
 
 
-def make_world(*, mode: str = "fair", total: int = 0, orders: int = 0) -> World:
+def make_world(*, mode: str = "fair", total: int = 0, orders: int = 0, cap: int = 0) -> World:
     world = World(make_genesis(mode=mode))
     world.fund("ann", "bob")
     grant = Grant(
-        KEY, world.time_ms + 10**7, 0xFE, (), encode_amount(0), False, encode_amount(total), orders
-    )
+        KEY, world.time_ms + 10**7, 0x1FFFE, (), encode_amount(cap), False, encode_amount(total),
+        orders,
+    )  # fmt: skip
     assert world.block(world.act("ann", grant)).receipts[0].statuses == [Reason.OK]
     return world
 
@@ -98,11 +104,65 @@ def test_a_commit_uses_its_quote_tier_and_an_opening_its_sells() -> None:
     nonce = world.nonce
     hashed = world.hash_commit("ann", sells, salt, nonce)
     assert send(world, Commit(0, 1, 1, hashed), nonce=nonce) == [Reason.PENDING]
+    assert used(world) == (11_000, 2)  # the bond could be lost: a lot of a thousand
     opening = world.opening(hashed, sells, salt)
     assert send(world, opening) == [Reason.OVER_KEY_TOTAL]
     by_wallet = world.block(world.act("ann", opening)).receipts[0].statuses
     assert by_wallet == [Reason.PENDING]
-    assert used(world) == (10_000, 2)
+    assert used(world) == (11_000, 2)
+
+
+def test_a_sale_below_the_market_counts_what_it_gives_away() -> None:
+    world = make_world(total=10_000)
+    assert world.state.markets[0].last_price == 1_000
+    assert send(world, Place(0, 1, 1, 11)) == [Reason.OVER_KEY_TOTAL]
+    assert send(world, Place(0, 1, 1, 4)) == [Reason.OK]
+    assert used(world) == (4_000, 1)
+    number = world.state.next_order - 1
+    assert send(world, Replace(0, number, 2, 7)) == [Reason.OVER_KEY_TOTAL]
+    assert send(world, PlaceTrigger(0, 1, 7, 0, 0, 900, 1)) == [Reason.OVER_KEY_TOTAL]
+    assert send(world, PlaceTrailing(0, 1, 7, 1, 5, False)) == [Reason.OVER_KEY_TOTAL]
+    assert send(world, PlaceIceberg(0, 1, 1, 7, 2)) == [Reason.OVER_KEY_TOTAL]
+    assert send(world, PlaceSchedule(0, 1, 1, 7, 2, 1_000)) == [Reason.OVER_KEY_TOTAL]
+    assert send(world, Place(0, 1, 1_500, 2)) == [Reason.OK]  # a higher limit counts as it is
+    assert used(world) == (7_000, 2)
+
+
+def test_the_cap_of_one_order_holds_for_a_sale_below_the_market() -> None:
+    world = make_world(cap=5_000)
+    assert send(world, Place(0, 1, 1, 6)) == [Reason.OVER_KEY_NOTIONAL]
+    assert send(world, Place(0, 1, 1, 5)) == [Reason.OK]
+
+
+def test_a_hidden_sale_below_the_market_counts_what_it_gives_away() -> None:
+    world = make_world(mode="sealed", total=7_500)
+    salt = b"s" * 32
+    sells = (Place(0, 1, 1, 7, tif=1),)
+    world.nonce += 1
+    hashed = world.hash_commit("ann", sells, salt, world.nonce)
+    assert send(world, Commit(0, 1, 1, hashed), nonce=world.nonce) == [Reason.PENDING]
+    opening = world.opening(hashed, sells, salt)
+    assert send(world, opening) == [Reason.OVER_KEY_TOTAL]
+
+
+def test_what_commits_of_base_may_lose_is_bounded() -> None:
+    world = make_world(mode="sealed", total=2_500)
+    for number in range(2):
+        assert send(world, Commit(0, 1, 1, bytes([number]) * 32)) == [Reason.PENDING]
+    assert send(world, Commit(0, 1, 1, b"x" * 32)) == [Reason.OVER_KEY_TOTAL]
+    assert used(world) == (2_000, 2)
+
+
+def test_a_bracket_needs_room_for_both_of_its_orders() -> None:
+    bracket = PlaceBracket(0, 0, 1_000, 6, 0, 0, 0, 1_100, 1_100, 900, 900)
+    world = make_world(total=12_000)
+    assert send(world, bracket) == [Reason.OVER_KEY_TOTAL]
+    assert used(world) == (0, 0)
+    world = make_world(orders=1)
+    assert send(world, bracket) == [Reason.OVER_KEY_ORDERS]
+    world = make_world(total=12_600, orders=2)
+    assert send(world, bracket) == [Reason.OK]
+    assert used(world) == (12_600, 2)
 
 
 def test_a_budget_survives_a_snapshot_and_ends_with_the_key() -> None:
@@ -133,11 +193,12 @@ def test_what_is_admitted_adds_up_to_what_is_used(
     notional = admitted = 0
     for side, price, size, twice in orders:
         ops = (Place(0, side, price, size),) * (1 + twice)
+        last = world.state.markets[0].last_price
         outcome = world.block(world.act("key", *ops, account=ANN, atomic=atomic))
         for number in outcome.receipts[0].orders:
             if number:
                 admitted += 1
-                notional += price * size
+                notional += (max(price, last) if side else price) * size
     assert used(world) == (notional, admitted)
     assert not total or notional <= total
     assert not count or admitted <= count

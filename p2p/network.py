@@ -68,6 +68,9 @@ class PeerStatus:
     bytes_in_total: int
     bytes_out_total: int
     last_error: str
+    """Why our lanes to it are not open; empty while they are."""
+    multiaddrs: tuple[str, ...]
+    """Where it is dialled, first those it was named with."""
 
 
 class Network:
@@ -309,6 +312,9 @@ class Network:
             bytes_in_total=bytes_in,
             bytes_out_total=link.bytes_out_total if link else 0,
             last_error=link.last_error if link else "",
+            multiaddrs=tuple(
+                dict.fromkeys((*validator.multiaddrs, *self._book.addresses(validator.peer_id)))
+            ),
         )
 
     def set_validators(self, validators: Iterable[KnownValidator]) -> None:

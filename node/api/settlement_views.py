@@ -6,8 +6,6 @@ Spec: docs/reference/api.md (Settlement). Deviations: none.
 
 from __future__ import annotations
 
-from typing import Literal
-
 from node.api.views import Address, Amount, Hex, View
 
 
@@ -23,15 +21,15 @@ class FeeSplit(View, frozen=True, kw_only=True):
 
 
 class Checkpoint(View, frozen=True, kw_only=True):
-    """One checkpoint, accepted on chain or still on its way."""
+    """One checkpoint that a vault has accepted."""
 
+    chain_id: int
+    vault: Address
     height: int
     state_root: Hex
-    cid: str  # of its snapshot manifest; "" when unknown
-    state: Literal["waiting", "submitted", "accepted"]
-    tx: Hex  # EVM transaction; empty when another node's was not seen
-    gas: int
-    time_ms: int
+    cid: str  # of its snapshot manifest; "" when it has none
+    tx: Hex  # EVM transaction
+    evm_block: int
 
 
 class WithdrawalProof(View, frozen=True, kw_only=True):

@@ -94,16 +94,21 @@ class Status(View, frozen=True, kw_only=True):
 
 
 class Peer(View, frozen=True, kw_only=True):
-    """One connected or known peer."""
+    """One validator as this node's network sees it."""
 
     peer_id: str
-    address: Address | None  # proven validator key
-    multiaddr: str
-    direction: Literal["in", "out", "none"]
+    name: str
+    address: Address  # its key
+    multiaddrs: tuple[str, ...]  # where it is dialled
+    direction: Literal["both", "in", "out", "none"]  # lanes that are open
     connected: bool
     banned: bool
-    latency_ms: int | None
     queue: int  # frames waiting for it
+    dropped: int  # frames it was too slow for, since the start
+    connects: int  # times that both our lanes to it opened, since the start
+    bytes_in: int
+    bytes_out: int
+    last_error: str  # why our lanes to it are not open
 
 
 class Asset(View, frozen=True, kw_only=True):

@@ -10,7 +10,7 @@ import click
 
 from node.cli import http
 from node.cli.context import Context, json_option
-from node.cli.show import shorten, show_json, show_table
+from node.cli.show import shorten, show_bytes, show_json, show_table
 
 
 @click.group(invoke_without_command=True)
@@ -41,15 +41,16 @@ def list_peers(context: Context, as_json: bool) -> None:
         show_json(found)
         return
     show_table(
-        ("peer", "validator", "direction", "latency", "state", "address"),
+        ("validator", "peer", "state", "lanes", "received", "sent", "address"),
         [
             (
+                peer["name"],
                 shorten(peer["peer_id"], 12, 6),
-                shorten(peer["address"]) if peer["address"] else "–",
-                peer["direction"],
-                "–" if peer["latency_ms"] is None else f"{peer['latency_ms']} ms",
                 "banned" if peer["banned"] else "up" if peer["connected"] else "down",
-                peer["multiaddr"],
+                peer["direction"],
+                show_bytes(peer["bytes_in"]),
+                show_bytes(peer["bytes_out"]),
+                peer["last_error"] or next(iter(peer["multiaddrs"]), ""),
             )
             for peer in found["peers"]
         ],

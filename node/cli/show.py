@@ -90,3 +90,15 @@ def format_atoms(atoms: int, decimals: int) -> str:
 def shorten(text: str, head: int = 8, tail: int = 4) -> str:
     """Return the ends of a long hash or address."""
     return text if len(text) <= head + tail + 1 else f"{text[:head]}…{text[-tail:]}"
+
+
+def show_bytes(count: int) -> str:
+    """Return a number of bytes in at most four digits: 999 B, 12.3 KB, 1.2 GB."""
+    if count < 1_000:
+        return f"{count} B"
+    size = float(count)
+    for unit in ("KB", "MB", "GB"):
+        size /= 1_000
+        if size < 999.95:
+            return f"{size:.1f} {unit}"
+    return f"{size / 1_000:.1f} TB"

@@ -66,7 +66,8 @@ def find_name(node: Node, owner: bytes) -> str:
     return next(found, f"0x{owner.hex()[:8]}")
 
 
-def is_validator(node: Node, key: bytes) -> bool:
-    """True for a key that the registry names: it may speak without an account."""
+def find_owner(node: Node, key: bytes) -> bytes:
+    """Return who registered a hot key; the key itself where nobody is known to have."""
     keeper = node.ledger.scorekeeper
-    return keeper is not None and key in keeper.registered
+    holder = None if keeper is None else keeper.find(key)
+    return key if holder is None else holder.owner

@@ -7,7 +7,6 @@ Spec: docs/reference/api.md (Settlement). Deviations: none.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import chain
 
 from exchange.ledger import compute_shares
 from exchange.state import Asset, State
@@ -71,14 +70,15 @@ def _show_settled_fees(monitors: Sequence[VaultMonitor], state: State) -> tuple[
 def _list_checkpoints(monitors: Sequence[VaultMonitor]) -> tuple[Checkpoint, ...]:
     rows = [
         Checkpoint(
+            chain_id=monitor.place[0],
+            vault=monitor.place[1],
             height=one.executed_height,
             state_root=one.state_root,
             cid=str(Cid(DAG_CBOR, one.snapshot_digest)) if any(one.snapshot_digest) else "",
-            state="accepted",
             tx=one.transaction_hash,
-            gas=0,
-            time_ms=0,
+            evm_block=one.evm_block,
         )
-        for one in chain.from_iterable(monitor.accepted for monitor in monitors)
+        for monitor in monitors
+        for one in monitor.accepted
     ]
     return tuple(sorted(rows, key=lambda row: -row.height))

@@ -7,15 +7,22 @@ Spec: docs/reference/api.md (Node). Deviations: none.
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final, Literal
 
 from node.api import views
 from node.views.chain_views import show_protocol
-from node.views.committee_views import show_own_seat
+from node.views.committee_views import find_name, find_owner, show_own_seat
 from primitives.cid import Cid
 
 if TYPE_CHECKING:
     from node.node import Node
+
+DIRECTIONS: Final[dict[tuple[bool, bool], Literal["both", "in", "out", "none"]]] = {
+    (True, True): "both",
+    (True, False): "out",
+    (False, True): "in",
+    (False, False): "none",
+}  # by whether we send and whether we receive
 
 
 def show_status(node: Node) -> views.Status:
@@ -72,13 +79,18 @@ def show_peers(node: Node) -> tuple[views.Peer, ...]:
     return tuple(
         views.Peer(
             peer_id=peer.peer_id,
+            name=find_name(node, find_owner(node, peer.address)),
             address=peer.address,
-            multiaddr="",
-            direction="out" if peer.sending else "in" if peer.receiving else "none",
+            multiaddrs=peer.multiaddrs,
+            direction=DIRECTIONS[peer.sending, peer.receiving],
             connected=peer.connected,
             banned=peer.blocked,
-            latency_ms=None,
             queue=peer.queued,
+            dropped=peer.dropped_total,
+            connects=peer.connects_total,
+            bytes_in=peer.bytes_in_total,
+            bytes_out=peer.bytes_out_total,
+            last_error=peer.last_error,
         )
         for peer in node.network.peers()
     )

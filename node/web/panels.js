@@ -86,7 +86,7 @@ function makeCheckpoint(checkpoint) {
     {},
     make("b", {}, count(checkpoint.height)),
     ipfsLink(checkpoint.cid, 7, 5),
-    make("span", { class: `state ${checkpoint.state}`, title: checkpoint.tx }, checkpoint.state),
+    make("span", { class: "state accepted", title: `transaction ${checkpoint.tx}` }, `EVM block ${count(checkpoint.evm_block)}`),
   );
 }
 

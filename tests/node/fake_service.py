@@ -259,9 +259,10 @@ class FakeService(FakeFees, FakeListings, FakeMarketData):
     def peers(self) -> tuple[Peer, ...]:
         return (
             Peer(
-                peer_id="12D3KooWFake", address=BOB, multiaddr="/ip4/127.0.0.1/tcp/30303",
-                direction="out", connected=True, banned=self.banned.get("12D3KooWFake", False),
-                latency_ms=3, queue=0,
+                peer_id="12D3KooWFake", name="v1", address=BOB,
+                multiaddrs=("/ip4/127.0.0.1/tcp/30303",), direction="both", connected=True,
+                banned=self.banned.get("12D3KooWFake", False), queue=0, dropped=0, connects=1,
+                bytes_in=123_456, bytes_out=7_654_321, last_error="",
             ),
         )  # fmt: skip
 
@@ -562,10 +563,9 @@ class FakeService(FakeFees, FakeListings, FakeMarketData):
     def _checkpoint(self, number: int) -> Checkpoint:
         height = number * 64
         return Checkpoint(
-            height=height, state_root=keccak256(b"root%d" % height),
-            cid=str(Cid.raw(b"snapshot%d" % height)), state="accepted",
-            tx=keccak256(b"tx%d" % number), gas=412_345 + number,
-            time_ms=self.start_ms + height * BLOCK_MS,
+            chain_id=31337, vault=VAULT, height=height, state_root=keccak256(b"root%d" % height),
+            cid=str(Cid.raw(b"snapshot%d" % height)), tx=keccak256(b"tx%d" % number),
+            evm_block=number,
         )  # fmt: skip
 
     def _balances(self) -> tuple[Balance, ...]:

@@ -482,6 +482,9 @@ async def test_peers_need_the_token_of_the_same_machine(url: str, data: DataDir)
     write_atomic(data.token_file, "t" * 43)
     listed = await run_against(url, "-d", str(data.root), "peers", "list", "--json")
     assert json.loads(listed.out)["peers"][0]["connected"] is True
+    table = await run_against(url, "-d", str(data.root), "peers", "list")
+    for text in ("v1", "both", "123.5 KB", "7.7 MB", "/ip4/127.0.0.1/tcp/30303"):
+        assert text in table.out
     banned = await run_against(url, "-d", str(data.root), "peers", "ban", "12D3KooWFake")
     assert banned.code == 0
     wrong = await run_against(url, "-d", str(data.root), "peers", "add", "nonsense")

@@ -37,6 +37,7 @@ DEADLINE_MS_DEFAULT: Final = 60_000  # an action may be executed this long after
 SEAL_DEADLINE_MS: Final = 10_000  # a commit not executed by then never will be
 SEAL_GRACE_S: Final = 5.0  # for sealed orders not yet opened when a trader leaves
 OPENINGS_MAX: Final = 5  # times an opening is sent, signed anew
+OPENING_RETRY_S: Final = 0.1  # pause after a node was too busy for an opening
 GRANT_MS_DEFAULT: Final = 86_400_000
 GRANT_MS_WEEK: Final = 7 * 86_400_000
 SALT_BYTES: Final = 32

@@ -14,8 +14,20 @@ import trio
 
 from client.actions import MarketTerms, SealedOrder, Signed
 from client.desk import Desk, verify_accepted
-from client.errors import ActionRejected, ClientError, ConnectionLost, OutcomeUnknown
-from client.limits import OPENINGS_MAX, OUTCOME_TIMEOUT_S, RECEIPT_POLL_S, SEAL_DEADLINE_MS
+from client.errors import (
+    ActionRejected,
+    ClientError,
+    ConnectionLost,
+    OutcomeUnknown,
+    RequestRefused,
+)
+from client.limits import (
+    OPENING_RETRY_S,
+    OPENINGS_MAX,
+    OUTCOME_TIMEOUT_S,
+    RECEIPT_POLL_S,
+    SEAL_DEADLINE_MS,
+)
 from client.node_client import now_ms
 from client.outcomes import get_reason, is_ended, is_executed
 from client.views import ActionReceipt, Fill
@@ -34,6 +46,8 @@ WITHOUT_EFFECT = frozenset(
     )
 )
 """Reasons for which an opening may be signed anew: the commit is still waiting."""
+BUSY = frozenset(("account_too_fast", "node_busy", "too_many_requests", "unavailable"))
+"""Refusals of a node that pass by themselves."""
 SEALED_REASONS = frozenset(
     reason for reason in Reason if Reason.NOT_SEALED <= reason <= Reason.NOT_OPENED
 ) - {Reason.OPENED_TOO_EARLY}
@@ -165,8 +179,20 @@ class SealedOrders:
         """Send an opening until it has come to its end. Raises ActionRejected, OutcomeUnknown."""
         deadline = trio.current_time() + OUTCOME_TIMEOUT_S
         with suppress(ConnectionLost):  # it may have arrived; the receipt tells
-            await self._desk.submit(opening, OUTCOME_TIMEOUT_S)
+            await self._press(opening, deadline)
         receipt = await self._desk.wait(opening.id, is_ended, deadline + RECEIPT_POLL_S)
         if receipt is None:
             raise OutcomeUnknown(opening.id, "the opening was not executed in time")
         return receipt
+
+    async def _press(self, opening: Signed, deadline: float) -> None:
+        """Hand an opening to a node that may be too busy for it now: not to try costs the bond."""
+        while True:
+            try:
+                await self._desk.submit(opening, deadline - trio.current_time())
+            except (ActionRejected, RequestRefused) as error:
+                if error.code not in BUSY or trio.current_time() + OPENING_RETRY_S >= deadline:
+                    raise
+                await trio.sleep(OPENING_RETRY_S)
+            else:
+                return

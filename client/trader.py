@@ -284,13 +284,11 @@ class Trader:
         return verify_accepted(await self.execute(op, timeout_s=timeout_s))
 
     async def _verify_recipient(self, asset: int, to: bytes) -> None:
-        for market in await self.client.rest.markets():
-            for one in (market.base, market.quote):
-                if one.id == asset:
-                    found = await self.client.rest.recipient(one.chain_id, to)
-                    if found.warning:
-                        raise RiskyRecipient(f"{to_checksum(to)} is {found.warning}")
-                    return
+        for one in await self.client.rest.assets():
+            if one.id == asset:
+                found = await self.client.rest.recipient(one.chain_id, to)
+                if found.warning:
+                    raise RiskyRecipient(f"{to_checksum(to)} is {found.warning}")
 
     async def transfer(
         self,

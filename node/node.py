@@ -282,6 +282,7 @@ class Node:
             metrics=self.metrics,
             clock=self.clock,
             account_ops_per_s=self.config.api.account_ops_per_s,
+            is_on_record=self._is_on_record,
         )
         self.openings = Openings(self.ledger, self.verifier, self.admission, self.clock)
 
@@ -501,6 +502,11 @@ class Node:
     def request_stop(self) -> None:
         """Begin a clean stop."""
         self._stop.set()
+
+    async def _is_on_record(self, action_id: bytes) -> bool:
+        """Tell whether the ledger has executed an action, as far as receipts are kept."""
+        await self.wait_written(self.ledger.height)
+        return bool(await self.readers.run(ChainReader.receipts_of, action_id))
 
     async def wait_written(self, height: int) -> None:
         """Return once the store holds everything up to a height."""

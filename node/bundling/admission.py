@@ -8,7 +8,7 @@ Spec: docs/reference/api.md (Actions, Limits). Deviations: none.
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Final
 
 from exchange.actions import SignedAction, VerifiedAction
@@ -23,6 +23,7 @@ from node.clock import NodeClock
 from node.metrics import Metrics
 from node.replica.ledger import Ledger
 
+NONCE_USED: Final = reason_name(Reason.NONCE_USED)
 BUSY: Final = ("account_too_fast", "node_busy")  # codes of refusals that pass by themselves
 
 
@@ -38,18 +39,29 @@ class Admission:
         metrics: Metrics,
         clock: NodeClock,
         account_ops_per_s: int,
+        is_on_record: Callable[[bytes], Awaitable[bool]],
     ) -> None:
+        """`is_on_record` tells whether the ledger has executed an action, by its id."""
         self._ledger = ledger
         self._verifier = verifier
         self._bundles = bundles
         self._metrics = metrics
         self._clock = clock
         self._limits = AccountLimits(account_ops_per_s)
+        self._is_on_record = is_on_record
 
     async def submit(self, signed: Sequence[SignedAction]) -> list[SubmitResult]:
-        """Verify each action and queue it; one answer per action, in order."""
+        """Verify each action and queue it; one answer per action, in order.
+
+        An action that was executed already is accepted once more and does nothing: whoever sends it
+        again after a broken connection must not hear that it had no effect.
+        """
         verified = await self._verifier.verify(signed)
-        return [self.admit(v, s) for v, s in zip(verified, signed, strict=True)]
+        answers = [self.admit(v, s) for v, s in zip(verified, signed, strict=True)]
+        for place, answer in enumerate(answers):
+            if answer.code == NONCE_USED and await self._is_on_record(answer.id):
+                answers[place] = SubmitResult(id=answer.id, accepted=True)
+        return answers
 
     def admit(self, action: VerifiedAction, signed: SignedAction) -> SubmitResult:
         """Queue a verified action."""

@@ -56,7 +56,7 @@ class ExchangeNode(FakeService):
         self.receipts: dict[bytes, account_views.ActionReceipt] = {}
         self.known: set[bytes] = set()
         self.hold = False
-        self.refuse: dict[int, str] = {}  # nth submission from now → code
+        self.busy: list[str] = []  # codes with which the next actions are refused; "": taken
         self._pending = PendingReceipts()
         self.tape = Tape()
         self.store = ChainStore(":memory:", NETWORK_ID)
@@ -235,6 +235,14 @@ class ExchangeNode(FakeService):
                 results.append(
                     account_views.SubmitResult(
                         id=action.id, accepted=False, code="bad", error="refused"
+                    )
+                )
+                continue
+            busy = self.busy.pop(0) if self.busy else ""
+            if busy:
+                results.append(
+                    account_views.SubmitResult(
+                        id=action.id, accepted=False, code=busy, error="later"
                     )
                 )
                 continue

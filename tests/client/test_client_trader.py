@@ -266,6 +266,20 @@ async def test_a_commit_that_was_opened_too_late_is_rejected_and_says_so():
             assert refused.value.code == "unknown_commit"
 
 
+async def test_an_opening_is_brought_again_to_a_node_that_is_busy():
+    async with (
+        market() as service,
+        trading(service, OWN_ALICE) as maker,
+        trading(service, OWN_BOB) as taker,
+    ):
+        await maker.place(0, SELL, 1_000, 5)
+        service.busy = ["", "node_busy", "account_too_fast"]
+        assert (await taker.buy_sealed(0, 1_000, 5)).filled == 5
+        service.busy = ["node_busy"]
+        with pytest.raises(ActionRejected, match="node_busy"):
+            await taker.buy_sealed(0, 1_000, 5)
+
+
 async def test_an_opening_the_ledger_did_not_look_at_is_signed_anew():
     async with (
         market() as service,

@@ -16,6 +16,8 @@ from exchange.actions import (
     HOLD_QUOTE,
     IOC,
     POST_ONLY,
+    Cancel,
+    CancelAll,
     Commit,
     Open,
     Place,
@@ -55,8 +57,14 @@ class Door:
             metrics=Metrics(version="0", network="test"),
             clock=clock,
             account_ops_per_s=100,
+            is_on_record=self._is_on_record,
         )
+        self.admission = admission
         self.openings = Openings(ledger, verifier, admission, clock)
+
+    async def _is_on_record(self, action_id: bytes) -> bool:
+        receipts = [receipt for block in self.world.outcomes for receipt in block.receipts]
+        return any(receipt.action_id == action_id for receipt in receipts)
 
     def _queue(self, action_id: bytes, action: SignedAction) -> bool:
         if self.has_room:
@@ -135,6 +143,18 @@ async def test_a_pair_sent_again_after_its_commit_leaves_at_once(door: Door) -> 
     result = await door.submit((commit, opening))
     assert result.accepted
     assert door.queued == [opening]
+
+
+async def test_an_executed_action_sent_again_is_not_called_refused(door: Door) -> None:
+    world = door.world
+    nonce = world.nonce = world.time_ms + 1
+    first = world.act("bob", CancelAll(0), nonce=nonce)
+    world.block(first)
+    (again,) = await door.admission.submit((first,))
+    assert again.accepted
+    assert not door.queued, "it is in the ledger already"
+    (other,) = await door.admission.submit((world.act("bob", Cancel(0, 1), nonce=nonce),))
+    assert (other.accepted, other.code) == (False, "nonce_used")
 
 
 async def test_a_pair_sent_twice_waits_once(door: Door, nursery: trio.Nursery) -> None:

@@ -50,7 +50,8 @@ PEER_FRAMES_MAX: Final = 4_096  # frames of all peers waiting for the consensus 
 FETCH_BUNDLES_MAX: Final = 64  # bundles asked for in one request
 FETCH_RETRY_MS: Final = 300  # pause before the same bundle is asked of another peer
 FETCH_LOOK_S: Final = 0.1  # seconds between two looks at what is missing
-FETCH_OPEN_MAX: Final = 1_024  # bundles being fetched at the same time
+FETCH_OPEN_MAX: Final = 1_024  # bundles of final blocks, and as many others, being fetched
+FETCH_TRIES_MAX: Final = 32  # peers asked for what no final block carries, until it is forgotten
 
 JOURNAL_SEGMENT_BYTES: Final = 32 << 20  # a journal segment is rolled over beyond this
 BUNDLE_LOG_SEGMENT_BYTES: Final = 64 << 20

@@ -104,6 +104,14 @@ class BundlePool:
         self._count(bundle, 1)
         return bundle
 
+    def drop(self, bundle: Bundle) -> bool:
+        """Forget a bundle that waits; False when a final block carries it."""
+        if self._waiting.get(bundle.digest) is not bundle:
+            return False
+        del self._waiting[bundle.digest]
+        self._count(bundle, -1)
+        return True
+
     def _is_over(self, origin: bytes, size: int, share: Share) -> bool:
         quota = self._quotas.get(origin, _Quota())
         if share.is_outsiders and self._outsiders_bytes + size > POOL_BYTES_OF_OUTSIDERS_MAX:

@@ -76,7 +76,8 @@ class BundleExchange:
         self._bundle_s = bundle_ms / 1_000
         self._on_change = on_change
         self._changed = trio.Event()
-        self._unchecked: deque[Bundle] = deque()  # bounded by the pool's quotas
+        # Bounded by the pool's quotas and by what was asked for; True: it is to hold wanted actions.
+        self._unchecked: deque[tuple[Bundle, bool]] = deque()
         self._arrived = trio.Event()
         self._wanting = trio.Event()
         self._requests, self._to_serve = trio.open_memory_channel[tuple[bytes, bytes]](
@@ -127,16 +128,20 @@ class BundleExchange:
         self._take(sender, body, is_asked_for=self._is_wanted(body))
 
     def _on_answer(self, sender: bytes, body: bytes) -> None:
-        is_wanted = self._is_wanted(body) or not self.wanted_actions.is_idle
-        if is_wanted:
+        """Take what was asked for: by its own name, or one bundle for each action asked of it."""
+        if self._is_wanted(body):
             self._take(sender, body, is_asked_for=True)
+        elif not self.wanted_actions.is_idle and self.wanted_actions.spend(sender):
+            self._take(sender, body, is_asked_for=True, for_actions=True)
 
     def _is_wanted(self, data: bytes) -> bool:
         if self.wanted.is_idle:
             return False  # the usual case, without hashing the bundle a second time
         return self.wanted.is_wanted(hashlib.sha256(data).digest())
 
-    def _take(self, sender: bytes, data: bytes, *, is_asked_for: bool) -> None:
+    def _take(
+        self, sender: bytes, data: bytes, *, is_asked_for: bool, for_actions: bool = False
+    ) -> None:
         now_ms = self._clock.now_ms()
         bundle = self.pool.add(
             data, sender, now_ms, is_asked_for=is_asked_for, share=self._share_of(sender)
@@ -146,7 +151,7 @@ class BundleExchange:
         self.received_total += 1
         self.wanted.got(bundle.digest)
         self._log.append(data)
-        self._unchecked.append(bundle)
+        self._unchecked.append((bundle, for_actions))
         self._arrived.set()
 
     def _share_of(self, sender: bytes) -> Share:
@@ -161,10 +166,16 @@ class BundleExchange:
         """Check the signatures of bundles in the order of their arrival."""
         while True:
             while self._unchecked:
-                bundle = self._unchecked.popleft()
-                self._checked(bundle, await self._verifier.verify(decode_bundle(bundle.data)))
+                bundle, for_actions = self._unchecked.popleft()
+                actions = await self._verifier.verify(decode_bundle(bundle.data))
+                if for_actions and not self._holds_wanted(actions) and self.pool.drop(bundle):
+                    continue  # else a peer could fill the pool with answers to another question
+                self._checked(bundle, actions)
             self._arrived = trio.Event()
             await self._arrived.wait()
+
+    def _holds_wanted(self, actions: tuple[VerifiedAction, ...]) -> bool:
+        return any(self.wanted_actions.is_wanted(action.id) for action in actions)
 
     def _checked(self, bundle: Bundle, actions: tuple[VerifiedAction, ...]) -> None:
         bundle.actions = actions
@@ -227,7 +238,7 @@ class BundleExchange:
         """Fetch what a final block carries and is not held."""
         missing = self.pool.missing(digests)
         if missing:
-            self.wanted.want(missing)
+            self.wanted.need(missing)
             self._wanting.set()
 
     # For execution

@@ -20,6 +20,7 @@ from primitives.cid import Cid
 from primitives.errors import LimitExceeded, PeerError, TransientError
 from storage import limits
 from storage.bitswap_conversation import Conversation, Stream, Streams
+from storage.bitswap_pace import Pace
 from storage.bitswap_want import Peer, Want
 from storage.bitswap_wire import (
     Entry,
@@ -67,6 +68,7 @@ class Bitswap:
         self._fetches: dict[bytes, Fetch] = {}
         self._slots = trio.CapacityLimiter(limits.FETCHES_MAX)
         self._inbound: Counter[Peer] = Counter()
+        self._pace = Pace(per_s=limits.FIELDS_PER_S, at_once=limits.FIELDS_AT_ONCE)
         self._nursery: trio.Nursery | None = None
         self.sent_bytes = 0
         self.received_bytes = 0
@@ -181,6 +183,7 @@ class Bitswap:
             self._inbound[peer] -= 1
             if not self._inbound[peer]:
                 del self._inbound[peer]
+                self._pace.sweep()
 
     async def _listen(self, peer: Peer, stream: Stream) -> None:
         """Read until the peer ends, breaks a rule, or is silent for too long."""
@@ -209,7 +212,9 @@ class Bitswap:
                 was_partial = frames.is_partial
                 for body in frames.feed(data):
                     was_partial = False
-                    unwanted += self._on_message(peer, decode_message(body))
+                    message = decode_message(body)
+                    unwanted += self._on_message(peer, message)
+                    await self._pace.spend(peer, message.fields)
                 if unwanted > limits.UNWANTED_BLOCKS_MAX:
                     raise LimitExceeded("blocks that nobody asked for")
                 if not frames.is_partial:

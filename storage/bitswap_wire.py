@@ -9,13 +9,21 @@ Deviations: blocks in the field of 1.0.0 are ignored; `pendingBytes` is neither 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from primitives.cid import Cid, encode_varint
 from primitives.errors import InvalidMessage, LimitExceeded
 from storage import limits
-from storage.protobuf import BYTES, VARINT, encode_bytes, encode_number, read_fields, read_varint
+from storage.protobuf import (
+    BYTES,
+    VARINT,
+    FieldBudget,
+    encode_bytes,
+    encode_number,
+    read_fields,
+    read_varint,
+)
 
 PROTOCOL: Final = "/ipfs/bitswap/1.2.0"
 
@@ -48,6 +56,8 @@ class Message:
     blocks: tuple[bytes, ...] = ()
     haves: tuple[bytes, ...] = ()
     dont_haves: tuple[bytes, ...] = ()
+    fields: int = field(default=0, compare=False)
+    """How many protobuf fields were read for it."""
 
 
 def encode_message(
@@ -100,15 +110,16 @@ def decode_message(body: bytes) -> Message:
     haves: list[bytes] = []
     dont_haves: list[bytes] = []
     full = False
-    for number, wire_type, value in read_fields(body):
+    budget = FieldBudget(limits.MESSAGE_FIELDS_MAX)
+    for number, wire_type, value in read_fields(body, budget):
         if wire_type != BYTES or not isinstance(value, bytes):
             continue
         if number == _WANTLIST:
-            full = decode_wantlist(value, entries) or full
+            full = decode_wantlist(value, entries, budget) or full
         elif number == _PAYLOAD:
-            blocks.append(decode_payload(value))
+            blocks.append(decode_payload(value, budget))
         elif number == _PRESENCES:
-            is_absent, cid = decode_presence(value)
+            is_absent, cid = decode_presence(value, budget)
             (dont_haves if is_absent else haves).append(cid)
         _check_counts(entries, blocks, haves, dont_haves)
     return Message(
@@ -117,6 +128,7 @@ def decode_message(body: bytes) -> Message:
         blocks=tuple(blocks),
         haves=tuple(haves),
         dont_haves=tuple(dont_haves),
+        fields=budget.spent,
     )
 
 
@@ -131,23 +143,23 @@ def _check_counts(
         raise LimitExceeded(f"over {limits.PRESENCES_MAX} presences in one message")
 
 
-def decode_wantlist(data: bytes, entries: list[Entry]) -> bool:
+def decode_wantlist(data: bytes, entries: list[Entry], budget: FieldBudget) -> bool:
     """Add a wantlist's entries; return whether it is a full one."""
     full = False
-    for number, wire_type, value in read_fields(data):
+    for number, wire_type, value in read_fields(data, budget):
         if number == _ENTRIES and wire_type == BYTES and isinstance(value, bytes):
             if len(entries) >= limits.WANTLIST_ENTRIES_MAX:
                 raise LimitExceeded(f"over {limits.WANTLIST_ENTRIES_MAX} wants in one message")
-            entries.append(decode_entry(value))
+            entries.append(decode_entry(value, budget))
         elif number == _FULL and wire_type == VARINT:
             full = bool(value)
     return full
 
 
-def decode_entry(data: bytes) -> Entry:
+def decode_entry(data: bytes, budget: FieldBudget) -> Entry:
     cid = b""
     numbers = {_PRIORITY: 1, _CANCEL: 0, _WANT_TYPE: 0, _SEND_DONT_HAVE: 0}
-    for number, wire_type, value in read_fields(data):
+    for number, wire_type, value in read_fields(data, budget):
         if number == _BLOCK and wire_type == BYTES and isinstance(value, bytes):
             cid = check_cid(value)
         elif number in numbers and wire_type == VARINT and isinstance(value, int):
@@ -166,10 +178,10 @@ def decode_entry(data: bytes) -> Entry:
     )
 
 
-def decode_payload(data: bytes) -> bytes:
+def decode_payload(data: bytes, budget: FieldBudget) -> bytes:
     """Return a block's bytes, if its prefix says sha2-256, else nothing we asked for."""
     prefix = block = b""
-    for number, wire_type, value in read_fields(data):
+    for number, wire_type, value in read_fields(data, budget):
         if wire_type == BYTES and isinstance(value, bytes):
             if number == _PREFIX:
                 prefix = value
@@ -189,10 +201,10 @@ def decode_payload(data: bytes) -> bytes:
     return block
 
 
-def decode_presence(data: bytes) -> tuple[bool, bytes]:
+def decode_presence(data: bytes, budget: FieldBudget) -> tuple[bool, bytes]:
     """Return (is it absent, cid)."""
     cid, kind = b"", 0
-    for number, wire_type, value in read_fields(data):
+    for number, wire_type, value in read_fields(data, budget):
         if number == _CID and wire_type == BYTES and isinstance(value, bytes):
             cid = check_cid(value)
         elif number == _TYPE and wire_type == VARINT and isinstance(value, int):

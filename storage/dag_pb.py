@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from primitives.cid import Cid
 from primitives.errors import InvalidMessage, LimitExceeded
 from storage import limits
-from storage.protobuf import BYTES, VARINT, encode_bytes, encode_number, read_fields
+from storage.protobuf import BYTES, VARINT, FieldBudget, encode_bytes, encode_number, read_fields
 
 _DATA, _LINKS = 1, 2
 _HASH, _NAME, _TSIZE = 1, 2, 3
@@ -57,11 +57,12 @@ def decode_node(block: bytes) -> Node:
         raise LimitExceeded(f"{len(block)} bytes, the limit is {limits.BLOCK_BYTES_MAX}")
     links: list[Link] = []
     data: bytes | None = None
-    for number, wire_type, value in read_fields(block):
+    budget = FieldBudget(limits.NODE_FIELDS_MAX)
+    for number, wire_type, value in read_fields(block, budget):
         if wire_type != BYTES or not isinstance(value, bytes):
             raise InvalidMessage("a DAG-PB node holds links and data only")
         if number == _LINKS and data is None:
-            links.append(decode_link(value))
+            links.append(decode_link(value, budget))
         elif number == _DATA and data is None:
             data = value
         else:
@@ -69,13 +70,13 @@ def decode_node(block: bytes) -> Node:
     return Node(links=tuple(links), data=data)
 
 
-def decode_link(data: bytes) -> Link:
-    """Decode one link. Raises InvalidMessage."""
+def decode_link(data: bytes, budget: FieldBudget) -> Link:
+    """Decode one link. Raises InvalidMessage, LimitExceeded."""
     cid: Cid | None = None
     name: str | None = None
     dag_bytes: int | None = None
     last = 0
-    for number, wire_type, value in read_fields(data):
+    for number, wire_type, value in read_fields(data, budget):
         if number <= last:
             raise InvalidMessage("DAG-PB: a link's fields come once and in order")
         last = number

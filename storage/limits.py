@@ -55,6 +55,9 @@ MESSAGE_BYTES_MAX: Final = 4 << 20  # one Bitswap message, as Kubo has it
 WANTLIST_ENTRIES_MAX: Final = 1_024  # entries of one wantlist message
 PRESENCES_MAX: Final = 4_096  # HAVE and DONT_HAVE of one message
 MESSAGE_BLOCKS_MAX: Final = 1_024  # blocks of one message
+MESSAGE_FIELDS_MAX: Final = 24_576  # protobuf fields of one message; all of the above fit
+FIELDS_PER_S: Final = 8_192  # fields read of one peer; who sends more waits
+FIELDS_AT_ONCE: Final = 2_048  # fields of one peer read without a pause
 CID_BYTES_MAX: Final = 64
 WANTS_PER_PEER_MAX: Final = 2_048  # wants of one peer that wait to be answered
 SEND_BYTES_TARGET: Final = 512 << 10  # a message of blocks is closed beyond this
@@ -72,7 +75,8 @@ IDLE_TIMEOUT_S: Final = 120.0  # an inbound stream without a message is closed
 MESSAGE_TIMEOUT_S: Final = 30.0  # a message that has begun must end within
 READ_BYTES: Final = 1 << 18
 
-# UnixFS
+# UnixFS and DAG-PB
+NODE_FIELDS_MAX: Final = 4 * DAG_LINKS_MAX + 2  # protobuf fields of one block
 FILE_BYTES_MAX: Final = 4 << 30  # one imported file
 FILE_LEVELS_MAX: Final = 8
 

@@ -1,7 +1,8 @@
 """Read and write the protobuf wire format, as far as IPFS uses it.
 
 Rule: fields come out in the order of their bytes; nothing is copied but the values; anything that a
-correct encoder does not write (endless varints, groups, lengths beyond the end) is refused.
+correct encoder does not write (endless varints, groups, lengths beyond the end) is refused, and the
+number of fields is bounded.
 Spec: https://protobuf.dev/programming-guides/encoding/
 Deviations: varints have at most 10 bytes and 64 bits; wire types 3 and 4 (groups) are refused.
 """
@@ -12,7 +13,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from primitives.cid import encode_varint
-from primitives.errors import InvalidMessage
+from primitives.errors import InvalidMessage, LimitExceeded
 
 VARINT: Final = 0
 FIXED64: Final = 1
@@ -35,10 +36,31 @@ def read_varint(data: bytes, at: int) -> tuple[int, int]:
     raise InvalidMessage("a varint without end, or over 64 bits")
 
 
-def read_fields(data: bytes) -> Iterator[tuple[int, int, int | bytes]]:
-    """Yield (field number, wire type, value) of each field. Raises InvalidMessage."""
+class FieldBudget:
+    """How many fields may still be read of one message, those of messages inside it included.
+
+    A field of two bytes costs as much time as a large one, so bytes alone bound nothing.
+    """
+
+    __slots__ = ("_most", "left")
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self.left = most
+
+    @property
+    def spent(self) -> int:
+        """Fields read so far."""
+        return self._most - self.left
+
+
+def read_fields(data: bytes, budget: FieldBudget) -> Iterator[tuple[int, int, int | bytes]]:
+    """Yield (field number, wire type, value) of each field. Raises InvalidMessage, LimitExceeded."""
     at, end = 0, len(data)
     while at < end:
+        budget.left -= 1
+        if budget.left < 0:
+            raise LimitExceeded("a protobuf message of too many fields")
         key, at = read_varint(data, at)
         number, wire_type = key >> 3, key & 7
         if not 0 < number < 1 << 29:

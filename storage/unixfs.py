@@ -17,7 +17,7 @@ from primitives.cid import DAG_PB, RAW, Cid
 from primitives.errors import InvalidMessage, LimitExceeded
 from storage import limits
 from storage.dag_pb import Link, decode_node, encode_node
-from storage.protobuf import encode_number, read_fields
+from storage.protobuf import FieldBudget, encode_number, read_fields
 
 Put = Callable[[Cid, bytes], None]
 
@@ -163,7 +163,7 @@ def _export(cid: Cid, get: Callable[[Cid], bytes | None], depth: int) -> Iterato
 def decode_file_data(data: bytes) -> bytes:
     """Return the bytes of the file that a node itself holds. Raises InvalidMessage."""
     kind, inline = None, b""
-    for number, _, value in read_fields(data):
+    for number, _, value in read_fields(data, FieldBudget(limits.NODE_FIELDS_MAX)):
         if number == _TYPE and isinstance(value, int):
             kind = value
         elif number == _DATA and isinstance(value, bytes):

@@ -76,7 +76,7 @@ class BundleExchange:
         self._bundle_s = bundle_ms / 1_000
         self._on_change = on_change
         self._changed = trio.Event()
-        # Bounded by the pool's quotas and by what was asked for; True: it is to hold wanted actions.
+        # Bounded by the pool's quotas and what was asked for; True: it is to hold wanted actions.
         self._unchecked: deque[tuple[Bundle, bool]] = deque()
         self._arrived = trio.Event()
         self._wanting = trio.Event()

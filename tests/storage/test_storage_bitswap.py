@@ -388,3 +388,22 @@ async def test_stopping_in_the_middle_of_everything_is_quiet(autojump_clock):
         for _ in range(30):
             await trio.lowlevel.checkpoint()
         nursery.cancel_scope.cancel()
+
+
+async def test_a_peer_that_sends_more_fields_than_its_rate_waits_and_nobody_else(
+    network, autojump_clock
+):
+    await network.add("a", HELD)
+    invented = [Entry(cid=b"%036d" % i, priority=2, want_have=True) for i in range(1_000)]
+    flood = encode_message(entries=invented)
+    fields = decode_message(next(Frames().feed(flood))).fields
+    stranger, friend = Stranger(network), await network.add("friend")
+    began = trio.current_time()
+    stream = await stranger.say("a", 4 * flood + encode_message(entries=[Entry(cid=CID.encode())]))
+    assert await friend.fetch(CID) == BLOCK
+    assert trio.current_time() - began < 0.1
+    while not any(message.blocks for message in stranger.messages):
+        await trio.sleep(0.1)
+    due_s = (4 * fields - limits.FIELDS_AT_ONCE) / limits.FIELDS_PER_S
+    assert trio.current_time() - began >= due_s
+    await stream.close()

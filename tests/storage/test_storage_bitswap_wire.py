@@ -17,6 +17,7 @@ from storage.bitswap_wire import (
     decode_message,
     encode_message,
 )
+from storage.protobuf import encode_bytes
 
 cids = st.builds(
     Cid, st.sampled_from([RAW, DAG_PB, 0x71]), st.binary(min_size=32, max_size=32)
@@ -119,6 +120,38 @@ def test_too_many_of_anything_are_refused():
     ):
         with pytest.raises(LimitExceeded):
             decode_message(unframe(encode_message(**options)))
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"\x50\x00" * (2 << 20),  # fields nobody knows
+        b"\x0a\x00" * (2 << 20),  # empty wantlists
+        encode_bytes(1, b"\x50\x00" * (2 << 20)),
+        encode_bytes(1, encode_bytes(1, encode_bytes(1, b"cid") + b"\x50\x00" * 2_000) * 1_000),
+    ],
+    ids=["unknown", "empty", "in a wantlist", "in wants"],
+)
+def test_a_message_of_tiny_fields_is_refused_before_it_costs_seconds(body):
+    with pytest.raises(LimitExceeded, match="too many fields"):
+        decode_message(body)
+
+
+def test_the_fullest_message_of_an_honest_peer_is_read():
+    cid = Cid.raw(b"x").encode()
+    entry = Entry(cid=cid, priority=2, want_have=True, send_dont_have=True, cancel=True)
+    message = decode_message(
+        unframe(
+            encode_message(
+                entries=[entry] * limits.WANTLIST_ENTRIES_MAX,
+                full=True,
+                blocks=[(cid, b"")] * limits.MESSAGE_BLOCKS_MAX,
+                dont_haves=[cid] * limits.PRESENCES_MAX,
+            )
+        )
+    )
+    assert len(message.entries) == limits.WANTLIST_ENTRIES_MAX
+    assert message.fields <= limits.MESSAGE_FIELDS_MAX
 
 
 @pytest.mark.parametrize(

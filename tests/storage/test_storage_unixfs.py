@@ -12,7 +12,7 @@ from primitives.cid import DAG_PB, RAW, Cid
 from primitives.errors import InvalidMessage, LimitExceeded, PeerError
 from storage import limits
 from storage.dag_pb import Link, Node, decode_node, encode_node
-from storage.protobuf import read_fields
+from storage.protobuf import FieldBudget, read_fields
 from storage.unixfs import (
     LEGACY_CID_V1,
     UNIXFS_V1_2025,
@@ -179,4 +179,4 @@ def test_protobuf_lengths_beyond_the_end_are_refused():
         b"\x00",
     ):
         with pytest.raises(InvalidMessage):
-            list(read_fields(data))
+            list(read_fields(data, FieldBudget(9)))

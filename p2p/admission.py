@@ -18,7 +18,9 @@ import trio
 
 from p2p import guards
 from p2p.config import KnownValidator
+from p2p.limits import VALIDATOR_BUFFER_BYTES_MAX
 from p2p.scores import Scores
+from p2p.stream_buffers import allow_bytes
 
 log = logging.getLogger(__name__)
 
@@ -123,6 +125,8 @@ class Admission:
             self.counters["refused_observers"] += 1
             guards.close_connection(connection.muxed_conn)
             return
+        if peer_id in self._by_peer_id:
+            allow_bytes(connection.muxed_conn, VALIDATOR_BUFFER_BYTES_MAX)
         event = self._arrivals.pop(peer_id, None)
         if event is not None:
             event.set()

@@ -15,6 +15,9 @@ Guards
     answer_apart         the read loop of a connection writes answers (pong, stream accepted)
                          itself; when both ends do so while both send bulk, both wait for ever
                          (until: the muxer answers from a task of its own)
+    bound_buffers        a peer that ignores the window fills our memory through any stream that
+                         nobody reads; streams it leaves half closed are kept for ever
+                         (until: the muxer closes a connection that breaks its window)
     dial_nobody          the auto-connector aims at the middle of the watermarks, whatever the lower
                          one is, and dials every address a peer ever told us
                          (until: a low watermark of zero means none)
@@ -59,6 +62,7 @@ from libp2p.stream_muxer.yamux import yamux
 
 from p2p.containing import attempt
 from p2p.limits import PENDING_PER_IP_MAX, READ_BYTES, STREAMS_PER_CONNECTION_MAX, YAMUX_ANSWERS_MAX
+from p2p.stream_buffers import bound_buffers
 from primitives.errors import ConfigError
 
 log = logging.getLogger(__name__)
@@ -87,6 +91,7 @@ def apply() -> None:
         return
     _credit_windows_lazily()
     _answer_apart()
+    bound_buffers(close_connection)
     _read_sockets_buffered()
     _cache_peer_records()
     _read_rpcs_buffered()

@@ -100,6 +100,16 @@ PENDING_PER_IP_MAX: Final = 24
 STREAMS_PER_CONNECTION_MAX: Final = 64
 """Inbound streams of one connection that are open at once."""
 
+STREAM_BUFFER_BYTES_MAX: Final = 1 << 20
+"""Bytes of one stream that wait to be read: the window we give; more is the peer's fault."""
+
+CONNECTION_BUFFER_BYTES_MAX: Final = 4 << 20
+VALIDATOR_BUFFER_BYTES_MAX: Final = 16 << 20
+"""Bytes of all streams of one connection that wait to be read, of a stranger and a validator."""
+
+MUXED_STREAMS_MAX: Final = 512
+"""Streams of one connection in the muxer, those that are half closed included."""
+
 YAMUX_ANSWERS_MAX: Final = 1024
 """Answers of the muxer that wait for one connection; a peer that reads none of them is closed."""
 

@@ -1,7 +1,7 @@
 """Slow down who sends more than our time is worth.
 
-Rule: what a peer may cost is a rate over all its streams; who exceeds it is not read for a while, and
-its own transport makes it wait. Nobody else waits.
+Rule: what a peer may cost is a rate over all its streams; who exceeds it is not read for a while,
+and its own transport makes it wait. Nobody else waits.
 Spec: docs/spec/storage.md#bitswap
 Deviations: none.
 """

@@ -55,7 +55,7 @@ class FieldBudget:
 
 
 def read_fields(data: bytes, budget: FieldBudget) -> Iterator[tuple[int, int, int | bytes]]:
-    """Yield (field number, wire type, value) of each field. Raises InvalidMessage, LimitExceeded."""
+    """Yield (field number, wire type, value) of each field. Raises PeerError."""
     at, end = 0, len(data)
     while at < end:
         budget.left -= 1

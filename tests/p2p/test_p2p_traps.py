@@ -7,19 +7,22 @@ Spec: docs/spec/p2p.md §8. Deviations: none.
 from __future__ import annotations
 
 import os
+import struct
 import time
 from contextlib import asynccontextmanager
+from typing import Any
 
 import pytest
 import trio
 from libp2p.pubsub.pb import rpc_pb2
 from libp2p.utils import encode_varint_prefixed
 
-from p2p import guards, limits
+from p2p import guards, limits, stream_buffers
 from p2p.containing import attempt
 from p2p.host import to_id
 from p2p.lanes import LANES, Lane
 from p2p.network import Network
+from p2p.stream_buffers import Buffers
 from primitives.errors import ConfigError
 from tests.p2p.p2p_world import (
     World,
@@ -237,6 +240,84 @@ async def test_pings_whose_answers_nobody_reads_end_only_the_connection_of_their
                 pass
         socket.close()
         await until(lambda: networks[0].observers() == ())
+
+
+IDENTIFY = "/ipfs/id/1.0.0"
+
+
+def data_frame(stream_id: int, body: bytes) -> bytes:
+    return struct.pack("!BBHLL", 0, 0, 0, stream_id, len(body)) + body
+
+
+async def raw_stream(host, peer, protocol: str) -> tuple[Any, int]:
+    """An open stream's connection and number, to write frames of our own making."""
+    stream = await open_raw(host, peer, protocol)
+    return stream.muxed_conn, stream.muxed_stream.stream_id
+
+
+def buffers_of_observers(network: Network) -> list[Buffers]:
+    observers = set(network.observers())
+    swarm = network.host.get_network()
+    return [
+        connection.muxed_conn.stream_buffers
+        for peer, connections in swarm.connections.items()
+        for connection in connections
+        if str(peer) in observers
+    ]
+
+
+@pytest.mark.parametrize("size", [1 << 16, 1 << 20, limits.STREAM_BUFFER_BYTES_MAX + 1])
+async def test_bytes_beyond_the_window_of_a_stream_nobody_reads_end_the_connection(size):
+    """An identify stream is answered and never read."""
+    async with attacked() as (networks, host, peer):
+        muxed, number = await raw_stream(host, peer, IDENTIFY)
+        (buffers,) = buffers_of_observers(networks[0])
+
+        async def flood():
+            for _ in range(256):
+                await muxed._write_frame(data_frame(number, bytes(size)))
+                assert buffers.size_bytes <= 2 * limits.STREAM_BUFFER_BYTES_MAX
+
+        await attempt(flood)
+        await until(lambda: networks[0].observers() == ())
+
+
+async def test_bytes_waiting_in_many_streams_end_the_connection():
+    async with attacked() as (networks, host, peer):
+        (buffers,) = buffers_of_observers(networks[0])
+
+        async def flood():
+            for _ in range(8):
+                muxed, number = await raw_stream(host, peer, IDENTIFY)
+                for _ in range(15):
+                    await muxed._write_frame(data_frame(number, bytes(1 << 16)))
+                    assert buffers.size_bytes <= limits.CONNECTION_BUFFER_BYTES_MAX + (1 << 17)
+
+        await attempt(flood)
+        await until(lambda: networks[0].observers() == ())
+
+
+async def test_streams_left_half_closed_end_the_connection(monkeypatch):
+    monkeypatch.setattr(stream_buffers, "MUXED_STREAMS_MAX", 20)
+    async with attacked() as (networks, host, peer):
+
+        async def flood():
+            for _ in range(40):
+                await open_raw(host, peer, IDENTIFY)
+
+        await attempt(flood)
+        await until(lambda: networks[0].observers() == ())
+
+
+async def test_what_waits_between_two_validators_may_be_more():
+    async with mesh(2) as (_, networks):
+        await until(lambda: all(is_whole(network) for network in networks))
+        for network in networks:
+            for connections in network.host.get_network().connections.values():
+                for connection in connections:
+                    buffers = connection.muxed_conn.stream_buffers
+                    assert buffers.bytes_max == limits.VALIDATOR_BUFFER_BYTES_MAX
+                    assert len(buffers) < 32
 
 
 def guards_socket(muxed):

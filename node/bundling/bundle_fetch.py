@@ -44,7 +44,7 @@ class BundleFetch:
             if len(self._needed) >= FETCH_OPEN_MAX:
                 return
             if name not in self._needed:
-                self._needed[name] = self._wanted.pop(name, None) or _Want()
+                self._needed[name] = self._wanted.pop(name, _Want())
 
     def want(self, names: Iterable[bytes]) -> None:
         """Look for names that may not exist; the longest not wanted again gives way."""
@@ -58,8 +58,10 @@ class BundleFetch:
 
     def got(self, name: bytes) -> bool:
         """Note an arrival; True when it had been asked for."""
-        wanted = self._wanted.pop(name, None) or self._needed.pop(name, None)
-        return wanted is not None
+        was_wanted = self.is_wanted(name)
+        for names in (self._needed, self._wanted):
+            names.pop(name, _Want())
+        return was_wanted
 
     def is_wanted(self, name: bytes) -> bool:
         """True while the name is looked for."""

@@ -39,6 +39,7 @@ class Anchor:
     domain: bytes  # EIP-712 domain separator of the network
     epoch: int
     committee_hash: bytes
+    height: int = 0  # of the newest state it has accepted; what is older is refused as stale
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,13 +105,23 @@ def read_proof(found: ProvenBalance) -> tuple[FinalityProof, BalanceProof]:
     return finality, balance
 
 
-def verify_proven_balance(anchor: Anchor, found: ProvenBalance) -> tuple[int, int, int]:
+def verify_proven_balance(
+    anchor: Anchor, found: ProvenBalance, *, owner: bytes, sub: int, asset: int
+) -> tuple[int, int, int]:
     """Return (height, free, held) of a balance that follows from the anchor.
 
-    Raises ProofRefused.
+    Raises ProofRefused, also for a good proof of another balance or of an older state than the
+    contract has accepted.
     """
+    if (found.owner, found.sub, found.asset) != (owner, sub, asset):
+        raise ProofRefused("the node has proven another balance than it was asked for")
     finality, balance = read_proof(found)
     header = verify_finality(anchor, finality)
+    if header.executed_height < anchor.height:
+        raise ProofRefused(
+            f"the proof is of height {header.executed_height}, "
+            f"the contract has accepted height {anchor.height}"
+        )
     free, held = verify_balance(header.state_root, balance)
     return header.executed_height, free, held
 

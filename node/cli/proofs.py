@@ -12,7 +12,7 @@ from typing import Any
 
 import trio
 
-from client.errors import ClientError
+from client.errors import ClientError, ProofRefused
 from client.light import Anchor, verify_proven_balance
 from client.node_client import open_node
 from client.views import ProvenBalance
@@ -28,8 +28,22 @@ def verify_ledger_balance(
     file: NetworkFile, url: str, rpc: str, asset: dict[str, Any], owner: bytes, sub: int
 ) -> tuple[int, int, int]:
     """Return (height, free, held); raises ProofRefused, TransientError, WrongNetwork."""
+    number = asset["id"]
+    verify_asset_named(file, number, asset["symbol"])
     anchor = read_anchor(file, rpc, asset["chain_id"])
-    return verify_proven_balance(anchor, trio.run(_fetch, url, owner, asset["id"], sub))
+    found = trio.run(_fetch, url, owner, number, sub)
+    return verify_proven_balance(anchor, found, owner=owner, sub=sub, asset=number)
+
+
+def verify_asset_named(file: NetworkFile, number: int, symbol: str) -> None:
+    """Raise ProofRefused when a node calls an asset of the network file by another's name.
+
+    Assets that were listed later stand in no file; their numbers are the node's word.
+    """
+    names = [one.name for one in file.exchange.assets]
+    expected = names[number] if number < len(names) else None
+    if expected != symbol and (expected is not None or symbol in names):
+        raise ProofRefused(f"the node says that asset {number} is {symbol}, the network file not")
 
 
 def read_anchor(file: NetworkFile, rpc: str, chain_id: int) -> Anchor:
@@ -51,6 +65,7 @@ def read_anchor(file: NetworkFile, rpc: str, chain_id: int) -> Anchor:
         domain=network_domain(file.network_id),
         epoch=status.epoch,
         committee_hash=status.committee_hash,
+        height=status.executed_height,
     )
 
 

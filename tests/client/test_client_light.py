@@ -113,8 +113,29 @@ def answer() -> ProvenBalance:
     )
 
 
+BOB = make_key("bob").address
+
+
+def verify(anchor: Anchor, found: ProvenBalance, owner: bytes = BOB) -> tuple[int, int, int]:
+    return verify_proven_balance(anchor, found, owner=owner, sub=0, asset=QUOTE)
+
+
+def test_a_good_proof_of_another_balance_is_refused(answer: ProvenBalance) -> None:
+    with pytest.raises(ProofRefused, match="another balance"):
+        verify(ANCHOR, answer, owner=make_key("ann").address)
+    for wrong in ({"owner": BOB, "sub": 1, "asset": QUOTE}, {"owner": BOB, "sub": 0, "asset": 1}):
+        with pytest.raises(ProofRefused, match="another balance"):
+            verify_proven_balance(ANCHOR, answer, **wrong)  # type: ignore[arg-type]
+
+
+def test_a_proof_older_than_what_the_contract_accepted_is_refused(answer: ProvenBalance) -> None:
+    assert verify(replace(ANCHOR, height=7), answer)[0] == 7
+    with pytest.raises(ProofRefused, match="height 7"):
+        verify(replace(ANCHOR, height=8), answer)
+
+
 def test_an_honest_answer_is_believed(answer: ProvenBalance) -> None:
-    assert verify_proven_balance(ANCHOR, answer) == (7, 10**12, 0)
+    assert verify(ANCHOR, answer) == (7, 10**12, 0)
 
 
 @pytest.mark.parametrize(
@@ -143,7 +164,7 @@ def test_an_honest_answer_is_believed(answer: ProvenBalance) -> None:
 )
 def test_a_bent_answer_is_refused(answer: ProvenBalance, change: dict[str, object]) -> None:
     with pytest.raises(ProofRefused):
-        verify_proven_balance(ANCHOR, msgspec.structs.replace(answer, **change))
+        verify(ANCHOR, msgspec.structs.replace(answer, **change))
 
 
 @given(place=st.integers(0, 2**20), bit=st.integers(0, 7))
@@ -160,7 +181,7 @@ def test_no_flipped_bit_of_certificate_or_headers_is_believed(
         place -= len(blob)
     changed = msgspec.structs.replace(answer, certificate=blobs[0], headers=tuple(blobs[1:]))
     with pytest.raises(ProofRefused):
-        verify_proven_balance(ANCHOR, changed)
+        verify(ANCHOR, changed)
 
 
 @pytest.mark.parametrize(
@@ -173,7 +194,7 @@ def test_no_flipped_bit_of_certificate_or_headers_is_believed(
 )
 def test_another_contract_believes_nothing(answer: ProvenBalance, anchor: Anchor) -> None:
     with pytest.raises(ProofRefused):
-        verify_proven_balance(anchor, answer)
+        verify(anchor, answer)
 
 
 def test_two_of_four_or_another_kind_finalize_nothing() -> None:

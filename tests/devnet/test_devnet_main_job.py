@@ -339,11 +339,13 @@ async def prove_balance(devnet: LocalDevnet, owner: bytes, asset: int) -> int:
         assert await rest.balance_proof(b"\x07" * 20, asset) is None
     assert found is not None
     anchor = read_anchor(devnet.plan.network, devnet.record.rpc, devnet.record.chain_id)
-    height, free, held = verify_proven_balance(anchor, found)
+    wanted = {"owner": owner, "sub": 0, "asset": asset}
+    height, free, held = verify_proven_balance(anchor, found, **wanted)
     assert height > 0
     assert held == 0
+    lie = msgspec.structs.replace(found, free=Atoms(free + 1))
     with pytest.raises(ProofRefused):
-        verify_proven_balance(anchor, msgspec.structs.replace(found, free=Atoms(free + 1)))
+        verify_proven_balance(anchor, lie, **wanted)
     return free
 
 

@@ -14,7 +14,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from client.errors import ProofRefused
 from exchange.genesis import AssetConfig, ExchangeGenesis, MarketConfig
+from node.cli.proofs import verify_asset_named
 from node.network_file import (
     Bootstrap,
     Chain,
@@ -135,3 +137,23 @@ def test_two_networks_are_told_apart() -> None:
 def test_the_structs_are_strict() -> None:
     with pytest.raises(msgspec.ValidationError):
         msgspec.convert({"gap_ms": -1}, Timers)
+
+
+@pytest.mark.parametrize(
+    ("number", "symbol", "is_good"),
+    [
+        (0, "USDX", True),
+        (2, "NEW", True),
+        (1, "USDX", False),
+        (0, "PEPE", False),
+        (2, "WETH", False),
+    ],
+)
+def test_a_node_cannot_give_an_asset_of_the_file_another_name(
+    number: int, symbol: str, is_good: bool
+) -> None:
+    if is_good:
+        verify_asset_named(make(), number, symbol)
+        return
+    with pytest.raises(ProofRefused):
+        verify_asset_named(make(), number, symbol)

@@ -40,7 +40,7 @@ def deposit(folder: Folder, accounts: int) -> PrivateKey:
     plan = plan_of(record)
     treasury = account_key(record.seed, TREASURY)
     atoms = {asset: share * accounts for asset, share in SHARE_ATOMS.items()}
-    give_xom(record, plan, [treasury.address], atoms[XOM])
+    give_xom(record, plan, [treasury.address], atoms[XOM], folder.outbox)
     fund_and_deposit(record, plan, treasury, atoms)
     return treasury
 

@@ -14,10 +14,11 @@ from contracts.artifact import selectors, topics
 from contracts.errors import ContractRefused, RpcRefused
 from contracts.limits import APPROVE_GAS, PRIVATE_GAS
 from contracts.private_inputs import APPROVE, DEPOSIT, UNWRAP, PrivateCall
+from contracts.receipts import Receipt
 from contracts.rpc import Rpc
 from contracts.rpc_values import data, parse_data, parse_list, parse_object
 from contracts.settlement_calls import Event, as_integer, encode_view, revert_reason
-from contracts.transactor import Receipt, Transactor
+from contracts.transactor import Transactor
 from primitives.abi import WORD_BYTES, encode_words
 from primitives.address import to_checksum
 from primitives.errors import TransientError

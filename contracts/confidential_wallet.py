@@ -26,6 +26,7 @@ from contracts.confidential_cipher import (
 from contracts.errors import ContractRefused
 from contracts.evm_web3 import translated_errors
 from contracts.limits import PRIVATE_GAS
+from contracts.outbox import Outbox
 from contracts.private_inputs import APPROVE, DEPOSIT, UNWRAP
 from contracts.settlement_calls import as_integer
 from contracts.wallet import Wallet
@@ -41,10 +42,16 @@ class ConfidentialWallet(Wallet):
     """One account that can use private tokens."""
 
     def __init__(
-        self, web3: Web3, key: PrivateKey, *, chain_id: int, mine_at_once: bool = False
+        self,
+        web3: Web3,
+        key: PrivateKey,
+        *,
+        chain_id: int,
+        mine_at_once: bool = False,
+        outbox: Outbox | None = None,
     ) -> None:
         """As `Wallet`."""
-        super().__init__(web3, key, chain_id=chain_id, mine_at_once=mine_at_once)
+        super().__init__(web3, key, chain_id=chain_id, mine_at_once=mine_at_once, outbox=outbox)
         self._key = key
 
     def onboard(self, onboarding: bytes = ONBOARDING) -> bytes:

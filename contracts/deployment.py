@@ -8,15 +8,20 @@ Deviations: none
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from typing import Any
 
+from hexbytes import HexBytes
 from web3 import Web3
 
 from contracts.artifact import load_artifact
 from contracts.deployment_plan import XOM_SYMBOL, Deployment, DeploymentPlan, predict
-from contracts.evm_web3 import account_of, fee_fields, mine_now, translated_errors
-from contracts.limits import DEPLOYMENT_SECONDS_MAX
+from contracts.errors import GasAccountEmpty, RpcRefused
+from contracts.evm_web3 import Web3Rpc, account_of, fee_fields, mine_now, translated_errors
+from contracts.limits import DEPLOYMENT_SECONDS_MAX, WALLET_POLL_SECONDS
+from contracts.refusals import Refusal, meaning_of
+from contracts.rpc_values import data
 from contracts.settlement_calls import encode_members
 from contracts.settlement_types import CommitteeMember
 from primitives.address import to_checksum
@@ -56,13 +61,49 @@ def _send_missing(
     done = int(web3.eth.get_transaction_count(to_checksum(key.address), "latest"))
     fees = fee_fields(web3)
     hashes = []
-    for position, fields in enumerate(_transactions(web3, plan, deployment, key.address)):
-        if nonce + position < done:
+    last = nonce - 1
+    for last, fields in enumerate(_transactions(web3, plan, deployment, key.address), nonce):
+        if last < done:
             continue
-        common = {"chainId": deployment.chain_id, "nonce": nonce + position, "value": 0, **fees}
+        common = {"chainId": deployment.chain_id, "nonce": last, "value": 0, **fees}
         signed = account.sign_transaction({**common, **fields})
-        hashes.append(web3.eth.send_raw_transaction(signed.raw_transaction))
-    _await_all(web3, hashes)
+        if _is_taken(web3, bytes(signed.raw_transaction)):
+            hashes.append(signed.hash)
+    if hashes:
+        mine_now(web3)
+    _await_nonce(web3, key.address, last + 1)
+    _verify_all(web3, hashes)
+
+
+def _is_taken(web3: Web3, raw: bytes) -> bool:
+    """Send a transaction; False if an earlier run's has its nonce, which does the same.
+
+    Raises GasAccountEmpty, TransientError.
+    """
+    try:
+        Web3Rpc(web3).call("eth_sendRawTransaction", data(raw))
+    except RpcRefused as problem:
+        refusal = meaning_of(problem)
+        if refusal is Refusal.NO_FUNDS:
+            raise GasAccountEmpty(
+                f"the account cannot pay for the deployment: {problem}",
+                fix="send native coins of the EVM chain to it",
+            ) from problem
+        if refusal is Refusal.KNOWN:
+            return True
+        if refusal in (Refusal.NONCE_WAITS, Refusal.NONCE_USED):
+            return False
+        raise TransientError(f"the EVM node refuses the deployment: {problem}") from problem
+    return True
+
+
+def _await_nonce(web3: Web3, address: bytes, nonce: int) -> None:
+    """Wait until an account has sent so many transactions; raises TransientError."""
+    deadline = time.monotonic() + DEPLOYMENT_SECONDS_MAX
+    while web3.eth.get_transaction_count(to_checksum(address), "latest") < nonce:
+        if time.monotonic() > deadline:
+            raise TransientError("the chain does not take the deployment in time")
+        time.sleep(WALLET_POLL_SECONDS)
 
 
 def _verify_vault(web3: Web3, plan: DeploymentPlan, deployment: Deployment) -> None:
@@ -152,11 +193,8 @@ def _call(web3: Web3, name: str, address: bytes, function: str, *arguments: Any)
     return {"to": to_checksum(address), "data": payload, "gas": CALL_GAS}
 
 
-def _await_all(web3: Web3, hashes: list[Any]) -> None:
-    """Wait until all transactions succeeded; raises TransientError."""
-    if not hashes:
-        return
-    mine_now(web3)
+def _verify_all(web3: Web3, hashes: list[HexBytes]) -> None:
+    """See that what was sent succeeded; raises TransientError."""
     for transaction_hash in hashes:
         receipt = web3.eth.wait_for_transaction_receipt(
             transaction_hash, timeout=DEPLOYMENT_SECONDS_MAX, poll_latency=0.1

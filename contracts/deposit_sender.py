@@ -13,11 +13,12 @@ from contracts.artifact import selectors
 from contracts.deposit_orders import NATIVE
 from contracts.errors import ContractRefused, RpcRefused
 from contracts.limits import APPROVE_GAS, DEPOSIT_GAS
+from contracts.receipts import Receipt
 from contracts.rpc import Rpc
 from contracts.rpc_values import data, parse_data
 from contracts.settlement_calls import as_integer, encode_view, revert_reason
 from contracts.settlement_client import SettlementClient
-from contracts.transactor import Receipt, Transactor
+from contracts.transactor import Transactor
 from primitives.abi import encode_words
 from primitives.errors import TransientError
 

@@ -18,9 +18,11 @@ from web3 import Web3
 from web3.exceptions import ContractLogicError, Web3Exception
 from web3.middleware import ExtraDataToPOAMiddleware
 from web3.providers import HTTPProvider
+from web3.types import RPCEndpoint
 
 from contracts.errors import ContractRefused, GasAccountEmpty
 from contracts.limits import RPC_TIMEOUT_SECONDS
+from contracts.rpc import refused
 from primitives.errors import TransientError, WrongNetwork
 from primitives.secp256k1 import PrivateKey
 
@@ -61,6 +63,28 @@ def verify_chain(web3: Web3, chain_id: int) -> Web3:
             fix="use the RPC URL of the right chain",
         )
     return web3
+
+
+class Web3Rpc:
+    """The `Rpc` of a web3 connection; a devnet chain may be asked for a block after sending."""
+
+    def __init__(self, web3: Web3, *, mine_at_once: bool = False) -> None:
+        """`mine_at_once` is left alone by chains that know no such method."""
+        self._web3 = web3
+        self._mine_at_once = mine_at_once
+
+    def call(self, method: str, *parameters: Any) -> Any:
+        """Return the result; raises RpcRefused for an error answer and TransientError for none."""
+        try:
+            answer = self._web3.provider.make_request(RPCEndpoint(method), list(parameters))
+        except (Web3Exception, RequestException) as error:
+            raise TransientError(f"EVM RPC: {error}") from error
+        problem = answer.get("error")
+        if problem is not None:
+            raise refused(problem if isinstance(problem, dict) else {"message": str(problem)})
+        if method == "eth_sendRawTransaction" and self._mine_at_once:
+            mine_now(self._web3)
+        return answer.get("result")
 
 
 def account_of(key: PrivateKey) -> Any:

@@ -63,10 +63,17 @@ RPC_REST_SECONDS = 1.0
 RPC_REST_MAX_SECONDS = 60.0
 """An endpoint that failed is asked last for so long, doubled with every failure in a row."""
 RECEIPT_POLL_SECONDS = 0.5
+WALLET_POLL_SECONDS = 0.1
 RESUBMIT_SECONDS = 30
 """Time without a receipt after which the same transaction is sent with a higher fee."""
 SUBMISSIONS_MAX = 6
 """Times that one transaction is sent before the caller has to start again."""
+NONCE_SEARCH_BLOCKS = 100
+"""How far back it is looked for what used a nonce; full nodes keep the state of 128 blocks."""
+TURN_SECONDS_MAX = 240
+"""Longest wait for another program of the same account; one transaction takes no longer than
+`SUBMISSIONS_MAX` times `RESUBMIT_SECONDS`, unless the chain stands still."""
+TURN_POLL_SECONDS = 0.05
 NONCE_GAP_MAX = 64
 """Nonces that a re-organisation may have given back before we think that the chain is another."""
 VALUE_TRANSFER_GAS = 21_000
@@ -104,7 +111,7 @@ FOLLOW_GAS = 200_000
 DEPOSIT_ATOMS_MAX = 2**128 - 1
 """What a vault takes at once (`DEPOSIT_MAX`)."""
 NONCE_ATTEMPTS_MAX = 10
-"""Of a wallet whose account another program uses at the same time."""
+"""Nonces that other programs of the same account may take from one transaction."""
 SUCCESSORS_MAX = 64
 """Vaults that follow one another."""
 TOKEN_ACCOUNT_WORDS = 12

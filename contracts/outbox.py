@@ -10,12 +10,15 @@ Deviations: none
 from __future__ import annotations
 
 import os
+import threading
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Annotated, Protocol
 
 from msgspec import Meta, Struct
 
 from contracts.limits import OUTBOX_MAX_BYTES
+from contracts.turns import take_turn
 from primitives import codec
 from primitives.errors import OperatorError, PeerError
 
@@ -29,7 +32,7 @@ class Pending(Struct, frozen=True, array_like=True, forbid_unknown_fields=True, 
     chain_id: Unsigned
     nonce: Unsigned
     gas: Unsigned
-    to: Annotated[bytes, Meta(min_length=20, max_length=20)]
+    to: Annotated[bytes, Meta(max_length=20)]  # empty: it creates a contract
     value: Annotated[bytes, Meta(min_length=32, max_length=32)]  # wei, big-endian
     payload: bytes
     tip: Unsigned  # of the newest submission, wei per gas
@@ -37,9 +40,9 @@ class Pending(Struct, frozen=True, array_like=True, forbid_unknown_fields=True, 
     raw: bytes  # the newest submission
     hashes: tuple[Hash, ...]  # of all submissions, oldest first
 
-    def matches(self, to: bytes, payload: bytes, value: int) -> bool:
+    def matches(self, to: bytes | None, payload: bytes, value: int) -> bool:
         """Tell whether it does exactly this."""
-        return (self.to, self.payload) == (to, payload) and self.wei == value
+        return (self.to, self.payload) == (to or b"", payload) and self.wei == value
 
     @property
     def wei(self) -> int:
@@ -62,9 +65,13 @@ class Outbox(Protocol):
         """Forget it."""
         ...
 
+    def turn(self, stop: threading.Event) -> AbstractContextManager[None]:
+        """Keep other programs of the account from sending; raises TransientError."""
+        ...
+
 
 class MemoryOutbox:
-    """Remembers as long as the process lives."""
+    """Remembers as long as the process lives, which knows of no other program."""
 
     def __init__(self) -> None:
         self._pending: Pending | None = None
@@ -81,12 +88,18 @@ class MemoryOutbox:
         """Forget it."""
         self._pending = None
 
+    def turn(self, stop: threading.Event) -> AbstractContextManager[None]:
+        """Nobody else is known of."""
+        return nullcontext()
+
 
 class FileOutbox:
-    """One file, replaced as a whole; used by one process at a time."""
+    """One file, replaced as a whole; used by one process at a time, which has its turn."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, lock: Path | None = None) -> None:
+        """`lock` is for outboxes of the same account that take turns; by default this one's own."""
         self._path = path
+        self._lock = path.with_suffix(".lock") if lock is None else lock
 
     def load(self) -> Pending | None:
         """Return what is pending. Raises OperatorError for a file that cannot be read."""
@@ -121,6 +134,10 @@ class FileOutbox:
         if self._path.parent.is_dir():
             self._sync_folder()
 
+    def turn(self, stop: threading.Event) -> AbstractContextManager[None]:
+        """Wait for other processes that send from this account."""
+        return take_turn(self._lock, stop)
+
     def _sync_folder(self) -> None:
         folder = os.open(self._path.parent, os.O_RDONLY)
         try:
@@ -130,5 +147,9 @@ class FileOutbox:
 
 
 def open_outbox(folder: Path, chain_id: int, address: bytes) -> FileOutbox:
-    """Return the outbox of one account on one chain."""
-    return FileOutbox(folder / f"{chain_id}-{address.hex()}.bin")
+    """Return the outbox of one account on one chain.
+
+    It takes turns with those of the same account in the folders beside it.
+    """
+    name = f"{chain_id}-{address.hex()}"
+    return FileOutbox(folder / f"{name}.bin", folder.parent / f"{name}.lock")

@@ -21,6 +21,8 @@ Reduced: TypeAlias = bytes
 BLOCK_FIELDS = ("number", "hash", "parentHash", "timestamp", "baseFeePerGas")
 RECEIPT_FIELDS = ("transactionHash", "blockNumber", "blockHash", "status", "gasUsed")
 LOG_FIELDS = ("address", "topics", "data", "blockNumber", "blockHash", "logIndex")
+SENT_FIELDS = ("hash", "from", "nonce")
+"""Of a transaction inside a block that was asked for with its transactions."""
 FIELDS = {
     "eth_getBlockByNumber": BLOCK_FIELDS,
     "eth_getTransactionReceipt": RECEIPT_FIELDS,
@@ -47,7 +49,16 @@ def reduce_refusal(problem: RpcRefused) -> Reduced | None:
 def _pick(row: Any, fields: tuple[str, ...]) -> Any:
     if not isinstance(row, dict):
         return row
-    return [_lower(row.get(name)) for name in fields]
+    picked = [_lower(row.get(name)) for name in fields]
+    return [*picked, *_sent(row)] if fields is BLOCK_FIELDS else picked
+
+
+def _sent(block: dict[str, Any]) -> list[Any]:
+    """The transactions of a block; none if there are only hashes, which its own hash covers."""
+    rows = block.get("transactions")
+    if not isinstance(rows, list):
+        return []
+    return [_pick(row, SENT_FIELDS) for row in rows if isinstance(row, dict)]
 
 
 def _lower(value: Any) -> Any:

@@ -23,6 +23,7 @@ from contracts.limits import (
     RPC_REST_SECONDS,
     RPC_STRANGER_REST_SECONDS,
 )
+from contracts.refusals import most_telling
 from contracts.rpc import Rpc, is_limit
 from contracts.rpc_answers import Reduced, reduce_answer, reduce_refusal
 from contracts.rpc_values import parse_quantity, quantity
@@ -260,7 +261,7 @@ class RpcPool:
         if result is not None:
             return result
         if refusals:
-            raise refusals[0]
+            raise most_telling(refusals)
         raise self._too_few("nobody takes the transaction", problems)
 
     # --- how they behave ---------------------------------------------------------------------

@@ -17,18 +17,11 @@ from web3 import Web3
 from contracts.artifact import load_artifact
 from contracts.deployment import CALL_GAS, DEPLOY_GAS, TOKEN_LISTING_GAS
 from contracts.deposit_orders import NATIVE
-from contracts.errors import ContractRefused
-from contracts.evm_web3 import account_of, fee_fields, mine_now, translated_errors
-from contracts.limits import (
-    DEPLOYMENT_SECONDS_MAX,
-    DEPOSIT_ATOMS_MAX,
-    HAND_OVER_GAS,
-    SUCCESSORS_MAX,
-)
+from contracts.evm_web3 import translated_errors
+from contracts.limits import DEPOSIT_ATOMS_MAX, HAND_OVER_GAS, SUCCESSORS_MAX
 from contracts.vault_leaving import FOLLOWERS
+from contracts.web3_sender import Web3Sender
 from primitives.address import parse_address, to_checksum
-from primitives.errors import TransientError
-from primitives.secp256k1 import PrivateKey
 
 COMPANY: Final = 0
 DEVELOPMENT: Final = 1
@@ -36,11 +29,12 @@ NOBODY: Final = "0x" + "00" * 20
 
 
 def deploy_successor(
-    web3: Web3, vault: bytes, tokens: Sequence[bytes], key: PrivateKey, *, chain_id: int
+    web3: Web3, vault: bytes, tokens: Sequence[bytes], sender: Web3Sender
 ) -> bytes:
-    """Deploy a vault that takes `tokens` and return its address; the key pays.
+    """Deploy a vault that takes `tokens` and return its address; the sender pays.
 
-    Raises TransientError, ContractRefused, GasAccountEmpty. A second call deploys another one.
+    Raises TransientError, ContractRefused, GasAccountEmpty. A second call deploys another one,
+    unless the first was cut short and the sender has an outbox.
     """
     with translated_errors():
         old = _contract(web3, "Settlement", vault).functions
@@ -61,11 +55,11 @@ def deploy_successor(
         listed = [to_checksum(token) for token in tokens]
         creation = factory.constructor(config, listed).data_in_transaction
         gas = DEPLOY_GAS + TOKEN_LISTING_GAS * len(listed)
-        receipt = _send(web3, key, chain_id, {"data": creation, "gas": gas, "value": 0})
+    receipt = sender.send(None, creation, gas=gas)
     return parse_address(receipt["contractAddress"])
 
 
-def follow_successor(web3: Web3, vault: bytes, key: PrivateKey, *, chain_id: int) -> list[str]:
+def follow_successor(web3: Web3, vault: bytes, sender: Web3Sender) -> list[str]:
     """Let the registry and the reward token follow a vault's successor; return which ones did.
 
     What follows it already, or another vault, is left alone. Raises TransientError, and
@@ -83,7 +77,7 @@ def follow_successor(web3: Web3, vault: bytes, key: PrivateKey, *, chain_id: int
                 continue
             other.functions[follow]().call()  # raises ContractRefused for free
             payload = other.encode_abi(follow)
-            _send(web3, key, chain_id, {"to": address, "data": payload, "gas": CALL_GAS})
+            sender.send(parse_address(address), payload, gas=CALL_GAS)
             done.append(contract)
     return done
 
@@ -97,9 +91,7 @@ class HandedOver:
     atoms: int
 
 
-def hand_over_funds(
-    web3: Web3, vault: bytes, key: PrivateKey, *, chain_id: int
-) -> list[HandedOver]:
+def hand_over_funds(web3: Web3, vault: bytes, sender: Web3Sender) -> list[HandedOver]:
     """Have every vault from one on give the next what that is owed, where it can be given.
 
     It needs no node, and works with closed vaults and whatever they announce by now. Raises
@@ -117,8 +109,7 @@ def hand_over_funds(
                     height = _find_common_height(web3, settlement, moved_to)
                     settlement.functions.handOver(token, height).call()  # refused for free
                     payload = settlement.encode_abi("handOver", args=[token, height])
-                    fields = {"to": to_checksum(vault), "data": payload}
-                    _send(web3, key, chain_id, {**fields, "gas": HAND_OVER_GAS})
+                    sender.send(vault, payload, gas=HAND_OVER_GAS)
                     done.append(HandedOver(vault=vault, token=parse_address(token), atoms=atoms))
             if following == NOBODY:
                 return done
@@ -155,20 +146,3 @@ def _count_owed(web3: Web3, settlement: Any, token: str) -> int:
 
 def _contract(web3: Web3, name: str, address: bytes) -> Any:
     return web3.eth.contract(address=to_checksum(address), abi=list(load_artifact(name).abi))
-
-
-def _send(web3: Web3, key: PrivateKey, chain_id: int, fields: dict[str, Any]) -> Any:
-    account = account_of(key)
-    nonce = web3.eth.get_transaction_count(to_checksum(key.address), "latest")
-    common = {"chainId": chain_id, "nonce": nonce, "value": 0, **fee_fields(web3)}
-    signed = account.sign_transaction({**common, **fields})
-    sent = web3.eth.send_raw_transaction(signed.raw_transaction)
-    mine_now(web3)
-    receipt = web3.eth.wait_for_transaction_receipt(
-        sent, timeout=DEPLOYMENT_SECONDS_MAX, poll_latency=0.2
-    )
-    if receipt["status"] == 1:
-        return receipt
-    if int(receipt["gasUsed"]) >= fields["gas"]:
-        raise TransientError("the transaction ran out of gas")
-    raise ContractRefused("the transaction was mined but reverted")

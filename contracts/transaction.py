@@ -32,6 +32,10 @@ class Fees:
         raised = [value + value * FEE_BUMP_PERCENT // 100 + 1 for value in (self.tip, self.maximum)]
         return Fees(tip=min(raised[0], MAX_FEE_WEI), maximum=min(raised[1], MAX_FEE_WEI))
 
+    def at_least(self, other: Fees) -> Fees:
+        """Return fees that offer no less than either."""
+        return Fees(tip=max(self.tip, other.tip), maximum=max(self.maximum, other.maximum))
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Transaction:

@@ -2,7 +2,8 @@
 
 Rule: one nonce at a time per account, taken from the chain itself; a transaction that is not mined
 in time is sent again with the same nonce at a higher price, so it can happen at most once. What is
-signed is kept before it is sent, and brought to its end before anything else is signed.
+signed is kept before it is sent, and brought to its end before anything else is signed. It is
+signed under another nonce only when another transaction was seen to have used its own.
 
 Spec: docs/spec/settlement.md §10
 Deviations: the gas limit is the caller's; estimates are wrong on chains with MPC precompiles.
@@ -13,12 +14,12 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from contracts.errors import GasAccountEmpty, RpcRefused
 from contracts.limits import (
     MAX_FEE_WEI,
+    NONCE_ATTEMPTS_MAX,
     NONCE_GAP_MAX,
     RECEIPT_POLL_SECONDS,
     RESUBMIT_SECONDS,
@@ -26,33 +27,26 @@ from contracts.limits import (
     TIP_WEI,
     VALUE_TRANSFER_GAS,
 )
+from contracts.nonce_use import UNSEEN, NonceUse, count_at, find_use
 from contracts.outbox import MemoryOutbox, Outbox, Pending
+from contracts.receipts import Receipt, find_receipt, is_confirmed
+from contracts.refusals import Refusal, meaning_of
 from contracts.rpc import Rpc
-from contracts.rpc_values import data, parse_data, parse_object, parse_quantity, quantity
+from contracts.rpc_values import data, parse_object, parse_quantity
 from contracts.transaction import Fees, Transaction, sign_transaction
 from primitives.address import to_checksum
 from primitives.errors import OperatorError, TransientError
 from primitives.secp256k1 import PrivateKey
 
-SENT_ALREADY = ("already known", "known transaction", "already imported")
-UNDERPRICED = ("underpriced", "fee too low", "less than block base fee")
-NONCE_USED = ("nonce too low", "nonce is too low", "old nonce")
-NO_FUNDS = ("insufficient funds", "insufficient balance")
+NO_FEES = Fees(tip=0, maximum=0)
 
 
 class SendingRefused(TransientError):
     """A node does not take a transaction as it is."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Receipt:
-    """A mined transaction that is `confirmations` deep."""
-
-    transaction_hash: bytes
-    block_number: int
-    block_hash: bytes
-    succeeded: bool
-    gas_used: int
+class NonceTaken(TransientError):
+    """Another transaction of the account was mined under the nonce: this one never will be."""
 
 
 class Transactor:
@@ -87,29 +81,34 @@ class Transactor:
         self._poll_seconds = poll_seconds
         self._lock = threading.Lock()
 
-    def send(self, to: bytes, payload: bytes, *, gas: int, value: int = 0) -> Receipt:
-        """Send a transaction and wait until it is confirmed.
+    def send(self, to: bytes | None, payload: bytes, *, gas: int, value: int = 0) -> Receipt:
+        """Send a transaction, to nobody for a new contract, and wait until it is confirmed.
 
         What an earlier call or an earlier life of this account left on its way is brought to its
         end first; if it is this very transaction, its receipt is the answer. Raises TransientError
         if it did not happen in time (it still may: callers look first), and GasAccountEmpty.
         """
-        with self._lock:
-            receipt = self._finish_left(to, payload, value)
+        with self._lock, self._outbox.turn(self._stop):
+            receipt, least = self._finish_left(to, payload, value)
             if receipt is not None:
                 return receipt
-            pending = self._sign(
-                Transaction(
-                    chain_id=self._chain_id,
-                    nonce=self._next_nonce(),
-                    fees=self._suggest_fees(),
-                    gas=gas,
-                    to=to,
-                    value=value,
-                    data=payload,
+            for _ in range(NONCE_ATTEMPTS_MAX):
+                pending = self._sign(
+                    Transaction(
+                        chain_id=self._chain_id,
+                        nonce=self._next_nonce(),
+                        fees=self._suggest_fees().at_least(least),
+                        gas=gas,
+                        to=to,
+                        value=value,
+                        data=payload,
+                    )
                 )
-            )
-            return self._finish(pending)
+                try:
+                    return self._finish(pending)
+                except NonceTaken:
+                    continue  # by another program of this account, which knows of no turns
+            raise TransientError("other programs of this account use up its nonces")
 
     def find_left(self) -> Pending | None:
         """Return what is on its way, without doing anything about it."""
@@ -117,33 +116,39 @@ class Transactor:
 
     def resume(self) -> tuple[Pending, Receipt] | None:
         """Bring what an earlier life left on its way to its end; raises like `send`."""
-        with self._lock:
+        with self._lock, self._outbox.turn(self._stop):
             pending = self._outbox.load()
             return None if pending is None else (pending, self._finish(pending))
 
-    def _finish_left(self, to: bytes, payload: bytes, value: int) -> Receipt | None:
-        """Finish what was left; its receipt if it is this very transaction."""
+    def _finish_left(
+        self, to: bytes | None, payload: bytes, value: int
+    ) -> tuple[Receipt | None, Fees]:
+        """Finish what was left: its receipt if it is this very transaction, and what the next one
+        has to offer at least.
+        """
         left = self._outbox.load()
         if left is None:
-            return None
+            return None, NO_FEES
+        is_same = left.matches(to, payload, value)
         try:
             receipt = self._finish(left)
-        except SendingRefused:
-            if left.matches(to, payload, value):
+        except NonceTaken:
+            return None, NO_FEES
+        except (SendingRefused, GasAccountEmpty):
+            if is_same:
                 raise
             # The new transaction takes the same nonce: at most one of the two can happen.
-            return None
-        return receipt if left.matches(to, payload, value) else None
+            return None, Fees(tip=left.tip, maximum=left.maximum).bump()
+        return (receipt if is_same else None), NO_FEES
 
     def _sign(self, transaction: Transaction, hashes: tuple[bytes, ...] = ()) -> Pending:
         """Sign, and keep what was signed before anybody else sees it."""
-        assert transaction.to is not None
         signed = sign_transaction(transaction, self._key)
         pending = Pending(
             chain_id=transaction.chain_id,
             nonce=transaction.nonce,
             gas=transaction.gas,
-            to=transaction.to,
+            to=transaction.to or b"",
             value=transaction.value.to_bytes(32, "big"),
             payload=transaction.data,
             tip=transaction.fees.tip,
@@ -155,31 +160,43 @@ class Transactor:
         return pending
 
     def _finish(self, pending: Pending) -> Receipt:
-        """Submit until a submission is confirmed; raises TransientError when time is up."""
+        """Submit until a submission is confirmed; raises NonceTaken, or TransientError when time
+        is up.
+        """
         self._fill_gap(pending)
+        refused: SendingRefused | GasAccountEmpty | None = None
         for attempt in range(SUBMISSIONS_MAX):
             if attempt:
                 pending = self._bump(pending)
-            nonce_used = self._broadcast(pending.raw)
-            receipt = self._await(pending.hashes)
+            try:
+                refusal = self._broadcast(pending.raw)
+            except (SendingRefused, GasAccountEmpty) as problem:
+                if len(pending.hashes) == 1 and self._find(pending) is None:
+                    raise
+                # It may have been taken in an earlier life, or at a lower price.
+                refused, refusal = problem, None
+            receipt = self._await(pending, refusal)
             if receipt is not None:
                 self._outbox.clear()
                 return receipt
-            if nonce_used and self._is_nonce_gone(pending.nonce):
-                self._outbox.clear()
-                raise TransientError("another transaction of this account took the nonce")
-        raise TransientError(f"not mined after {SUBMISSIONS_MAX} submissions")
+        raise refused or TransientError(f"not mined after {SUBMISSIONS_MAX} submissions")
+
+    def _find(self, pending: Pending) -> Receipt | None:
+        """The receipt of any of the submissions, however deep. Raises TransientError."""
+        try:
+            return find_receipt(self._rpc, pending.hashes)
+        except RpcRefused as problem:
+            raise TransientError(str(problem)) from problem
 
     def _bump(self, pending: Pending) -> Pending:
         """The same transaction at a higher price, under the same nonce."""
-        least, usual = Fees(tip=pending.tip, maximum=pending.maximum).bump(), self._suggest_fees()
-        fees = Fees(tip=max(least.tip, usual.tip), maximum=max(least.maximum, usual.maximum))
+        fees = Fees(tip=pending.tip, maximum=pending.maximum).bump().at_least(self._suggest_fees())
         transaction = Transaction(
             chain_id=pending.chain_id,
             nonce=pending.nonce,
             fees=fees,
             gas=pending.gas,
-            to=pending.to,
+            to=pending.to or None,
             value=pending.wei,
             data=pending.payload,
         )
@@ -210,17 +227,12 @@ class Transactor:
             )
             self._broadcast(sign_transaction(filler, self._key).raw)
 
-    def _is_nonce_gone(self, nonce: int) -> bool:
-        """Whether the nonce is used in a block that is deep enough, and not by us."""
-        at = "latest"
-        if self._confirmations > 1:
-            head = parse_quantity(self._ask("eth_blockNumber"))
-            at = quantity(max(0, head - self._confirmations + 1))
-        return self._next_nonce(at) > nonce
-
-    def _next_nonce(self, at: str = "latest") -> int:
-        """Number of transactions mined so far; `pending` is unknown to some chains."""
-        return parse_quantity(self._ask("eth_getTransactionCount", data(self.address), at))
+    def _next_nonce(self) -> int:
+        """Number of transactions mined so far. Raises TransientError."""
+        try:
+            return count_at(self._rpc, self.address, "latest")
+        except RpcRefused as problem:
+            raise TransientError(str(problem)) from problem
 
     def _suggest_fees(self) -> Fees:
         """A tip as the node suggests, and room for six full blocks of rising base fee."""
@@ -240,73 +252,64 @@ class Transactor:
         except RpcRefused as problem:
             raise TransientError(str(problem)) from problem
 
-    def _broadcast(self, raw: bytes) -> bool:
-        """Send it; True if its nonce is used already. Raises GasAccountEmpty, SendingRefused."""
+    def _broadcast(self, raw: bytes) -> Refusal | None:
+        """Send it; None if it may be on its way. Raises GasAccountEmpty, SendingRefused."""
         try:
             self._rpc.call("eth_sendRawTransaction", data(raw))
         except RpcRefused as problem:
-            message = problem.message.lower()
-            if any(text in message for text in NONCE_USED):
-                return True
-            if any(text in message for text in NO_FUNDS):
+            refusal = meaning_of(problem)
+            if refusal is Refusal.NO_FUNDS:
                 raise GasAccountEmpty(
-                    f"{to_checksum(self.address)} cannot pay for EVM transactions: {message}",
+                    f"{to_checksum(self.address)} cannot pay for EVM transactions: "
+                    f"{problem.message}",
                     fix="send native coins of the EVM chain to this address",
                 ) from problem
-            if not any(text in message for text in SENT_ALREADY + UNDERPRICED):
+            if refusal is Refusal.OTHER:
                 raise SendingRefused(
                     f"the EVM node refuses the transaction: {problem}"
                 ) from problem
-        except SendingRefused:
-            raise
+            return None if refusal is Refusal.KNOWN else refusal
         except TransientError:
             # It may have arrived all the same: the receipt will tell.
-            return False
-        return False
+            return None
+        return None
 
-    def _await(self, hashes: Sequence[bytes]) -> Receipt | None:
-        """The confirmed receipt of any of the submissions, or None when time is up."""
-        deadline = self._clock() + self._resubmit_seconds
+    def _await(self, pending: Pending, refusal: Refusal | None) -> Receipt | None:
+        """The confirmed receipt of any of the submissions, or None when time is up.
+
+        Raises NonceTaken as soon as another transaction is seen to have the nonce for good.
+        """
+        is_doubtful = refusal in (Refusal.NONCE_USED, Refusal.NONCE_WAITS)
+        deadline = self._clock() + (0 if refusal is Refusal.CHEAP else self._resubmit_seconds)
         while True:
             try:
-                receipt = self._find_receipt(hashes)
-                if receipt is not None and self._is_confirmed(receipt):
+                receipt = find_receipt(self._rpc, pending.hashes)
+                if receipt is not None and is_confirmed(self._rpc, receipt, self._confirmations):
                     return receipt
+                is_late = self._clock() >= deadline
+                if receipt is None and (is_doubtful or is_late):
+                    self._look_for_others(pending, is_late)
             except RpcRefused as problem:
                 raise TransientError(str(problem)) from problem
+            except NonceTaken:
+                raise
             except TransientError:
-                receipt = None
-            if receipt is None and self._clock() >= deadline:
+                receipt, is_late = None, self._clock() >= deadline
+            if receipt is None and is_late:
                 return None
             if self._stop.wait(self._poll_seconds):
                 raise TransientError("stopped while waiting for a receipt")
 
-    def _find_receipt(self, hashes: Sequence[bytes]) -> Receipt | None:
-        """The receipt of whichever submission was mined."""
-        for transaction_hash in reversed(hashes):
-            answer = self._rpc.call("eth_getTransactionReceipt", data(transaction_hash))
-            if answer is not None:
-                return _parse_receipt(answer, transaction_hash)
-        return None
-
-    def _is_confirmed(self, receipt: Receipt) -> bool:
-        """Whether the receipt's block is deep enough and still part of the chain."""
+    def _look_for_others(self, pending: Pending, is_late: bool) -> None:
+        """Forget what cannot happen any more; raises NonceTaken, and like `find_use`."""
         head = parse_quantity(self._rpc.call("eth_blockNumber"))
-        if head < receipt.block_number + self._confirmations - 1:
-            return False
-        block = self._rpc.call("eth_getBlockByNumber", quantity(receipt.block_number), False)
-        return block is not None and (
-            parse_data(parse_object(block).get("hash"), 32) == receipt.block_hash
-        )
+        deep = max(0, head - self._confirmations + 1)
+        use = find_use(self._rpc, self.address, pending.nonce, deep)
+        if use is not None and _is_by_another(use, pending.hashes, is_late):
+            self._outbox.clear()
+            raise NonceTaken("another transaction of this account took the nonce")
 
 
-def _parse_receipt(answer: Any, transaction_hash: bytes) -> Receipt:
-    """A receipt from its JSON; raises TransientError."""
-    fields = parse_object(answer)
-    return Receipt(
-        transaction_hash=transaction_hash,
-        block_number=parse_quantity(fields.get("blockNumber")),
-        block_hash=parse_data(fields.get("blockHash"), 32),
-        succeeded=parse_quantity(fields.get("status")) == 1,
-        gas_used=parse_quantity(fields.get("gasUsed")),
-    )
+def _is_by_another(use: NonceUse, hashes: Sequence[bytes], is_late: bool) -> bool:
+    """Whether a nonce was used by none of the submissions; one unseen has had time to show."""
+    return is_late if use == UNSEEN else use.transaction_hash not in hashes

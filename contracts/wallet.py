@@ -1,6 +1,7 @@
 """Move a trader's own tokens: balances, deposits into a vault, transfers, test money.
 
-Rule: the key stays in this process; amounts are atoms; every method waits for its receipt.
+Rule: the key stays in this process; amounts are atoms; every method waits for its receipt. With an
+outbox, programs that use one key take turns, and none of them sends twice after a crash.
 
 Spec: docs/spec/settlement.md §3
 Deviations: none
@@ -8,23 +9,20 @@ Deviations: none
 
 from __future__ import annotations
 
-import threading
 from typing import Any
 
 from web3 import Web3
-from web3.exceptions import Web3RPCError
 
 from contracts.artifact import load_artifact, topics
-from contracts.errors import ContractRefused
-from contracts.evm_web3 import account_of, fee_fields, mine_now, translated_errors
+from contracts.evm_web3 import translated_errors
 from contracts.limits import (
     APPROVE_GAS,
-    DEPLOYMENT_SECONDS_MAX,
     DEPOSIT_GAS,
-    NONCE_ATTEMPTS_MAX,
     VALUE_TRANSFER_GAS,
 )
+from contracts.outbox import Outbox
 from contracts.settlement_calls import as_integer
+from contracts.web3_sender import Web3Sender
 from primitives.address import to_checksum
 from primitives.errors import TransientError
 from primitives.secp256k1 import PrivateKey
@@ -36,15 +34,20 @@ class Wallet:
     """One account on one EVM chain; calls may come from several threads."""
 
     def __init__(
-        self, web3: Web3, key: PrivateKey, *, chain_id: int, mine_at_once: bool = False
+        self,
+        web3: Web3,
+        key: PrivateKey,
+        *,
+        chain_id: int,
+        mine_at_once: bool = False,
+        outbox: Outbox | None = None,
     ) -> None:
         """Use a connected web3; `mine_at_once` asks a devnet chain for a block after sending."""
         self.address = key.address
         self._web3 = web3
-        self._account = account_of(key)
-        self._chain_id = chain_id
-        self._mine_at_once = mine_at_once
-        self._lock = threading.Lock()
+        self._sender = Web3Sender(
+            web3, key, chain_id=chain_id, mine_at_once=mine_at_once, outbox=outbox
+        )
 
     def native_balance(self) -> int:
         """Return the balance that pays for gas, wei."""
@@ -93,7 +96,7 @@ class Wallet:
         self._send(token, payload, TRANSFER_GAS)
 
     def send_native(self, to: bytes, wei: int) -> None:
-        """Send the coin that pays for gas; raises TransientError."""
+        """Send the coin that pays for gas; raises TransientError, GasAccountEmpty."""
         self._send(to, "0x", VALUE_TRANSFER_GAS, wei)
 
     def _contract(self, name: str, address: bytes) -> Any:
@@ -104,36 +107,4 @@ class Wallet:
 
     def _send(self, to: bytes | None, payload: str, gas: int, value: int = 0) -> Any:
         """Send a transaction, to nobody for a new contract, and return its receipt."""
-        with self._lock, translated_errors():
-            sent = self._send_with_next_nonce(to, payload, gas, value)
-            if self._mine_at_once:
-                mine_now(self._web3)
-            receipt = self._web3.eth.wait_for_transaction_receipt(
-                sent, timeout=DEPLOYMENT_SECONDS_MAX, poll_latency=0.1
-            )
-        if receipt["status"] != 1:
-            raise ContractRefused(f"transaction {sent.to_0x_hex()} was reverted")
-        return receipt
-
-    def _send_with_next_nonce(self, to: bytes | None, payload: str, gas: int, value: int) -> Any:
-        """Sign and send; again if another program of this account was faster with the nonce, when
-        the chain has taken nothing of ours.
-        """
-        for attempt in range(NONCE_ATTEMPTS_MAX):
-            fields = {
-                "chainId": self._chain_id,
-                "nonce": self._web3.eth.get_transaction_count(to_checksum(self.address), "latest"),
-                "to": to_checksum(to) if to is not None else "",
-                "data": payload,
-                "value": value,
-                "gas": gas,
-                **fee_fields(self._web3),
-            }
-            signed = self._account.sign_transaction(fields)
-            try:
-                return self._web3.eth.send_raw_transaction(signed.raw_transaction)
-            except Web3RPCError as error:
-                is_last = attempt == NONCE_ATTEMPTS_MAX - 1
-                if is_last or "nonce too low" not in str(error):
-                    raise
-        raise AssertionError("the last attempt returns or raises")
+        return self._sender.send(to, payload, gas=gas, value=value)

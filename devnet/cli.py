@@ -212,7 +212,8 @@ def fund(address: str) -> None:
     record = folder.load()
     plan = plan_of(record)
     person = plan.people.get(address)
-    fund_address(record, plan, address if person is None else to_checksum(person.address))
+    named = address if person is None else to_checksum(person.address)
+    fund_address(record, plan, named, folder.outbox)
     home = os.path.relpath(folder.data(plan.validators[0].name).root)
     key = address if person is not None else address[:10]
     click.echo(

@@ -89,6 +89,11 @@ class Folder:
         return self.root / name
 
     @property
+    def outbox(self) -> Path:
+        """What the devnet's own tools have on its way to the chains; they take turns by it."""
+        return self.root / "outbox" / "tools"
+
+    @property
     def processes(self) -> ProcessTable:
         """What runs."""
         return ProcessTable(self.root / "run", self.root / "logs")

@@ -9,11 +9,13 @@ may mint.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 
 from contracts.chain.accounts import account_key
 from contracts.confidential_deployment import deploy_confidential
 from contracts.confidential_plan import CoinPlan
 from contracts.evm_web3 import connect
+from contracts.outbox import open_outbox
 from contracts.wallet import Wallet
 from devnet.folders import Record
 from devnet.plan import (
@@ -47,22 +49,30 @@ REPLAY_ATOMS: Mapping[int, int] = {
 """Whole recorded books are larger than what two demo traders quote."""
 
 
-def open_wallet(record: Record, key: PrivateKey, chain: int = 0) -> Wallet:
-    """Return a wallet on one of the devnet's chains; our own chains mine at once."""
+def open_wallet(
+    record: Record, key: PrivateKey, chain: int = 0, outbox: Path | None = None
+) -> Wallet:
+    """Return a wallet on one of the devnet's chains; our own chains mine at once.
+
+    Processes that name the same folder for their outboxes take turns with a key.
+    """
     chain_id = record.chain_id + chain
     web3 = connect(record.rpc_of(chain), chain_id)
     is_ours = record.evm in OWN_CHAINS
-    return Wallet(web3, key, chain_id=chain_id, mine_at_once=is_ours)
+    kept = None if outbox is None else open_outbox(outbox, chain_id, key.address)
+    return Wallet(web3, key, chain_id=chain_id, mine_at_once=is_ours, outbox=kept)
 
 
-def fund_address(record: Record, plan: DevnetPlan, address: str) -> None:
+def fund_address(
+    record: Record, plan: DevnetPlan, address: str, outbox: Path | None = None
+) -> None:
     """Give an address native coin and a million of every token on every chain.
 
     Raises InvalidMessage.
     """
     to = parse_address(address)
     for chain, deployment in enumerate(plan.deployments):
-        wallet = open_wallet(record, plan.deployer, chain)
+        wallet = open_wallet(record, plan.deployer, chain, outbox)
         wallet.send_native(to, NATIVE_WEI)
         for asset, token in enumerate(deployment.tokens):
             amount = FUND_WHOLE * 10**token.decimals
@@ -72,9 +82,15 @@ def fund_address(record: Record, plan: DevnetPlan, address: str) -> None:
                 wallet.mint(token.address, to, amount)
 
 
-def give_xom(record: Record, plan: DevnetPlan, addresses: list[bytes], atoms: int) -> None:
+def give_xom(
+    record: Record,
+    plan: DevnetPlan,
+    addresses: list[bytes],
+    atoms: int,
+    outbox: Path | None = None,
+) -> None:
     """Hand XOM, which nobody can mint, from the deployer to traders who have none."""
-    wallet = open_wallet(record, plan.deployer)
+    wallet = open_wallet(record, plan.deployer, outbox=outbox)
     token = plan.deployment.tokens[XOM].address
     for address in addresses:
         if wallet.token_balance(token, address) < atoms:

@@ -301,7 +301,7 @@ async def main(folder: Folder) -> None:
     synthetic = make_people(record, max(2, record.traders)) if not record.replay else []
     people = synthetic or make_people(record, max(REPLAY_ACCOUNTS, record.traders))
     tally = Tally()
-    await fund(record, plan, people)
+    await fund(folder, plan, people)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(tally.report)
         if record.replay:
@@ -310,13 +310,16 @@ async def main(folder: Folder) -> None:
             nursery.start_soon(run_person, person, record.seed, tally)
 
 
-async def fund(record: Record, plan: DevnetPlan, people: list[Person]) -> None:
+async def fund(folder: Folder, plan: DevnetPlan, people: list[Person]) -> None:
     """Deposit for those whom the ledger does not know yet."""
     strangers = [person for person in people if not await is_known(person)]
     if not strangers:
         return
+    record = folder.load()
     addresses = [person.wallet.address for person in strangers]
-    await trio.to_thread.run_sync(give_xom, record, plan, addresses, TRADER_ATOMS[XOM])
+    await trio.to_thread.run_sync(
+        give_xom, record, plan, addresses, TRADER_ATOMS[XOM], folder.outbox
+    )
     async with trio.open_nursery() as nursery:
         for person in strangers:
             nursery.start_soon(

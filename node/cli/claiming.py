@@ -246,6 +246,6 @@ def _plan_withdrawals(
         endpoint = find_rpc_url(context, rpc, entry["chain_id"])
 
         def pay(proof: dict[str, Any] = proof, endpoint: str = endpoint) -> Submission:
-            return claim_withdrawal(endpoint, url, proof, key)
+            return claim_withdrawal(context, endpoint, url, proof, key)
 
         steps.add(f"have withdrawal {entry['index']} paid to {entry['to']}", pay)

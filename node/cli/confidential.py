@@ -20,6 +20,7 @@ from node.cli.wallet_options import (
     find_rpc_url,
     key_option,
     open_transactor,
+    open_wallet_outbox,
     password_option,
     rpc_option,
 )
@@ -186,7 +187,8 @@ def _open(context: Context, key: PrivateKey, chain_id: int, rpc: str | None) -> 
     from contracts.evm_web3 import connect
 
     web3 = connect(find_rpc_url(context, rpc, chain_id), chain_id)
-    return ConfidentialWallet(web3, key, chain_id=chain_id)
+    outbox = open_wallet_outbox(context, chain_id, key)
+    return ConfidentialWallet(web3, key, chain_id=chain_id, outbox=outbox)
 
 
 def _open_sender(
@@ -198,7 +200,8 @@ def _open_sender(
 
     chain = find_chain(load_network(context.data.network_file), chain_id)
     connection = HttpRpc(find_rpc_url(context, rpc, chain_id))
-    return ConfidentialSender(connection, open_transactor(context, connection, chain, key), key)
+    transactor = open_transactor(context, connection, chain.chain_id, key)
+    return ConfidentialSender(connection, transactor, key)
 
 
 def _aes_key(context: Context, terms: dict[str, Any], key: PrivateKey) -> bytes:

@@ -58,7 +58,7 @@ def make_deposit(
     sender = DepositSender(
         connection,
         client,
-        open_transactor(context, connection, chain, key),
+        open_transactor(context, connection, chain.chain_id, key),
         vault=chain.vault_bytes,
     )
     token = bytes.fromhex(asset["token"][2:])

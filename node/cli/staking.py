@@ -68,12 +68,13 @@ def open_desk(
     network = load_network(context.data.network_file)
     chain = find_chain(network, None)
     connection = HttpRpc(find_rpc_url(context, rpc, chain.chain_id))
+    transactor = None if key is None else open_transactor(context, connection, chain.chain_id, key)
     client = RegistryClient(
         connection,
         chain_id=chain.chain_id,
         registry=bytes.fromhex(chain.registry[2:]),
         network_id=network.network_id,
-        transactor=None if key is None else open_transactor(context, connection, chain, key),
+        transactor=transactor,
     )
     client.connect()
     client.finish_left()

@@ -17,7 +17,13 @@ from node.cli.assets import list_assets
 from node.cli.context import Context, json_option
 from node.cli.show import format_age, show_json, show_table
 from node.cli.voting import password_option, send_vote
-from node.cli.wallet_options import find_chain, find_rpc_url, key_option, rpc_option
+from node.cli.wallet_options import (
+    find_chain,
+    find_rpc_url,
+    key_option,
+    open_web3_sender,
+    rpc_option,
+)
 from primitives.address import to_checksum
 from primitives.errors import ConfigError
 
@@ -106,13 +112,10 @@ def deploy(
         for asset in list_assets(url)
         if (asset["chain_id"], asset["vault"]) == (chain_id, present)
     ]
-    made = deploy_successor(
-        connect(find_rpc_url(context, rpc, chain_id), chain_id),
-        bytes.fromhex(present[2:]),
-        tokens,
-        context.load_key(key, password_file),
-        chain_id=chain_id,
-    )
+    secret = context.load_key(key, password_file)
+    web3 = connect(find_rpc_url(context, rpc, chain_id), chain_id)
+    sender = open_web3_sender(context, web3, chain_id, secret)
+    made = deploy_successor(web3, bytes.fromhex(present[2:]), tokens, sender)
     if as_json:
         show_json({"chain_id": chain_id, "vault": to_checksum(made), "takes_over_from": present})
         return
@@ -216,12 +219,10 @@ def hand_over(
     from node.network_file import load_network
 
     place = find_chain(load_network(context.data.network_file), chain)
-    done = hand_over_funds(
-        connect(find_rpc_url(context, rpc, place.chain_id), place.chain_id),
-        place.vault_bytes,
-        context.load_key(key, password_file),
-        chain_id=place.chain_id,
-    )
+    secret = context.load_key(key, password_file)
+    web3 = connect(find_rpc_url(context, rpc, place.chain_id), place.chain_id)
+    sender = open_web3_sender(context, web3, place.chain_id, secret)
+    done = hand_over_funds(web3, place.vault_bytes, sender)
     rows = [
         {"vault": to_checksum(one.vault), "token": to_checksum(one.token), "atoms": str(one.atoms)}
         for one in done
@@ -263,13 +264,14 @@ def follow(
     from node.network_file import load_network
 
     chain_id = find_chain(load_network(context.data.network_file), chain).chain_id
-    connection = connect(find_rpc_url(context, rpc, chain_id), chain_id)
     secret = context.load_key(key, password_file)
+    connection = connect(find_rpc_url(context, rpc, chain_id), chain_id)
+    sender = open_web3_sender(context, connection, chain_id, secret)
     done = []
     for one in http.get(context.find_url(), "/v1/settlement")["vaults"]:
         if one["chain_id"] == chain_id and one["moved_to"] != NOBODY:
             old = bytes.fromhex(one["vault"][2:])
-            done += follow_successor(connection, old, secret, chain_id=chain_id)
+            done += follow_successor(connection, old, sender)
     if as_json:
         show_json({"followed": done})
         return

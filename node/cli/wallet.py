@@ -24,6 +24,7 @@ from node.cli.wallet_options import (
     fee_option,
     find_rpc_url,
     key_option,
+    open_transactor,
     password_option,
     relay_option,
     rpc_option,
@@ -323,7 +324,7 @@ def claim(
             )
         return
     endpoint = find_rpc_url(context, rpc, proof["chain_id"])
-    outcome = claim_withdrawal(endpoint, url, proof, secret).value
+    outcome = claim_withdrawal(context, endpoint, url, proof, secret).value
     result = {"index": index, "to": proof["to"], "amount": proof["amount"], "state": outcome}
     if as_json:
         show_json(result)
@@ -348,12 +349,13 @@ def _withdraw(url: str, key: PrivateKey, asset: int, atoms: int, to: bytes) -> N
     trio.run(main)
 
 
-def claim_withdrawal(rpc: str, url: str, proof: dict[str, Any], key: PrivateKey) -> Submission:
+def claim_withdrawal(
+    context: Context, rpc: str, url: str, proof: dict[str, Any], key: PrivateKey
+) -> Submission:
     """Bring a node's proof of a withdrawal to the contract."""
     from contracts.rpc import HttpRpc
     from contracts.settlement_client import SettlementClient
     from contracts.settlement_types import StateWords, WithdrawalClaim
-    from contracts.transactor import Transactor
 
     connection = HttpRpc(rpc)
     chain_id = proof["chain_id"]
@@ -362,7 +364,7 @@ def claim_withdrawal(rpc: str, url: str, proof: dict[str, Any], key: PrivateKey)
         chain_id=chain_id,
         vault=_unhex(proof["vault"]),
         network_id=_unhex(http.get(url, "/v1/status")["network_id"]),
-        transactor=Transactor(connection, key, chain_id=chain_id),
+        transactor=open_transactor(context, connection, chain_id, key),
     )
     height, *roots = (_unhex(word) for word in proof["roots"])
     words = StateWords(

@@ -16,9 +16,13 @@ from node.cli.context import Context
 from primitives.errors import ConfigError, OperatorError
 
 if TYPE_CHECKING:
+    from web3 import Web3
+
+    from contracts.outbox import FileOutbox
     from contracts.rpc import Rpc
     from contracts.settlement_client import SettlementClient
     from contracts.transactor import Transactor
+    from contracts.web3_sender import Web3Sender
     from node.network_file import Chain, NetworkFile
     from primitives.secp256k1 import PrivateKey
 
@@ -52,22 +56,37 @@ def open_settlement(
     from contracts.settlement_client import SettlementClient
 
     connection = HttpRpc(find_rpc_url(context, rpc, chain.chain_id))
+    transactor = None if key is None else open_transactor(context, connection, chain.chain_id, key)
     return SettlementClient(
         connection,
         chain_id=chain.chain_id,
         vault=chain.vault_bytes,
         network_id=network.network_id,
-        transactor=None if key is None else open_transactor(context, connection, chain, key),
+        transactor=transactor,
     )
 
 
-def open_transactor(context: Context, rpc: Rpc, chain: Chain, key: PrivateKey) -> Transactor:
+def open_transactor(context: Context, rpc: Rpc, chain_id: int, key: PrivateKey) -> Transactor:
     """Return what sends for a key, with its outbox in the data directory."""
-    from contracts.outbox import open_outbox
     from contracts.transactor import Transactor
 
-    outbox = open_outbox(context.data.outbox("wallet"), chain.chain_id, key.address)
-    return Transactor(rpc, key, chain_id=chain.chain_id, outbox=outbox)
+    outbox = open_wallet_outbox(context, chain_id, key)
+    return Transactor(rpc, key, chain_id=chain_id, outbox=outbox)
+
+
+def open_web3_sender(context: Context, web3: Web3, chain_id: int, key: PrivateKey) -> Web3Sender:
+    """Return what sends for a key by web3, with its outbox in the data directory."""
+    from contracts.web3_sender import Web3Sender
+
+    outbox = open_wallet_outbox(context, chain_id, key)
+    return Web3Sender(web3, key, chain_id=chain_id, outbox=outbox)
+
+
+def open_wallet_outbox(context: Context, chain_id: int, key: PrivateKey) -> FileOutbox:
+    """Return where a key's transaction on its way is kept; programs of the key take turns."""
+    from contracts.outbox import open_outbox
+
+    return open_outbox(context.data.outbox("wallet"), chain_id, key.address)
 
 
 def find_chain(network: NetworkFile, chain_id: int | None) -> Chain:

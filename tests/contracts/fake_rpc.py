@@ -18,6 +18,9 @@ class FakeRpc:
     height: int = 10
     fork: int = 0
     nonce: int = 0
+    owner: bytes = bytes(20)
+    taken: dict[int, bytes] = field(default_factory=dict)
+    keeps_history: bool = True
     sent: list[bytes] = field(default_factory=list)
     mined: dict[bytes, int] = field(default_factory=dict)
     status: int = 1
@@ -33,9 +36,14 @@ class FakeRpc:
             raise TransientError("the line is down")
         return getattr(self, method)(*parameters)
 
-    def eth_getTransactionCount(self, _address: str, tag: str) -> str:
-        assert tag == "latest", "COTI knows no pending block"
-        return quantity(self.nonce)
+    def eth_getTransactionCount(self, address: str, tag: str) -> str:
+        assert tag != "pending", "COTI knows no pending block"
+        self.owner = bytes.fromhex(address[2:])
+        at = self.height if tag == "latest" else int(tag, 16)
+        if at != self.height and not self.keeps_history:
+            raise RpcRefused(-32000, "missing trie node")
+        used = [number for number in (*self.taken, *self.mined.values()) if number <= at]
+        return quantity(self.nonce + len(used))
 
     def eth_maxPriorityFeePerGas(self) -> str:
         if not self.has_tip_method:
@@ -45,15 +53,33 @@ class FakeRpc:
     def eth_blockNumber(self) -> str:
         return quantity(self.height)
 
-    def eth_getBlockByNumber(self, tag: str, _full: bool) -> Any:
+    def eth_getBlockByNumber(self, tag: str, full: bool) -> Any:
         number = self.height if tag == "latest" else int(tag, 16)
         if number > self.height:
             return None
-        return {
+        block: dict[str, Any] = {
             "number": quantity(number),
             "hash": data(self.hash_of(number)),
             "baseFeePerGas": "0x7",
         }
+        if full:
+            block["transactions"] = self.transactions_in(number)
+        return block
+
+    def transactions_in(self, number: int) -> list[dict[str, str]]:
+        """The account's transactions in a block, and a stranger's."""
+        hashes = [one for one, block in self.mined.items() if block == number]
+        hashes += [self.taken[number]] if number in self.taken else []
+        before = sum(block < number for block in (*self.taken, *self.mined.values()))
+        stranger = {
+            "from": data(b"\x99" * 20),
+            "nonce": quantity(self.nonce),
+            "hash": data(bytes(32)),
+        }
+        return [stranger] + [
+            {"from": data(self.owner), "nonce": quantity(self.nonce + before), "hash": data(one)}
+            for one in hashes
+        ]
 
     def eth_sendRawTransaction(self, raw: str) -> str:
         transaction = bytes.fromhex(raw[2:])
@@ -87,6 +113,11 @@ class FakeRpc:
         """Put a transaction into a new block."""
         self.height += 1
         self.mined[keccak256(transaction)] = self.height
+
+    def take_nonce(self) -> None:
+        """Another program's transaction of the account gets into a new block."""
+        self.height += 1
+        self.taken[self.height] = keccak256(b"another" + bytes([len(self.taken)]))
 
     def reorganise(self) -> None:
         """Replace all blocks; what was mined is gone."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from requests.exceptions import ConnectionError as RequestsConnectionError
 
@@ -63,20 +65,43 @@ def test_deploying_again_changes_nothing() -> None:
 def test_interrupted_deployment_is_continued(monkeypatch: pytest.MonkeyPatch) -> None:
     evm = embedded_evm()
     plan = World(embedded_evm()).plan
-    send, sent = evm.web3.eth.send_raw_transaction, []
+    provider = evm.web3.provider
+    ask, sent = provider.make_request, []
 
-    def send_five(raw: bytes) -> object:
-        if len(sent) == 5:
-            raise RequestsConnectionError("gone")
-        sent.append(raw)
-        return send(raw)
+    def send_five(method: str, parameters: Any) -> Any:
+        if method == "eth_sendRawTransaction":
+            if len(sent) == 5:
+                raise RequestsConnectionError("gone")
+            sent.append(parameters)
+        return ask(method, parameters)
 
     with monkeypatch.context() as patch:
-        patch.setattr(evm.web3.eth, "send_raw_transaction", send_five)
+        patch.setattr(provider, "make_request", send_five)
         with pytest.raises(TransientError, match="gone"):
             deploy(evm.web3, plan, DEPLOYER, chain_id=CHAIN_ID)
     deployment = deploy(evm.web3, plan, DEPLOYER, chain_id=CHAIN_ID)
     assert deployment == predict(plan, chain_id=CHAIN_ID, deployer=DEPLOYER.address)
+    assert len(evm.web3.eth.get_code(to_checksum(deployment.vault))) > 100
+
+
+@pytest.mark.parametrize(
+    "refusal", ["already known", "replacement transaction underpriced", "nonce too low"]
+)
+def test_what_an_earlier_deployment_left_waiting_is_waited_for(
+    monkeypatch: pytest.MonkeyPatch, refusal: str
+) -> None:
+    evm = embedded_evm()
+    plan = World(embedded_evm()).plan
+    provider = evm.web3.provider
+    ask = provider.make_request
+
+    def refuse(method: str, parameters: Any) -> Any:
+        answer = ask(method, parameters)
+        is_sending = method == "eth_sendRawTransaction"
+        return {"error": {"code": -32000, "message": refusal}} if is_sending else answer
+
+    monkeypatch.setattr(provider, "make_request", refuse)
+    deployment = deploy(evm.web3, plan, DEPLOYER, chain_id=CHAIN_ID)
     assert len(evm.web3.eth.get_code(to_checksum(deployment.vault))) > 100
 
 

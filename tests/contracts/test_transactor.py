@@ -10,12 +10,12 @@ import rlp
 
 from contracts.errors import GasAccountEmpty
 from contracts.limits import SUBMISSIONS_MAX, TIP_WEI
-from contracts.transactor import Receipt, Transactor
+from contracts.receipts import Receipt
+from contracts.transactor import Transactor
 from primitives.errors import TransientError
 from primitives.keccak import keccak256
 from primitives.secp256k1 import PrivateKey
 from tests.contracts.fake_rpc import FakeRpc
-from tests.contracts.harness import STRANGER, World
 
 KEY = PrivateKey(keccak256(b"relayer"))
 TO = b"\x11" * 20
@@ -136,21 +136,65 @@ def test_known_transaction_is_simply_awaited() -> None:
     assert send(rpc).succeeded
 
 
-def test_underpriced_transaction_is_raised() -> None:
-    rpc = FakeRpc(refuse_sending=["replacement transaction underpriced"])
+@pytest.mark.parametrize(
+    "refusal", ["transaction underpriced", "max fee per gas less than block base fee: address"]
+)
+def test_an_offer_that_is_too_low_is_raised_at_once(refusal: str) -> None:
+    rpc = FakeRpc(refuse_sending=[refusal])
     assert send(rpc).succeeded
     assert fields(rpc.sent[0])["maximum"] > 17
 
 
-def test_used_nonce_is_transient() -> None:
-    rpc = FakeRpc(refuse_sending=["nonce too low"])
+@pytest.mark.parametrize("refusal", ["nonce too low", "replacement transaction underpriced"])
+@pytest.mark.parametrize("keeps_history", [True, False])
+def test_the_next_nonce_is_used_when_another_program_had_this_one(
+    refusal: str, keeps_history: bool
+) -> None:
+    rpc = FakeRpc(refuse_sending=[refusal, refusal], keeps_history=keeps_history)
+    rpc.on_poll = [lambda: None, rpc.take_nonce]
+    assert send(rpc).succeeded
+    assert [fields(raw)["nonce"] for raw in rpc.sent] == [1]
 
-    def someone_else_was_first() -> None:
-        rpc.nonce = 1
 
-    rpc.on_poll = [someone_else_was_first]
-    with pytest.raises(TransientError, match="took the nonce"):
+def test_a_transaction_that_replaced_ours_is_noticed() -> None:
+    rpc = FakeRpc(mine_after_sending=None)
+
+    def replace() -> None:
+        rpc.take_nonce()
+        rpc.mine_after_sending = 1
+
+    rpc.on_poll = [lambda: None, replace]
+    assert send(rpc).succeeded
+    assert [fields(raw)["nonce"] for raw in rpc.sent] == [0, 1]
+
+
+@pytest.mark.parametrize("polls", [1, 5, 40])
+def test_a_node_that_knows_the_block_but_not_the_receipt_does_not_make_it_happen_twice(
+    polls: int,
+) -> None:
+    rpc = FakeRpc(refuse_sending=["", "nonce too low", "nonce too low", "nonce too low"])
+    true = rpc.eth_getTransactionReceipt
+    late = [None] * polls
+    rpc.eth_getTransactionReceipt = (  # type: ignore[method-assign]
+        lambda one: late.pop() if late else true(one)
+    )
+    assert send(rpc).succeeded
+    assert {fields(raw)["nonce"] for raw in rpc.sent} == {0}
+
+
+def test_nonces_used_up_by_others_end_in_a_transient_error() -> None:
+    rpc = FakeRpc(refuse_sending=["nonce too low"] * 99)
+    rpc.on_poll = [rpc.take_nonce for _ in range(99)]
+    with pytest.raises(TransientError, match="use up its nonces"):
         send(rpc)
+    assert rpc.sent == []
+
+
+def test_a_higher_price_that_cannot_be_paid_leaves_the_lower_one_to_be_mined() -> None:
+    rpc = FakeRpc(mine_after_sending=None, refuse_sending=["", *["insufficient funds"] * 2])
+    rpc.on_poll = [*[lambda: None] * 25, lambda: rpc.mine(rpc.sent[0])]
+    assert send(rpc).transaction_hash == keccak256(rpc.sent[0])
+    assert len(rpc.sent) == 1
 
 
 def test_empty_account_is_the_operators_business() -> None:
@@ -185,19 +229,3 @@ def test_stop_ends_the_wait() -> None:
     transactor = Transactor(FakeRpc(mine_after_sending=None), KEY, chain_id=5, stop=stop)
     with pytest.raises(TransientError, match="stopped"):
         transactor.send(TO, b"", gas=1)
-
-
-def test_a_wallet_whose_account_another_program_uses_sends_again(
-    world: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    world.fund(world.usdx, 5)
-    eth = world.wallet._web3.eth
-    true = eth.get_transaction_count
-    behind = [1]
-    monkeypatch.setattr(
-        eth,
-        "get_transaction_count",
-        lambda *words: true(*words) - (behind.pop() if behind else 0),
-    )
-    world.wallet.transfer(world.usdx, STRANGER.address, 5)
-    assert world.balance(world.usdx, STRANGER.address) == 5

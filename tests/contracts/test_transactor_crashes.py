@@ -17,8 +17,9 @@ from hypothesis import strategies as st
 
 from contracts.errors import RpcRefused
 from contracts.outbox import FileOutbox, Pending, open_outbox
+from contracts.receipts import Receipt
 from contracts.rpc_values import data, quantity
-from contracts.transactor import Receipt, Transactor
+from contracts.transactor import Transactor
 from primitives.errors import OperatorError, TransientError
 from primitives.keccak import keccak256
 from primitives.secp256k1 import PrivateKey

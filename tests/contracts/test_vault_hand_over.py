@@ -10,12 +10,17 @@ from contracts.settlement_calls import encode_checkpoint
 from contracts.settlement_types import StateWords, Submission
 from contracts.successor_deployment import HandedOver, hand_over_funds
 from contracts.vault_leaving import VaultLeaving
+from contracts.web3_sender import Web3Sender
 from primitives.address import to_checksum
 from tests.contracts.harness import CHAIN_ID, RELAYER, STRANGER, TRADER, Evm, World
 from tests.contracts.test_vault_decisions import decide, deposit_refusal
 from tests.contracts.test_vault_escape import Silent
 
 DAY = 24 * 3600
+
+
+def sender_on(world: World) -> Web3Sender:
+    return Web3Sender(world.evm.web3, STRANGER, chain_id=CHAIN_ID)
 
 
 @pytest.fixture
@@ -145,7 +150,7 @@ def test_funds_follow_the_ledger_whatever_is_announced_later(
     world.checkpoint()
     assert refusal(world, world.usdx) == "SuccessorBehind"
     assert refusal(world, world.usdx, common - 10) == "SuccessorBehind"
-    done = hand_over_funds(world.evm.web3, world.vault, STRANGER, chain_id=CHAIN_ID)
+    done = hand_over_funds(world.evm.web3, world.vault, sender_on(world))
     assert done == [HandedOver(vault=world.vault, token=world.usdx, atoms=400)]
     assert world.balance(world.usdx, next_vault) == 400
 
@@ -161,7 +166,7 @@ def test_more_than_a_vault_takes_at_once_goes_in_parts(world: World) -> None:
     both_follow(world, following)
     leaving = VaultLeaving(world.client)
     assert leaving.count_owed(world.tokens["WETH"]) == most + 700
-    done = hand_over_funds(world.evm.web3, world.vault, STRANGER, chain_id=CHAIN_ID)
+    done = hand_over_funds(world.evm.web3, world.vault, sender_on(world))
     assert [one.atoms for one in done] == [most, 700]
     assert world.balance(world.tokens["WETH"], following) == most + 700
     assert leaving.count_owed(world.tokens["WETH"]) == 0
@@ -199,9 +204,9 @@ def test_balances_escape_from_the_vault_that_the_ledger_names(
     world.increase_time(2 * DAY)
     payload = silent.escape(TRADER.address, 0)
     assert world.refusal(payload, to=next_vault).reason == "InsufficientVault"
-    done = hand_over_funds(world.evm.web3, old, STRANGER, chain_id=CHAIN_ID)
+    done = hand_over_funds(world.evm.web3, old, sender_on(world))
     assert done == [HandedOver(vault=old, token=world.usdx, atoms=1_000)]
-    assert hand_over_funds(world.evm.web3, old, STRANGER, chain_id=CHAIN_ID) == []
+    assert hand_over_funds(world.evm.web3, old, sender_on(world)) == []
     before = world.balance(world.usdx, TRADER.address)
     assert world.send(STRANGER, next_vault, payload)["status"] == 1
     assert world.balance(world.usdx, TRADER.address) == before + 1_000
@@ -260,7 +265,7 @@ def test_coin_is_handed_over_as_well(world: World) -> None:
     world.move(vaults[1], {NATIVE: 600})
     both_follow(world, vaults[1])
     assert VaultLeaving(world.client).count_owed(NATIVE) == 600
-    done = hand_over_funds(world.evm.web3, vaults[0], STRANGER, chain_id=CHAIN_ID)
+    done = hand_over_funds(world.evm.web3, vaults[0], sender_on(world))
     assert done == [HandedOver(vault=vaults[0], token=NATIVE, atoms=600)]
     assert world.evm.web3.eth.get_balance(to_checksum(vaults[1])) == 600
     assert world.view("Settlement", vaults[1], "liabilities", to_checksum(NATIVE)) == 600

@@ -19,6 +19,7 @@ from node.api.errors import ApiError
 from node.api.limits import (
     ACTIONS_BURST,
     ACTIONS_PER_S_MAX,
+    ANSWER_BYTES_PER_REQUEST,
     CONNECTIONS_MAX,
     CONNECTIONS_PER_ADDRESS_MAX,
     REQUESTS_BURST,
@@ -84,6 +85,11 @@ class Access:
         """Count a request as so many small ones. Raises ApiError when there were too many."""
         if not self._requests.take(remote, min(weight, self._requests_burst), now_ms()):
             raise ApiError("too_many_requests", "too many requests from this address")
+
+    def charge_answer(self, remote: str, size: int) -> None:
+        """Count a large answer of `size` bytes as further requests, which the next ones wait for."""
+        if size >= ANSWER_BYTES_PER_REQUEST:
+            self._requests.owe(remote, size // ANSWER_BYTES_PER_REQUEST, now_ms())
 
     def charge_actions(self, remote: str, count: int) -> None:
         """Count actions. Raises ApiError when there were too many."""

@@ -34,6 +34,7 @@ CANDLES_MAX: Final = 1_000
 INTEGER_MAX: Final = (1 << 63) - 1  # a height, cursor or index in a query
 
 SOCKETS_MAX: Final = 2_048  # TCP connections of one node
+SOCKETS_PER_ADDRESS_MAX: Final = 512  # of one remote address; this computer (a proxy) has all
 CONNECTIONS_MAX: Final = 1_024  # WebSocket connections of one node
 CONNECTIONS_PER_ADDRESS_MAX: Final = 256  # of one remote address (a home has one address for all)
 SUBSCRIPTIONS_PER_CONNECTION_MAX: Final = 64
@@ -48,6 +49,7 @@ L2_WEIGHT: Final = 5  # requests that asking for all levels counts as
 L3_WEIGHT: Final = 20  # the same for all orders
 EVENTS_WEIGHT: Final = 5  # the same for an account's past
 PROOF_WEIGHT: Final = 20  # the same for a proven balance, which waits for a block
+ANSWER_BYTES_PER_REQUEST: Final = 16 << 10  # a large answer counts as so many requests more
 ACTIONS_PER_S_MAX: Final = 20_000  # sustained, per remote address, over REST and WebSocket
 ACTIONS_BURST: Final = 40_000
 RATE_BUCKETS_MAX: Final = 4_096  # remote addresses whose rate is remembered

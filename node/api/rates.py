@@ -29,6 +29,16 @@ class RateLimit:
         level = min(self._burst, level + max(0, now_ms - then_ms) * self._per_s)
         has_enough = level >= tokens * 1_000
         self._buckets[key] = (level - tokens * 1_000 if has_enough else level, now_ms)
+        self._forget_oldest()
+        return has_enough
+
+    def owe(self, key: Hashable, tokens: int, now_ms: int) -> None:
+        """Take tokens that are not there yet, a whole burst at most: they refill before others."""
+        level, then_ms = self._buckets.pop(key, (self._burst, now_ms))
+        level = min(self._burst, level + max(0, now_ms - then_ms) * self._per_s)
+        self._buckets[key] = (max(level - tokens * 1_000, -self._burst), now_ms)
+        self._forget_oldest()
+
+    def _forget_oldest(self) -> None:
         if len(self._buckets) > RATE_BUCKETS_MAX:
             self._buckets.popitem(last=False)
-        return has_enough

@@ -60,9 +60,10 @@ async def serve(
     if isinstance(answer, Answer):
         return raw_response(answer)
     status = 503 if isinstance(answer, Ready) and not answer.ready else 200
-    if MSGPACK in accept:
-        return Response(encode_msgpack(answer), status, media_type=MSGPACK)
-    return Response(encode_json(answer), status, media_type=JSON)
+    is_packed = MSGPACK in accept
+    body = encode_msgpack(answer) if is_packed else encode_json(answer)
+    access.charge_answer(access.remote(request.scope), len(body))
+    return Response(body, status, media_type=MSGPACK if is_packed else JSON)
 
 
 def parse_values(endpoint: Endpoint, service: NodeService, request: Request) -> dict[str, Any]:

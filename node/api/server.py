@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import logging
 import socket
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -34,6 +35,7 @@ from node.api.limits import (
     READ_STALL_S,
     SEND_TIMEOUT_S,
     SOCKETS_MAX,
+    SOCKETS_PER_ADDRESS_MAX,
     STOP_GRACE_S,
 )
 from primitives.errors import ConfigError
@@ -201,6 +203,40 @@ def listener_url(listener: trio.SocketListener) -> str:
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
+class Slots:
+    """How many connections there are, in all and of each remote address."""
+
+    def __init__(self) -> None:
+        self._used: Counter[str] = Counter()
+
+    def take(self, remote: str) -> bool:
+        """Count a connection; False, and it is not counted, when there are too many."""
+        most = SOCKETS_MAX if is_loopback(remote) else SOCKETS_PER_ADDRESS_MAX
+        if self._used[remote] >= most or self._used.total() >= SOCKETS_MAX:
+            return False
+        self._used[remote] += 1
+        return True
+
+    def give_back(self, remote: str) -> None:
+        """Count a connection that ended."""
+        self._used[remote] -= 1
+        if self._used[remote] <= 0:
+            del self._used[remote]
+
+
+def remote_address(stream: trio.SocketStream) -> str:
+    """Return where a connection comes from, empty when it has gone already."""
+    try:
+        return str(stream.socket.getpeername()[0])
+    except OSError:
+        return ""
+
+
+def is_loopback(address: str) -> bool:
+    """Tell whether an address is this computer's own."""
+    return address == "::1" or address.removeprefix("::ffff:").startswith("127.")
+
+
 async def serve(
     app: ASGIApp,
     listeners: Sequence[trio.SocketListener],
@@ -209,19 +245,18 @@ async def serve(
 ) -> None:
     """Serve until cancelled; reports the URL when it accepts connections."""
     config, context = build_config(), WorkerContext(None)
-    slots = trio.CapacityLimiter(SOCKETS_MAX)
+    slots = Slots()
 
     async def handle(stream: trio.SocketStream) -> None:
-        try:
-            slots.acquire_on_behalf_of_nowait(stream)
-        except trio.WouldBlock:
+        remote = remote_address(stream)
+        if not slots.take(remote):
             await trio.aclose_forcefully(stream)
             return
         try:
             wrapped: Any = ASGIWrapper(app)
             await Connection(wrapped, config, context, ConnectionState({}), stream).run()
         finally:
-            slots.release_on_behalf_of(stream)
+            slots.give_back(remote)
 
     task_status.started(listener_url(listeners[0]))
     await trio.serve_listeners(handle, list(listeners))

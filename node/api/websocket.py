@@ -162,6 +162,7 @@ class Session:
                 Waiting(request=frame.request, envelopes=envelopes, is_binary=is_binary)
             )
         elif isinstance(frame, Unsubscribe):
+            self._access.charge_request(self._remote)
             self._listener.unsubscribe(resolve_topic(self._service, frame))
             await self._reply({"request": frame.request, "unsubscribed": frame.channel}, is_binary)
         elif isinstance(frame, Subscribe):
@@ -173,6 +174,7 @@ class Session:
             await self._reply({"request": frame.request, "results": [result]}, is_binary)
         else:
             assert isinstance(frame, Ping)
+            self._access.charge_request(self._remote)
             now_ms = time.time_ns() // 1_000_000
             await self._reply({"request": frame.request, "now_ms": now_ms}, is_binary)
 
@@ -190,7 +192,9 @@ class Session:
             fields = await self._first_event(topic, frame.after)
             if frame.request is not None:
                 fields["request"] = frame.request
-            await self._reply(fields, is_binary)
+            data = encode_frame(fields, is_binary=is_binary)
+            self._access.charge_answer(self._remote, len(data))
+            await self._write(data)
         except (NodeError, ApiError):
             self._listener.unsubscribe(topic)
             raise

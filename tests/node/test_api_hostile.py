@@ -18,11 +18,18 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from starlette.types import Send
 
+from node.api.access import Access
 from node.api.bodies import ActionsBody, decode_body
 from node.api.errors import ApiError
 from node.api.frames import decode_frame
-from node.api.limits import BODY_BYTES_MAX, FRAME_BYTES_MAX
-from node.api.server import open_listeners, serve
+from node.api.limits import (
+    ANSWER_BYTES_PER_REQUEST,
+    BODY_BYTES_MAX,
+    FRAME_BYTES_MAX,
+    SOCKETS_MAX,
+    SOCKETS_PER_ADDRESS_MAX,
+)
+from node.api.server import Slots, open_listeners, serve
 from tests.node.fake_server import serving
 from tests.node.fake_service import FakeService
 
@@ -237,3 +244,36 @@ def test_a_frame_beyond_the_limit_is_not_even_decoded() -> None:
     with pytest.raises(ApiError) as refused:
         decode_frame(b"\xc0" * (FRAME_BYTES_MAX + 1))
     assert refused.value.code == "too_large"
+
+
+def test_one_address_cannot_take_every_connection() -> None:
+    slots = Slots()
+    taken = [slots.take("203.0.113.7") for _ in range(SOCKETS_PER_ADDRESS_MAX + 1)]
+    assert taken == [True] * SOCKETS_PER_ADDRESS_MAX + [False]
+    assert slots.take("203.0.113.8")
+    slots.give_back("203.0.113.7")
+    assert slots.take("203.0.113.7")
+    here = sum(slots.take("127.0.0.1") for _ in range(SOCKETS_MAX))  # a proxy brings everybody
+    assert here == SOCKETS_MAX - SOCKETS_PER_ADDRESS_MAX - 1
+    assert not slots.take("203.0.113.9")
+
+
+async def test_a_large_answer_counts_as_many_requests() -> None:
+    access = Access(token="t" * 43, requests_per_s=1)
+    access.charge_request("mallory")
+    access.charge_answer("mallory", 100 * ANSWER_BYTES_PER_REQUEST)
+    with pytest.raises(ApiError, match="too many requests"):
+        access.charge_request("mallory")
+    access.charge_request("alice")
+
+
+async def test_large_answers_are_charged_over_rest() -> None:
+    service = FakeService(blocks=1_000)
+    async with serving(service, Access(token="t" * 43, requests_per_s=5)) as url:
+        async with httpx.AsyncClient(base_url=url) as client:
+            codes = [
+                (await client.get("/v1/blocks", params={"limit": 500})).status_code
+                for _ in range(4)
+            ]
+    assert codes[0] == 200
+    assert codes[-1] == 429

@@ -332,3 +332,11 @@ async def test_subscribing_again_and_again_is_refused(service: FakeService) -> N
         answers = [await ask(ws, frame) for _ in range(4)]
         assert answers[0]["snapshot"]
         assert answers[-1]["error"]["code"] == "too_many_requests"
+
+
+async def test_pings_and_endings_count_as_requests(service: FakeService) -> None:
+    for frame in ({"op": "ping"}, {"op": "unsubscribe", "channel": "status"}):
+        async with connected(service, requests_per_s=1) as ws:
+            codes = [(await ask(ws, frame)).get("error", {}).get("code") for _ in range(5)]
+            assert codes[0] is None
+            assert codes[-1] == "too_many_requests"

@@ -252,12 +252,12 @@ def get_account(state: State, owner: bytes) -> Account | None:
     return state.by_address.get(owner)
 
 
-def get_keys(state: State, owner: bytes) -> list[KeyView]:
-    """Return the session keys an account ever granted, oldest first."""
+def get_keys(state: State, owner: bytes, most: int) -> list[KeyView]:
+    """Return the newest session keys an account granted, at most so many, oldest first."""
     account = state.by_address.get(owner)
     if account is None:
         return []
-    return [_view_key(state, address) for address in account.granted]
+    return [_view_key(state, address) for address in account.granted[-most:]]
 
 
 def _view_key(state: State, address: bytes) -> KeyView:

@@ -52,7 +52,7 @@ class Account(View, frozen=True, kw_only=True):
     number: int  # dense account number
     height: int
     balances: tuple[Balance, ...]
-    grants: tuple[GrantView, ...]
+    grants: tuple[GrantView, ...]  # the newest 256, oldest first
     nonces: tuple[NonceWindow, ...]
     open_orders: int
 

@@ -30,6 +30,8 @@ from node.replica.market_stats import MarketStats
 from node.views.phase_views import describe_safety
 
 PPM_PER_BP = 100
+GRANTS_SHOWN_MAX = 256
+"""A key stays known for ever, and granting one costs nothing."""
 SIDES: tuple[Literal["buy"], Literal["sell"]] = ("buy", "sell")
 
 
@@ -153,7 +155,7 @@ def make_account(state: State, owner: bytes) -> account_views.Account | None:
     account = state.by_address.get(owner)
     if account is None:
         return None
-    keys = get_keys(state, owner)
+    keys = get_keys(state, owner, GRANTS_SHOWN_MAX)
     return account_views.Account(
         address=owner,
         number=account.number,

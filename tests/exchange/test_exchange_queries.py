@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from exchange.actions import Cancel, Commit, Place
+from exchange.actions import Cancel, Commit, Grant, Place, encode_amount
 from exchange.queries import (
     CommitView,
     count_orders,
@@ -71,5 +71,16 @@ def test_strangers_have_nothing() -> None:
     assert get_account(world.state, NOBODY) is None
     assert get_balances(world.state, NOBODY) == []
     assert get_open_orders(world.state, NOBODY) == []
-    assert get_keys(world.state, NOBODY) == []
+    assert get_keys(world.state, NOBODY, 9) == []
     assert get_commits(world.state, NOBODY) == []
+
+
+def test_an_account_of_many_keys_shows_its_newest() -> None:
+    world = World()
+    world.fund("a")
+    keys = [bytes([n]) * 20 for n in range(1, 6)]
+    expiry = world.time_ms + 10**7
+    grants = [Grant(key, expiry, 2, (), encode_amount(0), False) for key in keys]
+    world.block(*[world.act("a", grant) for grant in grants])
+    views = get_keys(world.state, make_key("a").address, 2)
+    assert [view.key for view in views] == keys[3:]

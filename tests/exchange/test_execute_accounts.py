@@ -143,7 +143,7 @@ def test_session_key_acts_within_its_scope(world: World) -> None:
             Reason.KEY_LACKS_ACTION,
         ]
     ]
-    [view] = get_keys(world.state, make_key("a").address)
+    [view] = get_keys(world.state, make_key("a").address, 9)
     assert (view.notional_cap, view.markets, view.revoked) == (5_000, (0,), False)
 
 

@@ -154,9 +154,11 @@ class Chaos:
             cap = encode_amount(rng.choice((0, 0, 20_000)))
             markets = rng.choice(((), (), (0, 2)))
             expiry = self.time_ms + rng.choice((500, 10**7))
+            total, orders = (encode_amount(60_000), 9) if self.used_keys % 3 else (cap, 0)
             return Grant(
-                key, expiry, rng.choice((0x1FFFE, 0x7FE, 0x06)), markets, cap, rng.random() < 0.5
-            )
+                key, expiry, rng.choice((0x1FFFE, 0x7FE, 0x06)), markets, cap, rng.random() < 0.5,
+                total, orders,
+            )  # fmt: skip
         if kind == 1 and self.sessions[name]:
             return Revoke(rng.choice(self.sessions[name]))
         if kind > 4:

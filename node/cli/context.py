@@ -6,17 +6,19 @@ Spec: docs/reference/cli.md. Deviations: none.
 
 from __future__ import annotations
 
+import ipaddress
 import os
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
+from urllib.parse import urlsplit
 
 import click
 
 from node.datadir import DataDir, default_root
-from primitives.errors import KeystoreError, NotRunning
+from primitives.errors import ConfigError, KeystoreError, NotRunning
 
 if TYPE_CHECKING:
     from node.config import Loaded
@@ -72,13 +74,31 @@ class Context:
             ) from None
 
     def find_token(self) -> str:
-        """Return the operator's token. Raises NotRunning when it is not on this machine."""
+        """Return the operator's token, which goes to no other machine. Raises NotRunning when it is
+        not here, ConfigError when the node asked is elsewhere.
+        """
         if not self.data.token_file.is_file():
             raise NotRunning(
                 f"there is no operator token in {self.data.run}",
                 fix="run this on the node's own machine, with its --data-dir",
             )
+        self._verify_own(self.find_url())
         return self.data.token()
+
+    def _verify_own(self, url: str) -> None:
+        """Refuse to send the token where somebody else could read it. Raises ConfigError."""
+        host = urlsplit(url).hostname or ""
+        if is_here(host):  # this machine, or a tunnel that begins on it
+            return
+        try:
+            if url == self.data.find_daemon().url:
+                return
+        except NotRunning:
+            pass
+        raise ConfigError(
+            f"the operator's token is not sent to {host or url!r}",
+            fix="run this on the node's own machine without --url, or through `ssh -L`",
+        )
 
     def ask_password(self, file: Path | None, *, is_new: bool = False) -> str:
         """Return a password from a file, systemd, the configuration or the terminal."""
@@ -116,3 +136,13 @@ class Context:
         name = self.load_config().config.validator.password_file
         file = self.data.root / name
         return file if name and file.is_file() else None
+
+
+def is_here(host: str) -> bool:
+    """Tell whether a host is this machine, without asking anybody."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

@@ -36,6 +36,7 @@ from node.keys.keystore import save_key
 from node.network_file import dump_network
 from node.version import VERSION
 from primitives.errors import (
+    ConfigError,
     Doppelganger,
     NodeError,
     NotRunning,
@@ -547,3 +548,15 @@ def test_a_bug_is_not_dressed_up_as_an_expected_error(monkeypatch: pytest.Monkey
 
     monkeypatch.setattr("node.cli.status.http.get", broken)
     assert call(["--url", "http://127.0.0.1:1", "status"]) == exits.ERROR
+
+
+def test_the_operators_token_goes_to_no_other_machine(tmp_path: Path) -> None:
+    data = DataDir(tmp_path)
+    data.token()
+    for url in ("http://203.0.113.7:9000", "https://127.0.0.1.example.org", "http://evil"):
+        context = Context(data_dir=tmp_path, network="devnet", url=url, yes=True)
+        with pytest.raises(ConfigError, match="is not sent to"):
+            context.find_token()
+    for url in ("http://127.0.0.1:9000", "http://[::1]:9000", "http://localhost:1"):
+        context = Context(data_dir=tmp_path, network="devnet", url=url, yes=True)
+        assert context.find_token() == data.token()

@@ -87,7 +87,7 @@ class Access:
             raise ApiError("too_many_requests", "too many requests from this address")
 
     def charge_answer(self, remote: str, size: int) -> None:
-        """Count a large answer of `size` bytes as further requests, which the next ones wait for."""
+        """Count the bytes of a large answer as further requests, which the next ones wait for."""
         if size >= ANSWER_BYTES_PER_REQUEST:
             self._requests.owe(remote, size // ANSWER_BYTES_PER_REQUEST, now_ms())
 

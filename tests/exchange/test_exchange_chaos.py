@@ -67,7 +67,8 @@ def test_invariants_hold_whatever_traders_send() -> None:
     expected = {
         Reason.OK, Reason.PENDING, Reason.FILLED, Reason.PARTLY_FILLED, Reason.CANCELLED,
         Reason.NONCE_USED, Reason.ATOMIC_FAILED, Reason.KEY_LACKS_ACTION, Reason.KEY_LACKS_MARKET,
-        Reason.OVER_KEY_NOTIONAL, Reason.OVER_KEY_TOTAL, Reason.INSUFFICIENT_FUNDS, Reason.POST_ONLY_CROSSES,
+        Reason.OVER_KEY_NOTIONAL, Reason.OVER_KEY_TOTAL, Reason.INSUFFICIENT_FUNDS,
+        Reason.POST_ONLY_CROSSES,
         Reason.FOK_UNFILLABLE, Reason.IOC_UNFILLED, Reason.NEEDS_COMMIT, Reason.SELF_TRADE,
         Reason.UNKNOWN_ORDER, Reason.DUPLICATE_CLIENT_ID, Reason.UNKNOWN_COMMIT,
         Reason.OPENED_TOO_EARLY, Reason.ALREADY_OPEN, Reason.OPENING_MISMATCH,

@@ -269,11 +269,9 @@ async def test_a_large_answer_counts_as_many_requests() -> None:
 
 async def test_large_answers_are_charged_over_rest() -> None:
     service = FakeService(blocks=1_000)
-    async with serving(service, Access(token="t" * 43, requests_per_s=5)) as url:
-        async with httpx.AsyncClient(base_url=url) as client:
-            codes = [
-                (await client.get("/v1/blocks", params={"limit": 500})).status_code
-                for _ in range(4)
-            ]
+    access = Access(token="t" * 43, requests_per_s=5)
+    async with serving(service, access) as url, httpx.AsyncClient(base_url=url) as client:
+        query = {"limit": 500}
+        codes = [(await client.get("/v1/blocks", params=query)).status_code for _ in range(4)]
     assert codes[0] == 200
     assert codes[-1] == 429

@@ -85,7 +85,7 @@ def send(
     newest = http.get(url, _messages_path(room), limit=1)["messages"]
     now_ms = time.time_ns() // 1_000_000
     message = RoomMessage(
-        domain=_domain(url),
+        domain=context.find_domain(url),
         author=secret.address,
         time_ms=now_ms,
         delegation=None,
@@ -157,7 +157,7 @@ def open_(context: Context, key: str, password_file: Path | None, as_json: bool)
     now_ms = time.time_ns() // 1_000_000
     mailbox = renew_prekey(_load_mailbox(context, secret), now_ms, os.urandom)
     _store_mailbox(context, mailbox)
-    bundle = make_bundle(mailbox, _domain(url), now_ms)
+    bundle = make_bundle(mailbox, context.find_domain(url), now_ms)
     receipt = _post(url, "/v1/chat/prekeys", bundle, secret)
     fingerprint = compute_fingerprint(compute_public(mailbox.identity))
     if as_json:
@@ -189,7 +189,7 @@ def direct_send(
     recipient = parse_address(to)
     secret = context.load_key(key, password_file)
     url = context.find_url()
-    domain = _domain(url)
+    domain = context.find_domain(url)
     bundle = _find_bundle(url, to, recipient, domain)
     mailbox, sealed = seal(_load_mailbox(context, secret), recipient, text, bundle, os.urandom)
     _store_mailbox(context, mailbox)
@@ -223,9 +223,9 @@ def direct_read(context: Context, key: str, password_file: Path | None, as_json:
     url = context.find_url()
     mailbox = _load_mailbox(context, secret)
     path = f"/v1/chat/direct/{to_checksum(secret.address)}"
-    lines = []
+    lines, domain = [], context.find_domain(url)
     for message in http.get(url, path, limit=500)["messages"]:
-        mailbox, line = _open_message(mailbox, message, _domain(url))
+        mailbox, line = _open_message(mailbox, message, domain)
         if line is not None:
             lines.append(line)
     _store_mailbox(context, mailbox)
@@ -283,12 +283,6 @@ def _post(url: str, path: str, payload: AnyPayload, key: PrivateKey) -> Any:
     envelope = sign(payload, key)
     body = {"payload": "0x" + envelope.payload.hex(), "signature": "0x" + envelope.signature.hex()}
     return http.post(url, path, body)
-
-
-def _domain(url: str) -> bytes:
-    from primitives.eip712 import network_domain
-
-    return network_domain(_unhex(http.get(url, "/v1/status")["network_id"]))
 
 
 def _mailbox_file(context: Context, address: bytes) -> Path:

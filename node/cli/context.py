@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 import click
 
 from node.datadir import DataDir, default_root
-from primitives.errors import ConfigError, KeystoreError, NotRunning
+from primitives.errors import ConfigError, KeystoreError, NotRunning, WrongNetwork
 
 if TYPE_CHECKING:
     from node.config import Loaded
@@ -72,6 +72,32 @@ class Context:
             raise NotRunning(
                 str(error), fix=f"there is a devnet here: omnibazaar -d {DEVNET} …, if it is up"
             ) from None
+
+    @property
+    def network_id(self) -> bytes | None:
+        """The network whose file is here; None for a trader who knows a node by URL only."""
+        from node.network_file import load_network
+
+        file = self.data.network_file
+        return load_network(file).network_id if file.is_file() else None
+
+    def find_domain(self, url: str) -> bytes:
+        """Return the EIP-712 domain separator to sign under.
+
+        A node that says to serve another network than the file here is refused: what is signed for
+        it could be used there. Without a file its word is all there is. Raises WrongNetwork.
+        """
+        from node.cli import http
+        from primitives.eip712 import network_domain
+
+        said = bytes.fromhex(http.get(url, "/v1/status")["network_id"].removeprefix("0x"))
+        if self.network_id not in (None, said):
+            raise WrongNetwork(
+                f"the node at {url} serves network 0x{said.hex()[:8]}…, not that of "
+                f"{self.data.network_file}",
+                fix="use a node of this network, or the --data-dir of the other",
+            )
+        return network_domain(said)
 
     def find_token(self) -> str:
         """Return the operator's token, which goes to no other machine. Raises NotRunning when it is

@@ -31,7 +31,7 @@ def verify_ledger_balance(
     number = asset["id"]
     verify_asset_named(file, number, asset["symbol"])
     anchor = read_anchor(file, rpc, asset["chain_id"])
-    found = trio.run(_fetch, url, owner, number, sub)
+    found = trio.run(_fetch, url, file.network_id, owner, number, sub)
     return verify_proven_balance(anchor, found, owner=owner, sub=sub, asset=number)
 
 
@@ -69,8 +69,8 @@ def read_anchor(file: NetworkFile, rpc: str, chain_id: int) -> Anchor:
     )
 
 
-async def _fetch(url: str, owner: bytes, asset: int, sub: int) -> ProvenBalance:
-    async with open_node(url) as node:
+async def _fetch(url: str, network_id: bytes, owner: bytes, asset: int, sub: int) -> ProvenBalance:
+    async with open_node(url, network_id=network_id) as node:
         found = await node.rest.balance_proof(owner, asset, sub)
     if found is None:
         raise ClientError("the ledger has no such balance, or no block became final in time")

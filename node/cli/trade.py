@@ -424,7 +424,7 @@ def with_trader(
 
     async def main() -> Any:
         async with (
-            open_node(url) as node,
+            open_node(url, network_id=context.network_id) as node,
             open_trader(node, credentials, sub=sub) as trader,
         ):
             return await work(trader)

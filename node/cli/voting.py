@@ -27,10 +27,8 @@ def send_vote(
     from client.actions import ActionBuilder
     from client.keys import Credentials
     from client.node_client import now_ms
-    from primitives.eip712 import network_domain
 
     url = context.find_url()
-    status: dict[str, Any] = http.get(url, "/v1/status")
     prefix = context.load_config().config.validator.key
     if not prefix:
         raise ConfigError(
@@ -38,7 +36,7 @@ def send_vote(
             fix="run this with the data directory of a validator: --data-dir",
         )
     builder = ActionBuilder(
-        domain=network_domain(bytes.fromhex(status["network_id"][2:])),
+        domain=context.find_domain(url),
         credentials=Credentials.of_wallet(context.load_key(prefix, password_file)),
         clock=now_ms,
     )

@@ -229,7 +229,7 @@ def withdraw(
         warn_of_recipient(context, url, terms["chain_id"], to_checksum(target), sure)
     path = f"/v1/accounts/{to_checksum(secret.address)}/withdrawals"
     before = http.get(url, path, limit=1)["withdrawals"]
-    _withdraw(url, secret, terms["id"], atoms, target)
+    _withdraw(context, url, secret, terms["id"], atoms, target)
     entry = _await_newer(url, path, before[0]["index"] if before else -1)
     if as_json:
         show_json(entry)
@@ -332,7 +332,9 @@ def claim(
         click.echo(f"withdrawal {index} paid to {proof['to']} ({outcome})")
 
 
-def _withdraw(url: str, key: PrivateKey, asset: int, atoms: int, to: bytes) -> None:
+def _withdraw(
+    context: Context, url: str, key: PrivateKey, asset: int, atoms: int, to: bytes
+) -> None:
     import trio
 
     from client.keys import Credentials
@@ -341,7 +343,7 @@ def _withdraw(url: str, key: PrivateKey, asset: int, atoms: int, to: bytes) -> N
 
     async def main() -> None:
         async with (
-            open_node(url) as node,
+            open_node(url, network_id=context.network_id) as node,
             open_trader(node, Credentials.of_wallet(key)) as trader,
         ):
             await trader.withdraw(asset, atoms, to)

@@ -35,6 +35,7 @@ from node.datadir import DataDir, write_atomic
 from node.keys.keystore import save_key
 from node.network_file import dump_network
 from node.version import VERSION
+from primitives.eip712 import network_domain
 from primitives.errors import (
     ConfigError,
     Doppelganger,
@@ -46,7 +47,7 @@ from primitives.errors import (
 )
 from primitives.secp256k1 import PrivateKey
 from tests.node.fake_server import serving
-from tests.node.fake_service import FakeService
+from tests.node.fake_service import NETWORK_ID, FakeService
 from tests.node.test_network_file import make
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -475,6 +476,16 @@ async def test_what_is_not_there_is_named(url: str) -> None:
     done = await run_against(url, "wallet", "balance", "--account", "0x" + "00" * 20)
     assert done.code == exits.ERROR
     assert "Deposit first" in done.err
+
+
+async def test_nothing_is_signed_for_a_node_of_another_network(url: str, data: DataDir) -> None:
+    here = Context(data_dir=data.root, network="", url=url, yes=True)
+    with pytest.raises(WrongNetwork) as refused:
+        await trio.to_thread.run_sync(here.find_domain, url)
+    assert refused.value.exit_code == 14
+    nowhere = Context(data_dir=data.root / "empty", network="", url=url, yes=True)
+    domain = await trio.to_thread.run_sync(nowhere.find_domain, url)
+    assert domain == network_domain(NETWORK_ID), "without a file the node's word is all there is"
 
 
 async def test_peers_need_the_token_of_the_same_machine(url: str, data: DataDir) -> None:

@@ -89,6 +89,7 @@ def run(*arguments: str, key: str = "0x01", answer: str = "") -> tuple[int, str]
     settings = SimpleNamespace(config=SimpleNamespace(validator=SimpleNamespace(key=key)))
     context = SimpleNamespace(
         find_url=lambda: "http://node",
+        find_domain=lambda url: network_domain(NETWORK),
         load_config=lambda: settings,
         load_key=lambda prefix, password_file: KEY,
     )

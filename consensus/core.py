@@ -84,6 +84,7 @@ class Core:
     asked_views: dict[int, int] = field(default_factory=dict)  # view → when last asked
     asked_blocks: dict[bytes, int] = field(default_factory=dict)  # hash → when last asked
     asked_range_ms: int | None = None
+    ranges_asked: int = 0  # how often, so that peers are asked in turn
     stuck_since_ms: int | None = None  # a finalization is known, its chain is not complete
     is_left_behind: bool = False  # a peer claims to be in a later epoch
     claims: dict[int, int] = field(default_factory=dict)  # peer → final height it claims

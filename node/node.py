@@ -260,7 +260,9 @@ class Node:
             on_executed=self._on_executed,
         )
         self.restored_cid = str(self.ledger.tape.cid or "")
-        self.ranges = RangeServer(self.readers, self.wire)
+        self.ranges = RangeServer(
+            self.readers, self.wire, lambda peer: self.committee.index_of(peer) is not None
+        )
         self._build_door()
         self.chat = ChatRoom(
             store=self.chat_store,

@@ -63,9 +63,18 @@ def ask_range(core: Core, distance: int = RANGE_DISTANCE) -> None:
 
 
 def choose_peer(core: Core) -> int:
-    """Return a peer that claims to be ahead, another one as time goes on."""
+    """Return a peer that claims to be ahead, each in its turn, every other time a member.
+
+    So neither a false claim nor very many peers without a seat keep me from an honest one.
+    """
+    turn, core.ranges_asked = core.ranges_asked, core.ranges_asked + 1
     ahead = [peer for peer in sorted(core.claims) if core.claims[peer] > core.tip.height]
-    return ahead[core.now // core.config.timing.fetch_ms % len(ahead)]
+    members = [peer for peer in ahead if peer < len(core.committee)]
+    guests = ahead[len(members) :]
+    if not members or not guests:
+        return ahead[turn % len(ahead)]
+    chosen = guests if turn % 2 else members
+    return chosen[turn // 2 % len(chosen)]
 
 
 def is_due(core: Core, asked: MutableMapping[K, int], what: K) -> bool:

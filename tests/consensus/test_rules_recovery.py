@@ -8,6 +8,7 @@ from consensus.certificate import Certificate
 from consensus.effects import ALL, Blame, Lane, Send, ServeRange
 from consensus.limits import (
     ANCESTORS_PER_REPLY_MAX,
+    GUEST_FIRST,
     REQUESTS_PER_PEER_MAX,
     STANDSTILL_BYTES_MAX,
     STANDSTILL_CAP_MS,
@@ -314,6 +315,26 @@ def test_a_range_that_answers_a_question_of_another_life_is_ignored(desk: Desk):
     effects = desk.receive(3, Range(bodies, desk.finalization(blocks[-1])))
     assert not any(isinstance(effect, Blame) for effect in effects)
     assert desk.replica.tip.height == 0
+
+
+def test_many_claims_of_peers_without_a_seat_do_not_hide_the_members(desk: Desk):
+    """An honest member that is ahead is asked within a bounded number of questions."""
+    honest = desk.other()
+    for guest in range(200):
+        desk.receive(GUEST_FIRST + guest, Status(0, 1, 900, 899, 890, 0))
+    desk.receive(honest, Status(0, 1, 900, 899, 890, 0))
+    asked = []
+    for _ in range(8):
+        desk.now += TIMING.fetch_ms
+        desk.receive(GUEST_FIRST, Status(0, 1, 900, 899, 890, 0))
+        asked += [e.to for e in desk.effects if isinstance(e, Send) and is_get_range(e.message)]
+    assert len(asked) == 8
+    assert asked.count(honest) == 4
+    assert len(set(asked)) == 5, "the others take turns"
+
+
+def is_get_range(message) -> bool:
+    return isinstance(message, GetRange)
 
 
 def test_ranges_pause_while_execution_is_far_behind(desk: Desk):

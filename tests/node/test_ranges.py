@@ -11,8 +11,9 @@ import msgspec
 import pytest
 
 from node.blocks import ranges
-from node.blocks.ranges import make_range
+from node.blocks.ranges import Requests, make_range
 from node.blocks.records import decode_stored_certificate
+from node.limits import RANGE_REQUESTS_MAX
 from primitives import codec
 from storage.records import StoredBlock
 from tests.consensus.desk import Desk
@@ -90,3 +91,21 @@ def test_it_ends_before_blocks_that_a_fetched_state_made_needless() -> None:
     found = make_range([*rows[:2], *rows[3:]])
     assert found is not None
     assert len(found.blocks) == 2
+
+
+def test_who_asks_very_often_keeps_nobody_waiting() -> None:
+    """One request per peer waits, the newest, and members have every other turn."""
+    members = {b"member 1", b"member 2"}
+    requests = Requests(members.__contains__)
+    for height in range(1, 1_000):
+        requests.put(b"greedy", height)
+    for number in range(1_000):
+        requests.put(b"one of many %d" % number, 1)
+    assert all(requests.put(member, 7) for member in sorted(members))
+    answered = [requests.take() for _ in range(4)]
+    assert answered[0] == (b"member 1", 7)
+    assert answered[1] == (b"greedy", 999)
+    assert answered[2] == (b"member 2", 7)
+    left = [request for request in iter(requests.take, None) if request is not None]
+    assert 1 + 1 + len(left) == RANGE_REQUESTS_MAX
+    assert requests.put(b"greedy", 1_000)

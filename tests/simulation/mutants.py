@@ -1,7 +1,8 @@
 """Take one safety rule out of the replica, to prove that the simulator would notice.
 
 Rule: mutants live here only; product code has no switch for them. The signing guard, which would
-stop most of them, is off, so that the network's own invariants have to catch each mutant.
+stop most of them, is off, so that the network's own invariants have to catch each mutant; those of
+`WITH_GUARD` are about what the guard concludes from a journal.
 Spec: docs/spec/consensus.md (How it is proven). Deviations: none.
 """
 
@@ -181,6 +182,30 @@ def _no_entry_limit() -> list[Patch]:
     return [("tests.simulation.rotation.compute_move_limit", lambda weights: 1 << 62)]
 
 
+def _section_not_opened() -> list[Patch]:
+    from consensus.rules import restore
+
+    restore_all, open_journal = restore.restore, restore.open_journal
+    is_new = True
+
+    def restore_noting(core, records, final):
+        nonlocal is_new
+        kept = tuple(records)
+        is_new = not kept
+        restore_all(core, kept, final)
+
+    def open_new_only(core, *, must_be_silent):
+        before = len(core.records)
+        open_journal(core, must_be_silent=must_be_silent)
+        if not is_new:
+            del core.records[before]
+
+    return [
+        ("consensus.rules.restore.restore", restore_noting),
+        ("consensus.rules.restore.open_journal", open_new_only),
+    ]
+
+
 def _boundary_skipped() -> list[Patch]:
     return [("consensus.config.Config.is_border", lambda config, height: False)]
 
@@ -236,12 +261,15 @@ MUTANTS: dict[str, Callable[[], list[Patch]]] = {
     "seed_from_certificate": _seed_from_certificate,
     "no_entry_limit": _no_entry_limit,
     "boundary_skipped": _boundary_skipped,
+    "section_not_opened": _section_not_opened,
     "no_guard": _no_guard,
     "answers_with_everything": _answers_with_everything,
     "snapshot_unchecked": _snapshot_unchecked,
     "snapshot_uncertified": _snapshot_uncertified,
     "snapshot_unlinked": _snapshot_unlinked,
 }
+
+WITH_GUARD = {"section_not_opened"}  # what goes wrong is that the guard silences an honest member
 
 WITHOUT_GUARD: list[Patch] = [
     ("consensus.guard.verify_allowed", _nothing),
@@ -254,6 +282,7 @@ def mutated(name: str | None) -> Iterator[None]:
     """Run the body with one rule missing; with None, run the product as it is."""
     with ExitStack() as stack:
         if name is not None:
-            for target, replacement in [*WITHOUT_GUARD, *MUTANTS[name]()]:
+            without_guard = [] if name in WITH_GUARD else WITHOUT_GUARD
+            for target, replacement in [*without_guard, *MUTANTS[name]()]:
                 stack.enter_context(patch(target, replacement))
         yield

@@ -14,6 +14,7 @@ from consensus.journal import Damage
 from consensus.messages import Range
 from consensus.timers import Timer
 from primitives.errors import SafetyError
+from tests.simulation.border import BorderCrash
 from tests.simulation.disk import Disk
 from tests.simulation.ledger import Ledger
 from tests.simulation.rotation import Successor
@@ -43,6 +44,7 @@ class Node:
         self.is_executing = False
         self.busy_until = 0  # the disk stalls, and with it the only task
         self.fetching: set[bytes] = set()
+        self.border_crash = BorderCrash(self)
 
     @property
     def is_up(self) -> bool:
@@ -79,6 +81,7 @@ class Node:
         final = self.disk.store[-1] if self.disk.store else None
         self.step(self.epochs.start, scan.records, final, silent=silent)
         self.world.monitor.on_start(self)
+        self.border_crash.on_start()
 
     def restart_ledger(self) -> Ledger:
         """Execute again what the store holds; bundles are durable, the last blocks take time."""
@@ -96,11 +99,14 @@ class Node:
             self.schedule_execution()
         return ledger
 
-    def crash(self, *, loses_journal: bool = False) -> None:
+    def crash(self, *, loses_journal: bool = False, loses_store: bool = False) -> None:
         """Lose power now."""
         if not self.is_up:
             return
         self.epochs = None
+        self.border_crash.on_crash()
+        if loses_store:
+            del self.disk.store[self.disk.store_synced :]
         lies = self.world.scenario.loses_writes
         self.disk.crash(self.world.rng, loses_journal=loses_journal, lies=lies)
         self.world.stats.crashes += 1
@@ -149,6 +155,7 @@ class Node:
                 case BeginEpoch():
                     self.disk.epochs[effect.epoch.number] = effect.epoch
                     world.begin(self, effect.epoch)
+                    self.border_crash.on_begin()
                 case Serve():
                     self.serve_range(effect, lag_ms)
                 case Accuse():
@@ -196,7 +203,8 @@ class Node:
         self.world.stats.sealed += bool(final.seals)
         is_new = final.block.height > len(self.disk.store)
         self.disk.keep_final(final)
-        if self.world.rng.random() < 0.5:
+        self.border_crash.on_final(final.block.height)
+        if self.world.rng.random() < 0.5 and not self.border_crash.is_due:
             self.disk.sync_store()
         if is_new:
             self.ledger.finalize(final.block)

@@ -21,6 +21,7 @@ SLOW_EVERY = 16  # every so many seeds the network stays slower than the base ti
 SLOW_MS = 1_200
 STALL_EVERY = 5  # every so many seeds disks stall now and then
 STALL_MS = 3_000
+BORDER_CRASH_EVERY = 5  # every so many seeds with borders the power fails just behind them
 POISONER = 6  # of `adversaries.HABITS`: whoever comes without a state asks in long runs
 LIVENESS_MS = 180_000  # after the faults every honest replica must have finalized NEW_BLOCKS
 NEW_BLOCKS = 5
@@ -62,6 +63,7 @@ class Scenario:
     )
     newcomers: int = 0  # nodes without a seat that come later and lose their disks
     loses_writes: bool = False  # in a crash the journal also loses a tail that was synced
+    border_crash: float = 0.0  # share of borders behind which a node crashes, its store unsynced
 
 
 def draw_scenario(seed: int) -> Scenario:
@@ -102,6 +104,7 @@ def draw_scenario(seed: int) -> Scenario:
         stall_share=0.05 if seed % STALL_EVERY == 2 else 0.0,
         newcomers=2 if is_long else 0,
         loses_writes=loses_journal and random.Random(f"writes {seed}").random() < 0.5,
+        border_crash=0.8 if seed % BORDER_CRASH_EVERY == 3 and draw_epoch_heights(seed) else 0.0,
     )
 
 

@@ -48,6 +48,7 @@ KEYS = [
     "synced",
     "poisoned",
     "late_two_faced",
+    "border_crashes",
     "failures",
 ]
 LEAST = {  # per 320 seeds, so that the simulator cannot grow mild unnoticed

@@ -65,6 +65,7 @@ class Stats:
     synced: int = 0  # states adopted
     poisoned: int = 0  # false ones offered
     late_two_faced: int = 0  # of the two-faced votes those after the first border
+    border_crashes: int = 0  # of the crashes those that cost the store a border
 
 
 class World:
@@ -255,7 +256,7 @@ class World:
             return
         if self.sides is not None and self.sides[source.key] != self.sides[target.key]:
             return
-        if (source.key, target.key) in self.cuts:
+        if (source.key, target.key) in self.cuts or target.border_crash.deaf_until_ms > self.now:
             return
         for _ in range(1 + (rng.random() < scenario.duplication)):
             if rng.random() < scenario.loss:

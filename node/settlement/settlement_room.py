@@ -22,6 +22,7 @@ from contracts.rpc import HttpRpc
 from contracts.rpc_pool import Endpoint, RpcPool
 from contracts.settlement_client import SettlementClient
 from contracts.transactor import Transactor
+from node.committee.epoch_book import make_parameters
 from node.committee.heartbeats import Heart
 from node.committee.storage_answers import StorageAnswers
 from node.config_schema import Config
@@ -32,6 +33,7 @@ from node.settlement.checkpointer import Checkpointer
 from node.settlement.decisions import DecisionDesk, Place
 from node.settlement.escape_archive import ArchiveKeeper
 from node.settlement.evidence_reporter import make_reporter
+from node.settlement.history_check import HistoryCheck
 from node.settlement.relay import ChainRelay, Relay
 from node.settlement.vault_farewell import VaultFarewell
 from node.settlement.vault_monitor import VaultMonitor
@@ -156,6 +158,12 @@ class SettlementRoom:
             snapshots=node.snapshots,
             readers=node.readers,
             writer=node.writer,
+        )
+        monitor.history = HistoryCheck(
+            chain.chain_id,
+            epoch_heights=make_parameters(node.file).epoch_heights,
+            read_hash=partial(node.readers.run, ChainReader.block_hash),
+            problems=node.problems,
         )
         attester = Attester(
             chain,

@@ -22,6 +22,7 @@ from node.limits import EVM_SCAN_BLOCKS_MAX, SETTLED_KEPT_MAX
 from node.network_file import Chain
 from node.problems import Problems
 from node.settlement.escape_archive import ArchiveKeeper
+from node.settlement.history_check import HistoryCheck
 from primitives.errors import NodeError
 
 log = logging.getLogger("omnibazaar.settlement")
@@ -55,6 +56,7 @@ class VaultMonitor:
         default_factory=lambda: deque(maxlen=SETTLED_KEPT_MAX)
     )
     archive: ArchiveKeeper | None = None
+    history: HistoryCheck | None = None
     is_online: bool = False
     head: int = 0  # newest EVM block
     _seen_block: int = -1
@@ -117,6 +119,8 @@ class VaultMonitor:
         if has_news or self.status is None:
             self.status = await self._call(self.client.status)
             self.announced, _ = await self._call(self.client.succession)
+        if self.history is not None and self.status.executed_height:
+            await self.history.compare(self.status)
         if self.archive is not None and self.status.executed_height:
             await self.archive.keep(self.status.executed_height, self.status.state_root)
 

@@ -75,6 +75,7 @@ LEAST = {  # per 320 seeds, so that the simulator cannot grow mild unnoticed
     "synced": 250,
     "poisoned": 120,
     "late_two_faced": 4_000,
+    "border_crashes": 80,
 }
 
 

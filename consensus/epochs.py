@@ -117,7 +117,7 @@ class Epochs:
         if number < current:
             return self._help(now, sender)
         if number == current + 1:
-            self._early.keep(sender, message)
+            self._early.keep(sender, message, is_member=index < GUEST_FIRST)
         return ()
 
     def on_timer(self, now: int, timer: Timer) -> tuple[Action, ...]:

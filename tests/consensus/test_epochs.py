@@ -13,6 +13,7 @@ import pytest
 from consensus.addressed import BeginEpoch, Deliver
 from consensus.block import tip_of
 from consensus.committee import Committee, Member
+from consensus.early import EarlyMessages
 from consensus.epoch import (
     Epoch,
     compute_next_epoch,
@@ -21,7 +22,7 @@ from consensus.epoch import (
     find_seed_height,
 )
 from consensus.guard import Guard
-from consensus.limits import OBSERVER
+from consensus.limits import EARLY_GUESTS_MAX, EARLY_PER_PEER_MAX, OBSERVER
 from consensus.messages import GetStatus, Range, Status
 from consensus.replica import Replica
 from consensus.seed import compute_next_seed
@@ -257,6 +258,19 @@ def test_the_seed_comes_from_well_before_the_border():
     assert find_seed_height(3_600, 3_610) == 3_600
 
 
+def test_peers_without_a_seat_cannot_take_the_room_of_members_for_early_messages():
+    early = EarlyMessages()
+    for number in range(1_000):
+        early.keep(b"guest %d" % number, Status(0, 2, 1, 0, 0, 0), is_member=False)
+    for _ in range(9):
+        early.keep(b"member", Status(0, 2, 1, 0, 0, 0), is_member=True)
+    senders = [sender for sender, _ in early.take()]
+    assert len(senders) == EARLY_GUESTS_MAX + EARLY_PER_PEER_MAX
+    assert senders.count(b"member") == EARLY_PER_PEER_MAX
+    early.keep(b"guest 999", Status(0, 3, 1, 0, 0, 0), is_member=False)
+    assert len(early.take()) == 1, "the next border has room again"
+
+
 def test_a_floor_of_a_later_epoch_closes_every_view_of_the_older():
     guard = Guard()
     guard.raise_floor(2, 0)
@@ -281,6 +295,7 @@ def peaceful(seed: int, epoch_heights: int) -> World:
         loss=0,
         tail=0,
         has_partitions=False,
+        border_crash=0,
     )
     world = World(scenario)
     for node in world.nodes.values():

@@ -85,6 +85,7 @@ def run(seed: int, *, epoch_heights: int = 0) -> tuple[World, Listener]:
         epoch_heights=epoch_heights,
         spare_weights=(),
         stall_share=0,
+        border_crash=0,
     )
     world = World(scenario)
     sides = {

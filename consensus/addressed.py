@@ -76,12 +76,15 @@ def address_effects(
     effects: Iterable[Effect], committee: Committee, me: bytes, guests: Mapping[int, bytes]
 ) -> Iterator[Action]:
     """Turn the indices of one epoch's replica into addresses."""
-    others = tuple(one.address for one in committee.members if one.address != me)
+    others: tuple[bytes, ...] | None = None  # found once, and not for the many votes that are heard
     for effect in effects:
         if isinstance(effect, Send):
-            to = others
             if effect.to not in (ALL, RANDOM):
-                to = (find_address(effect.to, committee, guests),)
+                to: tuple[bytes, ...] = (find_address(effect.to, committee, guests),)
+            else:
+                if others is None:
+                    others = tuple(one.address for one in committee.members if one.address != me)
+                to = others
             if to:
                 yield Deliver(to, effect.message, effect.lane, effect.to == RANDOM)
         elif isinstance(effect, ServeRange):

@@ -164,6 +164,8 @@ class Epochs:
         return tuple(actions)
 
     def _address_all(self, effects: tuple[Effect, ...]) -> list[Action]:
+        if not effects:
+            return []
         is_border = self.replica.core.config.is_border
         for effect in effects:
             if isinstance(effect, Final) and is_border(effect.block.height):

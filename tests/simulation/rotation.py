@@ -22,13 +22,15 @@ class Rotation:
         self.keys = keys
         self.weights = (*scenario.weights, *scenario.spare_weights)
         self.seats = [list(range(len(scenario.weights)))]
-        self.joins = self.leaves = 0
+        self.committees: dict[int, Committee] = {}
 
     def committee(self, number: int) -> Committee:
         """Return the committee of an epoch, the first being 1."""
         while len(self.seats) < number:
             self.seats.append(self.rotate(self.seats[-1], len(self.seats)))
-        return self.seat(self.seats[number - 1])
+        if number not in self.committees:
+            self.committees[number] = self.seat(self.seats[number - 1])
+        return self.committees[number]
 
     def seat(self, identities: list[int]) -> Committee:
         return Committee(

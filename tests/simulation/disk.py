@@ -43,6 +43,14 @@ class Disk:
         self.guard += self.guard_buffer
         self.guard_buffer.clear()
 
+    def compact(self, records: tuple[bytes, ...]) -> None:
+        """Replace the journal, once the store is durable; a rename is all or nothing."""
+        self.sync_store()
+        self.framer, self.journal = Framer(), bytearray()
+        for record in records:
+            self.append(record)
+        self.sync_journal()
+
     def keep_final(self, final: Final) -> None:
         height = final.block.height
         if height <= len(self.store):

@@ -206,6 +206,19 @@ def _section_not_opened() -> list[Patch]:
     ]
 
 
+def _compaction_forgets_votes() -> list[Patch]:
+    from consensus.records import decode_record
+    from consensus.rules import restore
+    from consensus.vote import Vote
+
+    original = restore.snapshot_records
+
+    def snapshot_records(core):
+        return tuple(one for one in original(core) if not isinstance(decode_record(one), Vote))
+
+    return [("consensus.rules.restore.snapshot_records", snapshot_records)]
+
+
 def _boundary_skipped() -> list[Patch]:
     return [("consensus.config.Config.is_border", lambda config, height: False)]
 
@@ -261,6 +274,7 @@ MUTANTS: dict[str, Callable[[], list[Patch]]] = {
     "seed_from_certificate": _seed_from_certificate,
     "no_entry_limit": _no_entry_limit,
     "boundary_skipped": _boundary_skipped,
+    "compaction_forgets_votes": _compaction_forgets_votes,
     "section_not_opened": _section_not_opened,
     "no_guard": _no_guard,
     "answers_with_everything": _answers_with_everything,

@@ -164,6 +164,14 @@ class Node:
                     world.monitor.on_blame(self, effect)
         for record in records:
             world.monitor.on_record(self, record)
+        self.compact()
+
+    def compact(self) -> None:
+        """Shorten the journal now and then, when all that was done is durable."""
+        share = self.world.scenario.compaction
+        if share and not self.border_crash.is_due and self.world.rng.random() < share:
+            self.disk.compact(self.epochs.journal_snapshot())
+            self.world.stats.compactions += 1
 
     def stall(self) -> int:
         """Return how long a sync hangs beyond the usual; until then the node hears nothing."""

@@ -58,6 +58,7 @@ class Totals:
     synced: int = 0
     poisoned: int = 0
     late_two_faced: int = 0
+    compactions: int = 0
     border_crashes: int = 0
     failures: int = 0
     failed: list[Outcome] = field(default_factory=list)

@@ -21,6 +21,7 @@ SLOW_EVERY = 16  # every so many seeds the network stays slower than the base ti
 SLOW_MS = 1_200
 STALL_EVERY = 5  # every so many seeds disks stall now and then
 STALL_MS = 3_000
+COMPACT_EVERY = 7  # every so many seeds journals are compacted now and then
 BORDER_CRASH_EVERY = 5  # every so many seeds with borders the power fails just behind them
 POISONER = 6  # of `adversaries.HABITS`: whoever comes without a state asks in long runs
 LIVENESS_MS = 180_000  # after the faults every honest replica must have finalized NEW_BLOCKS
@@ -63,6 +64,7 @@ class Scenario:
     )
     newcomers: int = 0  # nodes without a seat that come later and lose their disks
     loses_writes: bool = False  # in a crash the journal also loses a tail that was synced
+    compaction: float = 0.0  # share of steps after which the journal is replaced by a short one
     border_crash: float = 0.0  # share of borders behind which a node crashes, its store unsynced
 
 
@@ -104,6 +106,7 @@ def draw_scenario(seed: int) -> Scenario:
         stall_share=0.05 if seed % STALL_EVERY == 2 else 0.0,
         newcomers=2 if is_long else 0,
         loses_writes=loses_journal and random.Random(f"writes {seed}").random() < 0.5,
+        compaction=0.05 if seed % COMPACT_EVERY == COMPACT_EVERY - 1 else 0.0,
         border_crash=0.8 if seed % BORDER_CRASH_EVERY == 3 and draw_epoch_heights(seed) else 0.0,
     )
 

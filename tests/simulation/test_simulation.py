@@ -48,6 +48,7 @@ KEYS = [
     "synced",
     "poisoned",
     "late_two_faced",
+    "compactions",
     "border_crashes",
     "failures",
 ]
@@ -75,6 +76,7 @@ LEAST = {  # per 320 seeds, so that the simulator cannot grow mild unnoticed
     "synced": 250,
     "poisoned": 120,
     "late_two_faced": 4_000,
+    "compactions": 3_000,
     "border_crashes": 80,
 }
 

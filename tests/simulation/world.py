@@ -65,6 +65,7 @@ class Stats:
     synced: int = 0  # states adopted
     poisoned: int = 0  # false ones offered
     late_two_faced: int = 0  # of the two-faced votes those after the first border
+    compactions: int = 0
     border_crashes: int = 0  # of the crashes those that cost the store a border
 
 

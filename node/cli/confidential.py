@@ -7,7 +7,6 @@ Spec: docs/explanation/confidential.md; docs/spec/confidential.md. Deviations: n
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -16,13 +15,12 @@ from node.cli.assets import atoms_of, find_asset
 from node.cli.context import Context, json_option
 from node.cli.show import format_atoms, show_json
 from node.cli.wallet_options import (
+    Purse,
     find_chain,
     find_rpc_url,
-    key_option,
     open_transactor,
     open_wallet_outbox,
-    password_option,
-    rpc_option,
+    purse_options,
 )
 from primitives.errors import ConfigError
 
@@ -35,19 +33,16 @@ if TYPE_CHECKING:
 @click.command()
 @click.option("--chain", "chain_id", type=int, help="Id of the EVM chain; default: the first.")
 @click.option("--contract", help="Onboarding contract; default: COTI's.")
-@key_option
-@password_option
-@rpc_option
+@purse_options()
 @json_option
 @click.pass_obj
 def onboard(
     context: Context,
     chain_id: int | None,
     contract: str | None,
-    key: str,
-    password_file: Path | None,
-    rpc: str | None,
     as_json: bool,
+    *,
+    purse: Purse,
 ) -> None:
     """Get the key that reads the wallet's private tokens; again after it was lost.
 
@@ -63,8 +58,8 @@ def onboard(
     from primitives.address import parse_address, to_checksum
 
     chain = chain_id or load_network(context.data.network_file).chains[0].chain_id
-    secret = context.load_key(key, password_file)
-    wallet = _open(context, secret, chain, rpc)
+    secret = purse.load_key(context)
+    wallet = _open(context, secret, chain, purse.rpc)
     at = parse_address(contract) if contract else ONBOARDING
     if not wallet.has_code(at):
         raise ConfigError(
@@ -81,18 +76,15 @@ def onboard(
 
 @click.command()
 @click.argument("asset")
-@key_option
-@password_option
-@rpc_option
+@purse_options()
 @json_option
 @click.pass_obj
 def private(
     context: Context,
     asset: str,
-    key: str,
-    password_file: Path | None,
-    rpc: str | None,
     as_json: bool,
+    *,
+    purse: Purse,
 ) -> None:
     """Show the wallet's own balance of a private token, which nobody else can read.
 
@@ -101,8 +93,8 @@ def private(
       omnibazaar wallet private PUSDX --as alice
     """
     terms = find_asset(context.find_url(), asset)
-    secret = context.load_key(key, password_file)
-    wallet = _open(context, secret, terms["chain_id"], rpc)
+    secret = purse.load_key(context)
+    wallet = _open(context, secret, terms["chain_id"], purse.rpc)
     token = wallet.token_of_door(_door(terms))
     balance = wallet.private_balance(token, _aes_key(context, terms, secret))
     if as_json:
@@ -114,19 +106,16 @@ def private(
 @click.command()
 @click.argument("asset")
 @click.argument("amount")
-@key_option
-@password_option
-@rpc_option
+@purse_options()
 @json_option
 @click.pass_obj
 def wrap(
     context: Context,
     asset: str,
     amount: str,
-    key: str,
-    password_file: Path | None,
-    rpc: str | None,
     as_json: bool,
+    *,
+    purse: Purse,
 ) -> None:
     """Make AMOUNT of a private token out of the public one. The amount is public.
 
@@ -136,8 +125,8 @@ def wrap(
     """
     terms = find_asset(context.find_url(), asset)
     atoms = atoms_of(amount, terms)
-    secret = context.load_key(key, password_file)
-    sender = _open_sender(context, secret, terms["chain_id"], rpc)
+    secret = purse.load_key(context)
+    sender = _open_sender(context, secret, terms["chain_id"], purse.rpc)
     sender.wrap(sender.token_of_door(_door(terms)), atoms)
     _say(terms, atoms, f"{amount} {terms['symbol']} are private now", as_json)
 
@@ -145,19 +134,16 @@ def wrap(
 @click.command()
 @click.argument("asset")
 @click.argument("amount")
-@key_option
-@password_option
-@rpc_option
+@purse_options()
 @json_option
 @click.pass_obj
 def unwrap(
     context: Context,
     asset: str,
     amount: str,
-    key: str,
-    password_file: Path | None,
-    rpc: str | None,
     as_json: bool,
+    *,
+    purse: Purse,
 ) -> None:
     """Make AMOUNT of the public token out of a private one. The amount becomes public.
 
@@ -167,8 +153,8 @@ def unwrap(
     """
     terms = find_asset(context.find_url(), asset)
     atoms = atoms_of(amount, terms)
-    secret = context.load_key(key, password_file)
-    sender = _open_sender(context, secret, terms["chain_id"], rpc)
+    secret = purse.load_key(context)
+    sender = _open_sender(context, secret, terms["chain_id"], purse.rpc)
     aes_key = _aes_key(context, terms, secret)
     sender.unwrap(sender.token_of_door(_door(terms)), aes_key, atoms)
     _say(terms, atoms, f"{amount} {terms['symbol']} are public again", as_json)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from node.cli.account_options import find_owner
 from node.cli.context import Context, json_option
 from node.cli.show import format_atoms, show_json, show_table
 from node.cli.units import DECIMAL, price_step, show, size_step
@@ -194,10 +195,8 @@ def _read(
 
     from client.rest import RestClient
     from client.statement import read_statement
-    from node.keys.keystore import find_key
-    from primitives.address import parse_address
 
-    owner = parse_address(account) if account else find_key(context.data.keys, key).address
+    owner = find_owner(context, key, account)
     end = time.time_ns() // 1_000_000 if to_ms is None else to_ms
     if from_ms >= end:
         raise click.UsageError("--from is not before --to")

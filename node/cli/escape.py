@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from node.cli.account_options import find_owner
 from node.cli.context import Context, json_option
 from node.cli.show import show_json, show_table
 from node.cli.wallet_options import (
@@ -70,14 +71,12 @@ def escape_proof(
       omnibazaar wallet escape-proof alice.json --as alice --from settled.car
     """
     from node.cli.escape_sources import find_own_withdrawals, find_uncredited, load_ledger
-    from node.keys.keystore import find_key
     from node.network_file import load_network
     from node.settlement.escape_payments import make_payments, write_payments
-    from primitives.address import parse_address
 
     network = load_network(context.data.network_file)
     settled_on = find_vault(context, network, find_chain(network, chain), rpc, vault)
-    owner = parse_address(account) if account else find_key(context.data.keys, key).address
+    owner = find_owner(context, key, account)
     node_url = None if source else context.find_url()
     ledger = load_ledger(network, settled_on, source or str(node_url), cid)
     wanted = [_parse_withdrawal(text, ledger) for text in claims]

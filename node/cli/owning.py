@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from node.cli.context import Context, json_option
-from node.cli.wallet_options import password_option, rpc_option
+from node.cli.wallet_options import Purse, purse_options
 
 if TYPE_CHECKING:
     from node.cli.staking import Desk, Steps
@@ -41,9 +41,7 @@ hot_password_option = click.option(
 )
 @hot_option
 @hot_password_option
-@from_option
-@password_option
-@rpc_option
+@purse_options(from_option)
 @json_option
 @click.pass_obj
 def join(
@@ -53,10 +51,9 @@ def join(
     services: str,
     hot_key: str,
     hot_password_file: Path | None,
-    key: str,
-    password_file: Path | None,
-    rpc: str | None,
     as_json: bool,
+    *,
+    purse: Purse,
 ) -> None:
     """Register this node: approve, stake, name its hot key, payout account and services.
 
@@ -71,10 +68,10 @@ def join(
     from primitives.address import parse_address
 
     atoms, mask = staking.parse_xom(stake), staking.parse_services(services)
-    owner = context.load_key(key, password_file)
-    hot = staking.load_hot_key(context, hot_key, hot_password_file or password_file)
+    owner = purse.load_key(context)
+    hot = staking.load_hot_key(context, hot_key, hot_password_file or purse.password_file)
     network_key = staking.load_network_key(context)
-    desk = staking.open_desk(context, rpc, owner)
+    desk = staking.open_desk(context, purse.rpc, owner)
     steps = staking.Steps(context, as_json)
     _plan_stake(desk, steps, atoms, hot, network_key, mask)
     account = parse_address(payout) if payout else None
@@ -159,19 +156,16 @@ def _plan_addition(desk: Desk, steps: Steps, owner: bytes, atoms: int, before: i
 @click.command()
 @click.argument("amount")
 @click.option("--validator", "target", help="Another owner's validator; default: one's own.")
-@from_option
-@password_option
-@rpc_option
+@purse_options(from_option)
 @json_option
 @click.pass_obj
 def stake(
     context: Context,
     amount: str,
     target: str | None,
-    key: str,
-    password_file: Path | None,
-    rpc: str | None,
     as_json: bool,
+    *,
+    purse: Purse,
 ) -> None:
     """Add AMOUNT of XOM to a validator's stake.
 
@@ -187,7 +181,7 @@ def stake(
     from primitives.address import parse_address
 
     atoms = staking.parse_xom(amount)
-    desk = staking.open_desk(context, rpc, context.load_key(key, password_file))
+    desk = staking.open_desk(context, purse.rpc, purse.load_key(context))
     owner = parse_address(target) if target else desk.owner
     found = desk.client.find(owner)
     if found is None or found.exiting:
@@ -200,19 +194,16 @@ def stake(
 @click.command(name="rotate-key")
 @click.option("--hot-key", required=True, help="The new key, in keys/.")
 @hot_password_option
-@from_option
-@password_option
-@rpc_option
+@purse_options(from_option)
 @json_option
 @click.pass_obj
 def rotate_key(
     context: Context,
     hot_key: str,
     hot_password_file: Path | None,
-    key: str,
-    password_file: Path | None,
-    rpc: str | None,
     as_json: bool,
+    *,
+    purse: Purse,
 ) -> None:
     """Have another key sign votes, without unstaking. The old one stays punishable.
 
@@ -223,9 +214,9 @@ def rotate_key(
     from node.cli import staking
     from primitives.address import to_checksum
 
-    owner = context.load_key(key, password_file)
-    hot = context.load_key(hot_key, hot_password_file or password_file)
-    desk = staking.open_desk(context, rpc, owner)
+    owner = purse.load_key(context)
+    hot = context.load_key(hot_key, hot_password_file or purse.password_file)
+    desk = staking.open_desk(context, purse.rpc, owner)
     steps = staking.Steps(context, as_json)
     if desk.require().hot_key != hot.address:
         staking.verify_hot_key(desk, hot.address)
@@ -245,18 +236,15 @@ def rotate_key(
 
 @click.command(name="set-payout")
 @click.argument("address")
-@from_option
-@password_option
-@rpc_option
+@purse_options(from_option)
 @json_option
 @click.pass_obj
 def set_payout(
     context: Context,
     address: str,
-    key: str,
-    password_file: Path | None,
-    rpc: str | None,
     as_json: bool,
+    *,
+    purse: Purse,
 ) -> None:
     """Have rewards credited to the ledger account ADDRESS.
 
@@ -268,7 +256,7 @@ def set_payout(
     from primitives.address import parse_address, to_checksum
 
     account = parse_address(address)
-    desk = staking.open_desk(context, rpc, context.load_key(key, password_file))
+    desk = staking.open_desk(context, purse.rpc, purse.load_key(context))
     steps = staking.Steps(context, as_json)
     if desk.require().payout != account:
         steps.add(
@@ -279,14 +267,10 @@ def set_payout(
 
 
 @click.command(name="exit")
-@from_option
-@password_option
-@rpc_option
+@purse_options(from_option)
 @json_option
 @click.pass_obj
-def exit_(
-    context: Context, key: str, password_file: Path | None, rpc: str | None, as_json: bool
-) -> None:
+def exit_(context: Context, as_json: bool, *, purse: Purse) -> None:
     """Ask to leave. It cannot be taken back; the node goes on until it has no seat.
 
     \b
@@ -295,7 +279,7 @@ def exit_(
     """
     from node.cli import staking
 
-    desk = staking.open_desk(context, rpc, context.load_key(key, password_file))
+    desk = staking.open_desk(context, purse.rpc, purse.load_key(context))
     steps = staking.Steps(context, as_json)
     if not desk.require().exiting:
         steps.add("ask the registry to leave", desk.client.request_exit)

@@ -7,6 +7,7 @@ Spec: docs/reference/cli.md. Deviations: none.
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Sequence
 from typing import Any, Final
@@ -18,9 +19,22 @@ from primitives.errors import NodeError, OperatorError, SafetyError
 HINTS: Final = {
     "unknown_account": "deposit first: `omnibazaar wallet deposit ASSET AMOUNT`",
     "insufficient_funds": "`wallet balance` shows what is free; `trade cancel` frees what is held",
+    "unknown_order": "`trade orders` shows what rests; it has filled or ended, or is another key's",
+    "post_only_crosses": "`trade book` shows the best prices; place further away, or take without"
+    " --maker",
+    "needs_wallet": "sign with the wallet's own key: --as its name, without --account",
+    "unknown_key": "the account has not granted this key, or names another: look at --account",
+    "key_expired": "the wallet grants another key; `keys new` makes one",
+    "over_key_total": "the key has used its budget up; the wallet grants another key",
+    "below_minimum": "the smallest amounts of each asset stand in the node's /v1/assets",
     "outside_band": "`omnibazaar market list` shows the band; place the limit within",
 }
 """What to type after the ledger's commonest refusals."""
+
+
+NUMBER: Final = re.compile(r"[-−+]?[0-9][0-9,]*(\.[0-9]+)?")
+NO_NUMBER: Final = ("", "-", "–")
+"""What stands in a column of numbers where there is none."""
 
 
 def show_error(error: NodeError) -> None:
@@ -48,24 +62,34 @@ def show_json(value: Any) -> None:
     click.echo(json.dumps(value, indent=2, ensure_ascii=False))
 
 
+def show_result(value: Any, text: str, as_json: bool) -> None:
+    """Print what a command has done: one JSON document, or a text for people."""
+    show_json(value) if as_json else click.echo(text)
+
+
 def show_table(headers: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
-    """Print aligned columns; numbers to the right."""
-    texts = [[str(cell) for cell in row] for row in rows]
-    widths = [
-        max(len(header), *(len(row[i]) for row in texts)) if texts else len(header)
-        for i, header in enumerate(headers)
-    ]
-    is_number = [
-        bool(rows) and all(isinstance(row[i], int | float) for row in rows)
-        for i in range(len(headers))
-    ]
-    for line in ([list(headers)], texts):
-        for row in line:
-            cells = [
-                cell.rjust(width) if right else cell.ljust(width)
-                for cell, width, right in zip(row, widths, is_number, strict=True)
-            ]
-            click.echo("  ".join(cells).rstrip())
+    """Print aligned columns; numbers to the right, their decimal points under each other."""
+    columns = [_align(header, [str(row[i]) for row in rows]) for i, header in enumerate(headers)]
+    for cells in zip(*columns, strict=True):
+        click.echo("  ".join(cells).rstrip())
+
+
+def _align(header: str, cells: list[str]) -> list[str]:
+    """Return a column with its header, all of one width."""
+    is_number = any(map(NUMBER.fullmatch, cells)) and all(
+        cell in NO_NUMBER or NUMBER.fullmatch(cell) for cell in cells
+    )
+    if is_number:
+        places = max(len(cell.partition(".")[2]) for cell in cells)
+        cells = [_pad_decimals(cell, places) for cell in cells]
+    width = max(len(cell) for cell in (header, *cells))
+    return [cell.rjust(width) if is_number else cell.ljust(width) for cell in (header, *cells)]
+
+
+def _pad_decimals(cell: str, places: int) -> str:
+    part = cell.partition(".")[2]
+    missing = places - len(part) + (not part and places > 0)
+    return cell + " " * (0 if cell in NO_NUMBER else missing)
 
 
 def format_age(ms: int) -> str:

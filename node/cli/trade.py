@@ -7,43 +7,28 @@ Spec: docs/reference/cli.md; docs/spec/exchange.md (Sealed batches). Deviations:
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from fractions import Fraction
 from functools import partial
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from node.cli import http
+from node.cli.account_options import account_options
 from node.cli.context import Context, json_option
-from node.cli.show import show_json, show_table
-from node.cli.units import count_steps, get_price_step, get_size_step, show
+from node.cli.show import show_json, show_result, show_table
+from node.cli.trade_options import (
+    Signer,
+    count_lots,
+    count_ticks,
+    end_of,
+    find_market,
+    signer_options,
+    with_trader,
+)
+from node.cli.units import get_price_step, get_size_step, show
 
 if TYPE_CHECKING:
     from client.trader import Trader
-
-F = TypeVar("F", bound=Callable[..., Any])
-
-
-def key_options(command: F) -> F:
-    """Add the options that name a key, a sub-account and the account a session key acts for."""
-    for option in (
-        click.option("--sub", default=0, show_default=True, help="Sub-account, 0 to 127."),
-        click.option("--account", help="The wallet a session key acts for."),
-        click.option(
-            "--password-file", type=click.Path(path_type=Path), help="Password of the key."
-        ),
-        click.option(
-            "--as",
-            "key",
-            default="trader",
-            show_default=True,
-            help="Key: name, role or digits.",
-        ),
-    ):
-        command = option(command)
-    return command
 
 
 @click.group()
@@ -68,7 +53,7 @@ def _side(name: str, verb: str) -> None:
     @click.argument("market")
     @click.option("--limit", required=True, help="Price in quote units per base unit.")
     @click.option("--maker", is_flag=True, help="Rest in the book (post-only).")
-    @key_options
+    @signer_options
     @json_option
     @click.pass_obj
     def command(
@@ -77,156 +62,32 @@ def _side(name: str, verb: str) -> None:
         market: str,
         limit: str,
         maker: bool,
-        key: str,
-        password_file: Path | None,
-        account: str | None,
-        sub: int,
         as_json: bool,
+        *,
+        signer: Signer,
     ) -> None:
         terms = find_market(context, market)
-        ticks = count_steps(limit, get_price_step(terms), "--limit")
-        lots = count_steps(size, get_size_step(terms), "SIZE")
+        ticks, lots = count_ticks(limit, terms), count_lots(size, terms)
         work = partial(_place if maker else _take, terms, name == "buy", ticks, lots)
-        result = with_trader(context, key, password_file, account, sub, work)
-        if as_json:
-            show_json(result)
-        else:
-            click.echo(_describe(result, terms))
+        result = with_trader(context, signer, work)
+        show_result(result, _describe(result, terms), as_json)
 
 
 _side("buy", "Buy")
 _side("sell", "Sell")
 
 
-@trade.command()
-@click.argument("side", type=click.Choice(["buy", "sell"]))
-@click.argument("size")
-@click.argument("market")
-@click.option("--above", nargs=2, help="PRICE LIMIT: reached by a trade at PRICE or higher.")
-@click.option("--below", nargs=2, help="PRICE LIMIT: reached by a trade at PRICE or lower.")
-@click.option("--rest", is_flag=True, help="What finds nothing rests at the limit.")
-@click.option("--for", "seconds", type=click.IntRange(1), help="Seconds until it is cancelled.")
-@key_options
-@json_option
-@click.pass_obj
-def trigger(
-    context: Context,
-    side: str,
-    size: str,
-    market: str,
-    above: tuple[str, str] | None,
-    below: tuple[str, str] | None,
-    rest: bool,
-    seconds: int | None,
-    key: str,
-    password_file: Path | None,
-    account: str | None,
-    sub: int,
-    as_json: bool,
-) -> None:
-    """Place an order that waits for a price: stop-loss, take-profit, or both as one.
-
-    Everybody can see it. With both legs the one that is reached cancels the other.
-
-    \b
-    Example:
-      omnibazaar trade trigger sell 0.5 WETH-USDX --below 1900 1880 --above 2200 2190
-    """
-    if not above and not below:
-        raise click.UsageError("give --above, --below, or both")
-    terms = find_market(context, market)
-    lots = count_steps(size, get_size_step(terms), "SIZE")
-    high, low = get_leg(above, "--above", terms), get_leg(below, "--below", terms)
-
-    async def work(trader: Trader) -> dict[str, Any]:
-        import time
-
-        from exchange.actions import BUY, GTC, IOC, SELL, PlaceTrigger
-
-        expiry_ms = time.time_ns() // 1_000_000 + seconds * 1_000 if seconds else 0
-        op = PlaceTrigger(
-            terms["id"], BUY if side == "buy" else SELL, lots, *high, *low,
-            tif=GTC if rest else IOC, expiry_ms=expiry_ms,
-        )  # fmt: skip
-        return {"order_id": await trader.place_waiting(op), "waits": True}
-
-    result = with_trader(context, key, password_file, account, sub, work)
-    show_json(result) if as_json else click.echo(f"order {result['order_id']} waits")
-
-
-@trade.command()
-@click.argument("side", type=click.Choice(["buy", "sell"]))
-@click.argument("size")
-@click.argument("market")
-@click.option("--by", required=True, help="Distance to the best price since.")
-@click.option("--percent", is_flag=True, help="The distance is in percent of the best price.")
-@click.option("--limit", required=True, help="Worst price once it is reached.")
-@click.option("--from", "start", help="Price from which it follows.")
-@click.option("--rest", is_flag=True, help="What finds nothing rests at the limit.")
-@click.option("--for", "seconds", type=click.IntRange(1), help="Seconds until it is cancelled.")
-@key_options
-@json_option
-@click.pass_obj
-def trail(
-    context: Context,
-    side: str,
-    size: str,
-    market: str,
-    by: str,
-    percent: bool,
-    limit: str,
-    start: str | None,
-    rest: bool,
-    seconds: int | None,
-    key: str,
-    password_file: Path | None,
-    account: str | None,
-    sub: int,
-    as_json: bool,
-) -> None:
-    """Place a stop that follows the price and is reached when it turns.
-
-    \b
-    Example:
-      omnibazaar trade trail sell 0.5 WETH-USDX --by 2 --percent --limit 1800
-    """
-    terms = find_market(context, market)
-    lots = count_steps(size, get_size_step(terms), "SIZE")
-    step = get_price_step(terms)
-    distance = count_steps(by, Fraction(1, 100) if percent else step, "--by")
-    ticks = count_steps(limit, step, "--limit")
-    activation = count_steps(start, step, "--from") if start else 0
-
-    async def work(trader: Trader) -> dict[str, Any]:
-        import time
-
-        from client.waiting import make_trailing_stop
-        from exchange.actions import BUY, SELL
-
-        expiry_ms = time.time_ns() // 1_000_000 + seconds * 1_000 if seconds else 0
-        op = make_trailing_stop(
-            terms["id"], BUY if side == "buy" else SELL, lots, distance, ticks,
-            in_bps=percent, activation=activation, rests=rest, expiry_ms=expiry_ms,
-        )  # fmt: skip
-        return {"order_id": await trader.place_waiting(op), "waits": True}
-
-    result = with_trader(context, key, password_file, account, sub, work)
-    show_json(result) if as_json else click.echo(f"order {result['order_id']} follows the price")
-
-
 @trade.command(name="cancel-after")
 @click.argument("seconds", type=click.IntRange(0, 86_400))
-@key_options
+@signer_options
 @json_option
 @click.pass_obj
 def cancel_after(
     context: Context,
     seconds: int,
-    key: str,
-    password_file: Path | None,
-    account: str | None,
-    sub: int,
     as_json: bool,
+    *,
+    signer: Signer,
 ) -> None:
     """Cancel every order SECONDS from now unless this is called again; 0 takes it back.
 
@@ -236,26 +97,20 @@ def cancel_after(
     """
 
     async def work(trader: Trader) -> dict[str, Any]:
-        import time
-
-        time_ms = time.time_ns() // 1_000_000 + seconds * 1_000 if seconds else 0
+        time_ms = end_of(seconds)
         await trader.cancel_after(time_ms)
         return {"cancel_after_ms": time_ms}
 
-    result = with_trader(context, key, password_file, account, sub, work)
-    if as_json:
-        show_json(result)
-    elif seconds:
-        click.echo(f"every order is cancelled in {seconds} s unless you call this again")
-    else:
-        click.echo("orders stay")
+    result = with_trader(context, signer, work)
+    again = f"every order is cancelled in {seconds} s unless you call this again"
+    show_result(result, again if seconds else "orders stay", as_json)
 
 
 @trade.command()
 @click.argument("market")
 @click.argument("order", type=int, required=False)
 @click.option("--all", "all_", is_flag=True, help="Cancel every order in the market.")
-@key_options
+@signer_options
 @json_option
 @click.pass_obj
 def cancel(
@@ -263,11 +118,9 @@ def cancel(
     market: str,
     order: int | None,
     all_: bool,
-    key: str,
-    password_file: Path | None,
-    account: str | None,
-    sub: int,
     as_json: bool,
+    *,
+    signer: Signer,
 ) -> None:
     """Cancel one order, or all of a market.
 
@@ -286,8 +139,8 @@ def cancel(
             await trader.cancel(terms["id"], order)
         return {"cancelled": "all" if order is None else order}
 
-    result = with_trader(context, key, password_file, account, sub, work)
-    show_json(result) if as_json else click.echo(f"cancelled {result['cancelled']}")
+    result = with_trader(context, signer, work)
+    show_result(result, f"cancelled {result['cancelled']}", as_json)
 
 
 @trade.command()
@@ -314,23 +167,20 @@ def book(context: Context, market: str, depth: int, as_json: bool) -> None:
 
 
 @trade.command()
-@click.option("--as", "key", default="trader", show_default=True, help="Key: name, role or digits.")
-@click.option("--account", help="Any wallet's address instead of a key.")
+@account_options
 @json_option
 @click.pass_obj
-def orders(context: Context, key: str, account: str | None, as_json: bool) -> None:
+def orders(context: Context, as_json: bool, *, owner: bytes) -> None:
     """Show resting orders.
 
     \b
     Example:
       omnibazaar trade orders --account 0x70997970C51812dc3A010C7d01b50e0d17dc79C8
     """
-    from node.keys.keystore import find_key
     from primitives.address import to_checksum
 
-    address = account or to_checksum(find_key(context.data.keys, key).address)
     url = context.find_url()
-    found = http.get(url, "/v1/orders", account=address)
+    found = http.get(url, "/v1/orders", account=to_checksum(owner))
     if as_json:
         show_json(found)
         return
@@ -374,14 +224,6 @@ async def _take(
     }
 
 
-def get_leg(leg: tuple[str, str] | None, name: str, terms: dict[str, Any]) -> tuple[int, int]:
-    """Return the price that reaches a leg and its limit in ticks; zeros for no leg."""
-    if leg is None:
-        return 0, 0
-    step = get_price_step(terms)
-    return count_steps(leg[0], step, name), count_steps(leg[1], step, name)
-
-
 def _describe(result: dict[str, Any], terms: dict[str, Any]) -> str:
     base, quote = terms["base"]["symbol"], terms["quote"]["symbol"]
     size = show(get_size_step(terms) * result["size"])
@@ -396,46 +238,3 @@ def _describe(result: dict[str, Any], terms: dict[str, Any]) -> str:
     return f"{line}   sealed in {result['commit_height']}, cleared in {result['height']}," + (
         f" {result['elapsed_ms']} ms"
     )
-
-
-def with_trader(
-    context: Context,
-    key: str,
-    password_file: Path | None,
-    account: str | None,
-    sub: int,
-    work: Callable[[Trader], Any],
-) -> Any:
-    """Open key, node and trader, do the work and return its result."""
-    import trio
-
-    from client.keys import Credentials
-    from client.node_client import open_node
-    from client.trader import open_trader
-    from primitives.address import parse_address
-
-    secret = context.load_key(key, password_file)
-    credentials = (
-        Credentials.of_session(parse_address(account), secret)
-        if account
-        else Credentials.of_wallet(secret)
-    )
-    url = context.find_url()
-
-    async def main() -> Any:
-        async with (
-            open_node(url, network_id=context.network_id) as node,
-            open_trader(node, credentials, sub=sub) as trader,
-        ):
-            return await work(trader)
-
-    return trio.run(main)
-
-
-def find_market(context: Context, reference: str) -> dict[str, Any]:
-    markets: list[dict[str, Any]] = http.get(context.find_url(), "/v1/markets")["markets"]
-    for market in markets:
-        if reference.upper() == market["name"] or reference == str(market["id"]):
-            return market
-    names = ", ".join(market["name"] for market in markets)
-    raise click.UsageError(f"there is no market {reference!r}; there are {names}")

@@ -1,4 +1,4 @@
-"""Change orders that wait, and who may charge them, as commands of `omnibazaar trade`.
+"""Change what waits, and who may charge orders, as commands of `omnibazaar trade`.
 
 Rule: sizes and prices are exact, as in `trade`; the key signs here and never leaves.
 Spec: docs/reference/cli.md; docs/spec/orders.md; docs/spec/fees.md. Deviations: none.
@@ -6,15 +6,23 @@ Spec: docs/reference/cli.md; docs/spec/orders.md; docs/spec/fees.md. Deviations:
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from node.cli.context import Context, json_option
-from node.cli.show import show_json
-from node.cli.trade import find_market, get_leg, key_options, with_trader
-from node.cli.units import count_steps, get_size_step
+from node.cli.show import show_result
+from node.cli.trade_options import (
+    Leg,
+    Signer,
+    count_lots,
+    exit_options,
+    find_market,
+    read_exits,
+    signer_options,
+    verify_exits,
+    with_trader,
+)
 
 if TYPE_CHECKING:
     from client.trader import Trader
@@ -24,9 +32,8 @@ if TYPE_CHECKING:
 @click.argument("market")
 @click.argument("order", type=int)
 @click.argument("size")
-@click.option("--above", nargs=2, help="PRICE LIMIT: reached by a trade at PRICE or higher.")
-@click.option("--below", nargs=2, help="PRICE LIMIT: reached by a trade at PRICE or lower.")
-@key_options
+@exit_options
+@signer_options
 @json_option
 @click.pass_obj
 def replace(
@@ -34,13 +41,11 @@ def replace(
     market: str,
     order: int,
     size: str,
-    above: tuple[str, str] | None,
-    below: tuple[str, str] | None,
-    key: str,
-    password_file: Path | None,
-    account: str | None,
-    sub: int,
+    above: Leg | None,
+    below: Leg | None,
     as_json: bool,
+    *,
+    signer: Signer,
 ) -> None:
     """Give an order that waits for a price another size and other legs.
 
@@ -48,35 +53,32 @@ def replace(
     Example:
       omnibazaar trade replace WETH-USDX 4711 0.5 --below 1950 1930
     """
-    if not above and not below:
-        raise click.UsageError("give --above, --below, or both: the legs it shall have from now on")
+    verify_exits(above, below)  # the legs it shall have from now on
     terms = find_market(context, market)
-    lots = count_steps(size, get_size_step(terms), "SIZE")
-    high, low = get_leg(above, "--above", terms), get_leg(below, "--below", terms)
+    lots = count_lots(size, terms)
+    high, low = read_exits(above, below, terms)
 
     async def work(trader: Trader) -> dict[str, Any]:
         await trader.replace_waiting(terms["id"], order, lots, above=high, below=low)
         return {"order_id": order, "waits": True}
 
-    result = with_trader(context, key, password_file, account, sub, work)
-    show_json(result) if as_json else click.echo(f"order {order} waits with its new terms")
+    result = with_trader(context, signer, work)
+    show_result(result, f"order {order} waits with its new terms", as_json)
 
 
 @click.command()
 @click.argument("builder")
 @click.argument("ppm", type=click.IntRange(0, 10_000))
-@key_options
+@signer_options
 @json_option
 @click.pass_obj
 def approve(
     context: Context,
     builder: str,
     ppm: int,
-    key: str,
-    password_file: Path | None,
-    account: str | None,
-    sub: int,
     as_json: bool,
+    *,
+    signer: Signer,
 ) -> None:
     """Let a builder charge your orders up to PPM millionths of what they trade; 0 takes it back.
 
@@ -94,6 +96,6 @@ def approve(
         await trader.approve_builder(address, ppm)
         return {"builder": builder, "max_fee_ppm": ppm}
 
-    result = with_trader(context, key, password_file, account, sub, work)
+    result = with_trader(context, signer, work)
     end = f"may charge up to {ppm} ppm" if ppm else "may charge nothing any more"
-    show_json(result) if as_json else click.echo(f"{builder} {end}")
+    show_result(result, f"{builder} {end}", as_json)

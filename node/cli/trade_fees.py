@@ -9,6 +9,7 @@ from __future__ import annotations
 import click
 
 from node.cli import http
+from node.cli.account_options import account_options
 from node.cli.context import Context, json_option
 from node.cli.show import show_json, show_table
 
@@ -16,21 +17,19 @@ E8_PER_PERCENT = 10**6
 
 
 @click.command()
-@click.option("--as", "key", default="trader", show_default=True, help="Key: name, role or digits.")
-@click.option("--account", help="Any wallet's address instead of a key.")
+@account_options
 @json_option
 @click.pass_obj
-def fees(context: Context, key: str, account: str | None, as_json: bool) -> None:
+def fees(context: Context, as_json: bool, *, owner: bytes) -> None:
     """Show the fee tier, the volume behind it, and the fees in every market.
 
     \b
     Example:
       omnibazaar trade fees --account 0x70997970C51812dc3A010C7d01b50e0d17dc79C8
     """
-    from node.keys.keystore import find_key
     from primitives.address import to_checksum
 
-    address = account or to_checksum(find_key(context.data.keys, key).address)
+    address = to_checksum(owner)
     url = context.find_url()
     found = http.get(url, f"/v1/accounts/{address}/fees")
     if as_json:
@@ -55,21 +54,19 @@ def fees(context: Context, key: str, account: str | None, as_json: bool) -> None
 
 
 @click.command()
-@click.option("--as", "key", default="trader", show_default=True, help="Key: name, role or digits.")
-@click.option("--account", help="Any wallet's address instead of a key.")
+@account_options
 @json_option
 @click.pass_obj
-def allowance(context: Context, key: str, account: str | None, as_json: bool) -> None:
+def allowance(context: Context, as_json: bool, *, owner: bytes) -> None:
     """Show what the ledger lets an account send and leave standing.
 
     \b
     Example:
       omnibazaar trade allowance --account 0x70997970C51812dc3A010C7d01b50e0d17dc79C8
     """
-    from node.keys.keystore import find_key
     from primitives.address import to_checksum
 
-    address = account or to_checksum(find_key(context.data.keys, key).address)
+    address = to_checksum(owner)
     found = http.get(context.find_url(), f"/v1/accounts/{address}/allowance")
     if as_json:
         show_json(found)

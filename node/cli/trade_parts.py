@@ -7,61 +7,48 @@ Spec: docs/reference/cli.md; docs/spec/orders.md (Orders in parts). Deviations: 
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from node.cli.context import Context, json_option
-from node.cli.show import show_json
-from node.cli.trade import (
-    find_market,
-    get_leg,
-    key_options,
-    trade,
-    with_trader,
-)
+from node.cli.show import show_json, show_result
+from node.cli.trade import trade
 from node.cli.trade_changes import approve, replace
 from node.cli.trade_fees import allowance, fees
-from node.cli.units import count_steps, get_price_step, get_size_step
+from node.cli.trade_options import (
+    Leg,
+    Signer,
+    count_lots,
+    count_ticks,
+    end_of,
+    exit_options,
+    find_market,
+    order_arguments,
+    read_exits,
+    rest_option,
+    signer_options,
+    until_option,
+    verify_exits,
+    with_trader,
+)
+from node.cli.trade_waiting import trail, trigger
+from node.cli.units import count_steps
 
 if TYPE_CHECKING:
     from client.trader import Trader
-
-F = TypeVar("F", bound=Callable[..., Any])
-
-
-class Signer(NamedTuple):
-    """Whose key signs, and for which account."""
-
-    key: str
-    password_file: Path | None
-    account: str | None
-    sub: int
-
-
-def order_arguments(command: F) -> F:
-    """Add side, size and market, in this order."""
-    for argument in (
-        click.argument("market"),
-        click.argument("size"),
-        click.argument("side", type=click.Choice(["buy", "sell"])),
-    ):
-        command = argument(command)
-    return command
 
 
 @click.command()
 @order_arguments
 @click.option("--limit", required=True, help="Price of every part.")
 @click.option("--visible", required=True, help="Size of the part in the book.")
-@click.option("--for", "seconds", type=click.IntRange(1), help="Seconds until it is cancelled.")
-@key_options
+@until_option
+@signer_options
 @json_option
 @click.pass_obj
 def iceberg(
     context: Context,
-    /,
     side: str,
     size: str,
     market: str,
@@ -69,7 +56,8 @@ def iceberg(
     visible: str,
     seconds: int | None,
     as_json: bool,
-    **signer: Any,
+    *,
+    signer: Signer,
 ) -> None:
     """Rest in the book with one part at a time; each has its own place in line.
 
@@ -78,17 +66,14 @@ def iceberg(
       omnibazaar trade iceberg sell 5 WETH-USDX --limit 2010 --visible 0.5
     """
     terms = find_market(context, market)
-    step = get_size_step(terms)
-    lots, part = count_steps(size, step, "SIZE"), count_steps(visible, step, "--visible")
-    ticks = count_steps(limit, get_price_step(terms), "--limit")
+    lots, part = count_lots(size, terms), count_lots(visible, terms, "--visible")
+    ticks = count_ticks(limit, terms)
 
     async def work(trader: Trader) -> dict[str, Any]:
-        import time
-
         from exchange.actions import PlaceIceberg
 
-        expiry_ms = time.time_ns() // 1_000_000 + seconds * 1_000 if seconds else 0
-        op = PlaceIceberg(terms["id"], int(side == "sell"), ticks, lots, part, expiry_ms=expiry_ms)
+        end = end_of(seconds)
+        op = PlaceIceberg(terms["id"], int(side == "sell"), ticks, lots, part, expiry_ms=end)
         return {"order_id": await trader.place_waiting(op)}
 
     _finish(context, signer, work, as_json, "trades in parts")
@@ -97,24 +82,23 @@ def iceberg(
 @click.command()
 @order_arguments
 @click.option("--limit", required=True, help="Price of the entry, which rests.")
-@click.option("--above", nargs=2, help="PRICE LIMIT of an exit reached at PRICE or higher.")
-@click.option("--below", nargs=2, help="PRICE LIMIT of an exit reached at PRICE or lower.")
-@click.option("--rest", is_flag=True, help="What the exit leaves rests at its limit.")
-@key_options
+@exit_options
+@rest_option
+@signer_options
 @json_option
 @click.pass_obj
 def bracket(
     context: Context,
-    /,
     side: str,
     size: str,
     market: str,
     limit: str,
-    above: tuple[str, str] | None,
-    below: tuple[str, str] | None,
+    above: Leg | None,
+    below: Leg | None,
     rest: bool,
     as_json: bool,
-    **signer: Any,
+    *,
+    signer: Signer,
 ) -> None:
     """Rest in the book; what is filled gets a stop and a take-profit that cancel each other.
 
@@ -122,12 +106,10 @@ def bracket(
     Example:
       omnibazaar trade bracket buy 1 WETH-USDX --limit 2000 --below 1900 1880 --above 2200 2190
     """
-    if not above and not below:
-        raise click.UsageError("give --above, --below, or both")
+    verify_exits(above, below)
     terms = find_market(context, market)
-    lots = count_steps(size, get_size_step(terms), "SIZE")
-    ticks = count_steps(limit, get_price_step(terms), "--limit")
-    high, low = get_leg(above, "--above", terms), get_leg(below, "--below", terms)
+    lots, ticks = count_lots(size, terms), count_ticks(limit, terms)
+    high, low = read_exits(above, below, terms)
 
     async def work(trader: Trader) -> dict[str, Any]:
         from client.waiting import make_bracket
@@ -146,12 +128,11 @@ def bracket(
 @click.option("--slots", type=click.IntRange(2, 1_024), required=True, help="Number of parts.")
 @click.option("--every", type=click.IntRange(1, 86_400), required=True, help="Seconds between.")
 @click.option("--share", help="Percent of others' volume that a part may be; else equal parts.")
-@key_options
+@signer_options
 @json_option
 @click.pass_obj
 def schedule(
     context: Context,
-    /,
     side: str,
     size: str,
     market: str,
@@ -160,7 +141,8 @@ def schedule(
     every: int,
     share: str | None,
     as_json: bool,
-    **signer: Any,
+    *,
+    signer: Signer,
 ) -> None:
     """Trade in parts over time (TWAP), or by a share of the volume (VWAP). Everybody can see it.
 
@@ -171,8 +153,7 @@ def schedule(
     from fractions import Fraction
 
     terms = find_market(context, market)
-    lots = count_steps(size, get_size_step(terms), "SIZE")
-    ticks = count_steps(limit, get_price_step(terms), "--limit")
+    lots, ticks = count_lots(size, terms), count_ticks(limit, terms)
     bps = count_steps(share, Fraction(1, 100), "--share") if share else 0
 
     async def work(trader: Trader) -> dict[str, Any]:
@@ -188,19 +169,19 @@ def schedule(
 @order_arguments
 @click.option("--between", nargs=2, required=True, help="PRICE PRICE: ends of the range.")
 @click.option("--steps", type=click.IntRange(2, 64), default=10, show_default=True, help="Orders.")
-@key_options
+@signer_options
 @json_option
 @click.pass_obj
 def ladder(
     context: Context,
-    /,
     side: str,
     size: str,
     market: str,
     between: tuple[str, str],
     steps: int,
     as_json: bool,
-    **signer: Any,
+    *,
+    signer: Signer,
 ) -> None:
     """Spread maker orders evenly over a range of prices; all of them rest, or none.
 
@@ -209,8 +190,8 @@ def ladder(
       omnibazaar trade ladder sell 5 WETH-USDX --between 2010 2100 --steps 10
     """
     terms = find_market(context, market)
-    lots = count_steps(size, get_size_step(terms), "SIZE")
-    ends = sorted(count_steps(price, get_price_step(terms), "--between") for price in between)
+    lots = count_lots(size, terms)
+    ends = sorted(count_ticks(price, terms, "--between") for price in between)
 
     async def work(trader: Trader) -> dict[str, Any]:
         from client.ladder import make_ladder
@@ -220,7 +201,7 @@ def ladder(
         found = [{"code": s.code, "order_id": s.order_id} for s in receipt.statuses]
         return {"orders": found}
 
-    result = with_trader(context, *Signer(**signer), work)
+    result = with_trader(context, signer, work)
     if as_json:
         show_json(result)
     for order in () if as_json else result["orders"]:
@@ -229,14 +210,16 @@ def ladder(
 
 def _finish(
     context: Context,
-    signer: dict[str, Any],
+    signer: Signer,
     work: Callable[[Trader], Any],
     as_json: bool,
     end: str,
 ) -> None:
-    result = with_trader(context, *Signer(**signer), work)
-    show_json(result) if as_json else click.echo(f"order {result['order_id']} {end}")
+    result = with_trader(context, signer, work)
+    show_result(result, f"order {result['order_id']} {end}", as_json)
 
 
-for _command in (bracket, iceberg, schedule, ladder, fees, allowance, replace, approve):
+for _command in (
+    trigger, trail, bracket, iceberg, schedule, ladder, replace, fees, allowance, approve,
+):  # fmt: skip
     trade.add_command(_command)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from node.cli import http
+from node.cli.account_options import account_options
 from node.cli.assets import atoms_of, find_asset, list_assets, place_of
 from node.cli.confidential import deposit_private, onboard, private, unwrap, wrap
 from node.cli.context import Context, json_option
@@ -58,21 +59,19 @@ for _command in (onboard, private, wrap, unwrap):
 
 
 @wallet.command()
-@key_option
-@click.option("--account", help="Any wallet's address instead of a key.")
+@account_options
 @json_option
 @click.pass_obj
-def balance(context: Context, key: str, account: str | None, as_json: bool) -> None:
+def balance(context: Context, as_json: bool, *, owner: bytes) -> None:
     """Show what the ledger holds for an account.
 
     \b
     Example:
       omnibazaar wallet balance --account 0x70997970C51812dc3A010C7d01b50e0d17dc79C8
     """
-    from node.keys.keystore import find_key
     from primitives.address import to_checksum
 
-    address = account or to_checksum(find_key(context.data.keys, key).address)
+    address = to_checksum(owner)
     url = context.find_url()
     found = http.get(url, f"/v1/accounts/{address}")
     if as_json:
@@ -96,8 +95,7 @@ def balance(context: Context, key: str, account: str | None, as_json: bool) -> N
 
 @wallet.command()
 @click.argument("asset")
-@key_option
-@click.option("--account", help="Any wallet's address instead of a key.")
+@account_options
 @click.option("--sub", type=click.IntRange(0, 127), default=0, help="Sub-account.")
 @rpc_option
 @json_option
@@ -105,11 +103,11 @@ def balance(context: Context, key: str, account: str | None, as_json: bool) -> N
 def verify(
     context: Context,
     asset: str,
-    key: str,
-    account: str | None,
     sub: int,
     rpc: str | None,
     as_json: bool,
+    *,
+    owner: bytes,
 ) -> None:
     """Check a balance against the settlement contract, without trusting the node.
 
@@ -121,11 +119,8 @@ def verify(
       omnibazaar wallet verify USDX --as alice
     """
     from node.cli.proofs import verify_ledger_balance
-    from node.keys.keystore import find_key
     from node.network_file import load_network
-    from primitives.address import parse_address
 
-    owner = parse_address(account) if account else find_key(context.data.keys, key).address
     url = context.find_url()
     terms = find_asset(url, asset)
     endpoint = find_rpc_url(context, rpc, terms["chain_id"])
@@ -250,21 +245,19 @@ def _await_newer(url: str, path: str, index: int) -> dict[str, Any]:
 
 
 @wallet.command()
-@key_option
-@click.option("--account", help="Any wallet's address instead of a key.")
+@account_options
 @json_option
 @click.pass_obj
-def withdrawals(context: Context, key: str, account: str | None, as_json: bool) -> None:
+def withdrawals(context: Context, as_json: bool, *, owner: bytes) -> None:
     """List withdrawals, newest first.
 
     \b
     Example:
       omnibazaar wallet withdrawals --as alice
     """
-    from node.keys.keystore import find_key
     from primitives.address import to_checksum
 
-    address = account or to_checksum(find_key(context.data.keys, key).address)
+    address = to_checksum(owner)
     url = context.find_url()
     found = http.get(url, f"/v1/accounts/{address}/withdrawals")
     if as_json:

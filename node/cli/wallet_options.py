@@ -6,8 +6,10 @@ Spec: docs/reference/cli.md. Deviations: none.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import click
 
@@ -42,6 +44,36 @@ vault_option = click.option(
     "--vault", help="Another vault of the chain; default: the network file's."
 )
 rpc_option = click.option("--rpc", help="JSON-RPC URL of the EVM chain; default: evm.rpc_urls.")
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+class Purse(NamedTuple):
+    """Whose key sends to which endpoint of an EVM chain."""
+
+    key: str
+    password_file: Path | None
+    rpc: str | None
+
+    def load_key(self, context: Context) -> PrivateKey:
+        """Open the key. Raises KeystoreError."""
+        return context.load_key(self.key, self.password_file)
+
+
+def purse_options(named: Callable[..., Any] = key_option) -> Callable[[F], F]:
+    """Add the options that say who sends; the command gets them as `purse`."""
+
+    def decorate(command: F) -> F:
+        @wraps(command)
+        def with_purse(*arguments: Any, **options: Any) -> Any:
+            purse = Purse(**{name: options.pop(name) for name in Purse._fields})
+            return command(*arguments, purse=purse, **options)
+
+        changed: Any = with_purse
+        for option in (rpc_option, password_option, named):
+            changed = option(changed)
+        return changed  # type: ignore[no-any-return]
+
+    return decorate
 
 
 def open_settlement(

@@ -29,7 +29,7 @@ from node.api.access import Access
 from node.cli import exits
 from node.cli.context import Context
 from node.cli.root import COMMANDS, call, exit_code_of, find_expected, root
-from node.cli.show import format_age, format_atoms
+from node.cli.show import format_age, format_atoms, show_table
 from node.cli.units import count_steps, price_step, show, size_step
 from node.datadir import DataDir, write_atomic
 from node.keys.keystore import save_key
@@ -571,3 +571,18 @@ def test_the_operators_token_goes_to_no_other_machine(tmp_path: Path) -> None:
     for url in ("http://127.0.0.1:9000", "http://[::1]:9000", "http://localhost:1"):
         context = Context(data_dir=tmp_path, network="devnet", url=url, yes=True)
         assert context.find_token() == data.token()
+
+
+def test_numbers_stand_with_their_points_under_each_other(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    show_table(("side", "price", "n"), [("ask", "0.100008", 1), ("bid", "1,650.5", 10)])
+    show_table(("asset", "free"), [("XOM", "-"), ("WETH", "12")])
+    assert capsys.readouterr().out.splitlines() == [
+        "side         price   n",
+        "ask       0.100008   1",
+        "bid   1,650.5       10",
+        "asset  free",
+        "XOM       -",
+        "WETH     12",
+    ]

@@ -59,18 +59,14 @@ def trader(monkeypatch: pytest.MonkeyPatch) -> FakeTrader:
 
     monkeypatch.setattr(trade_changes, "with_trader", run)
     monkeypatch.setattr(trade_changes, "find_market", lambda *_: TERMS)
-    monkeypatch.setattr(trade_changes, "get_size_step", lambda _: 1)
-    monkeypatch.setattr(
-        trade_changes, "get_leg", lambda leg, *_: (int(leg[0]), int(leg[1])) if leg else (0, 0)
-    )
     return found
 
 
 def test_a_waiting_order_gets_the_size_and_the_legs_that_were_typed(trader: FakeTrader) -> None:
-    line = ["WETH-USDX", "4711", "5", "--below", "1950", "1930"]
+    line = ["WETH-USDX", "4711", "0.5", "--below", "1950", "1930"]
     result = CliRunner().invoke(replace, line, obj=SimpleNamespace())
     assert result.exit_code == 0, result.output
-    assert trader.calls == [(1, 4711, 5, {"above": (0, 0), "below": (1950, 1930)})]
+    assert trader.calls == [(1, 4711, 5_000, {"above": (0, 0), "below": (195_000, 193_000)})]
     without = CliRunner().invoke(replace, line[:3], obj=SimpleNamespace())
     assert without.exit_code == 2
     assert len(trader.calls) == 1

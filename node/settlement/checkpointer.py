@@ -192,6 +192,7 @@ class Checkpointer:
         self._last_sent_ms = 0
         self._due_since_ms = 0
         self._next_step_ms = 0
+        self._refusals: dict[str, str] = {}  # what could not be done of a move, and why
         self._hand_over = HandOver(
             book=book,
             me=me,
@@ -250,12 +251,18 @@ class Checkpointer:
         me = self._book.index(self._hand_over.vault_epoch, self._me)
         if me is None or now_ms - self._due_since_ms < me * CHECKPOINT_TURN_MS:
             return
+        before, self._refusals = self._refusals, {}
         for step in steps or ():
             try:
                 answer = await self._call(step.take)
                 log.info("%s to the next vault: %s", step.about, answer.value)
             except (ContractRefused, TransientError) as error:
-                log.warning("%s cannot go to the next vault now: %s", step.about, error)
+                self._refusals[step.about] = str(error)
+                is_news = before.get(step.about) != str(error)
+                level = logging.WARNING if is_news else logging.DEBUG
+                log.log(level, "%s cannot go to the next vault now: %s", step.about, error)
+        if steps and self._refusals == before and len(before) == len(steps):
+            self._next_step_ms = now_ms + CHECKPOINT_VERIFY_MS  # nothing changes soon
 
     async def _verify_done(self, candidate: Candidate) -> None:
         """Look now and then whether a deep re-organisation has taken the newest one back."""

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 from types import SimpleNamespace
 from typing import Any
 
+import pytest
 import trio
 
 from contracts.errors import ContractRefused
@@ -112,6 +114,25 @@ class Left:
         assert self.due is not None
         self.due.remove(token)
         return Submission.DONE
+
+
+async def test_what_cannot_be_given_is_told_once_and_tried_seldom(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    left, now = Left(), [10**9]
+    checkpointer = make(Vault(), SimpleNamespace(now_ms=lambda: now[0]))
+    checkpointer._farewell = left
+    checkpointer._hand_over.vault_epoch = 1
+    left.due = [TOKENS[0]]
+    for _ in range(3):
+        await checkpointer._look()
+        now[0] += CHECKPOINT_SPACING_MS
+    assert len(left.given) == 2
+    now[0] += CHECKPOINT_VERIFY_MS
+    await checkpointer._look()
+    assert len(left.given) == 3
+    warnings = [one for one in caplog.records if "cannot go" in one.getMessage()]
+    assert [one.levelname for one in warnings if one.levelno >= logging.WARNING] == ["WARNING"]
 
 
 async def test_what_the_next_vault_is_owed_is_given_whatever_one_token_does() -> None:

@@ -50,6 +50,10 @@ class Directory(Protocol):
         """Tell whether messages of `account` are taken at all."""
         ...
 
+    def knows(self, account: bytes) -> bool:
+        """Tell whether `account` has something to lose: addresses cost nothing, accounts do."""
+        ...
+
 
 class OpenDirectory:
     """Everybody may write, and only with their own key."""
@@ -60,6 +64,10 @@ class OpenDirectory:
 
     def admits(self, account: bytes) -> bool:
         """Admit everybody."""
+        return True
+
+    def knows(self, account: bytes) -> bool:
+        """Know everybody."""
         return True
 
 

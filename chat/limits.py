@@ -39,6 +39,8 @@ ROOM_MESSAGES_MAX: Final = 50_000  # kept in one room; the oldest go first
 AUTHOR_INBOX_MAX: Final = 500  # kept from one sender for one recipient; the oldest go first
 DIRECT_MESSAGES_MAX: Final = 100_000  # kept for all recipients together
 PREKEYS_MAX: Final = 100_000  # owners with a bundle
+STRANGERS_SHARE_PERCENT: Final = 50  # of these two, for authors without an account in the ledger
+ROOMS_MESSAGES_MAX: Final = 500_000  # kept in all rooms together; each has the same part of it
 
 PAGE_MESSAGES_MAX: Final = 500  # rows of one history page
 SYNC_FRAME_BYTES_MAX: Final = 128 << 10
@@ -47,6 +49,12 @@ SYNC_PAGE_MESSAGES_MAX: Final = 256
 SYNC_HOURS_MAX: Final = 1_600  # hour digests of one feed; covers a prekey's life
 SYNC_WANTS_MAX: Final = 32  # hours asked for in answer to one digest frame
 DIGEST_BYTES: Final = 16
+SYNC_COST_PER_S: Final = 64  # what frames of one peer may cost, see frame_rate.py
+SYNC_COST_BURST: Final = 1_024
+SYNC_COST_PER_S_OF_ALL: Final = 256
+SYNC_COST_BURST_OF_ALL: Final = 4_096
+SYNC_PEERS_MAX: Final = 512  # peers whose cost is remembered
+PRUNE_STEP_MESSAGES: Final = 1_000  # messages deleted without a pause
 
 SESSIONS_PER_PEER_MAX: Final = 4
 PEERS_PER_MAILBOX_MAX: Final = 1_000

@@ -21,6 +21,7 @@ from chat.envelope import (
     encode_envelope,
     verify,
 )
+from chat.frame_rate import FrameRate, cost_of
 from chat.payload import PrekeyBundle, RoomMessage, decode_payload
 from chat.store import (
     DIRECT_FEED,
@@ -76,6 +77,7 @@ class ChatService:
         self._publish = publish
         self._send = send
         self._announce = announce
+        self._frame_rate = FrameRate()
 
     @property
     def _rooms(self) -> tuple[str, ...]:
@@ -85,6 +87,7 @@ class ChatService:
             assert not RESERVED_FEEDS & set(rooms), "a room has the name of an internal feed"
             assert len(rooms) <= limits.ROOMS_MAX, "more rooms than limits.ROOMS_MAX"
             self._listed, self._known = listed, rooms
+            self._store.share_rooms(len(rooms))
         return self._known
 
     @property
@@ -132,6 +135,8 @@ class ChatService:
     def on_frame(self, peer: bytes, data: bytes, now_ms: int) -> None:
         """Take a frame of the history exchange and answer it. Raises PeerError on a bad one."""
         frame = sync.decode_frame(data)
+        if not self._frame_rate.take(peer, cost_of(frame), now_ms):
+            return
         if isinstance(frame, sync.Feeds):
             for answer in sync.answer_feeds(self._store, self._feeds, frame):
                 self._send(peer, sync.encode_frame(answer))
@@ -193,7 +198,17 @@ class ChatService:
         kept_ms = limits.PREKEY_LIFETIME_MS_MAX if is_bundle else limits.RETENTION_MS
         if payload.time_ms < now_ms - kept_ms:
             raise Untimely("the message is older than what is kept")
-        return to_item(verified)
+        item = to_item(verified)
+        self._verify_share(item)
+        return item
+
+    def _verify_share(self, item: Item) -> None:
+        """Keep room for who has an account: fresh addresses cost nothing. Raises Untimely."""
+        most = {DIRECT_FEED: limits.DIRECT_MESSAGES_MAX, PREKEY_FEED: limits.PREKEYS_MAX}
+        if item.feed not in most or self._directory.knows(item.author):
+            return
+        if self._store.count(item.feed) * 100 >= most[item.feed] * limits.STRANGERS_SHARE_PERCENT:
+            raise Untimely("no room for authors without an account")
 
     # Reading
 

@@ -18,6 +18,7 @@ from sqlite_utils import Database
 
 from chat import limits
 from chat.envelope import Envelope, Verified
+from chat.hours import Hours
 from chat.payload import DirectMessage, RoomMessage
 from primitives.errors import ConfigError
 from primitives.keccak import keccak256
@@ -91,8 +92,8 @@ class ChatStore:
         # The API's worker thread and the event loop may be different ones, never at once.
         self._connection = sqlite3.connect(str(path), isolation_level=None, check_same_thread=False)
         self._database = Database(self._connection)
-        self._digests: dict[str, dict[int, bytes]] = {}
-        self._counts: dict[str, int] = {}
+        self._hours = Hours()
+        self._room_messages_max = limits.ROOM_MESSAGES_MAX
         self._migrate()
         self._load_counts()
 
@@ -127,19 +128,27 @@ class ChatStore:
         self._connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
 
     def _load_counts(self) -> None:
-        rows = self._connection.execute("SELECT feed, count(*) FROM items GROUP BY feed")
-        self._counts = dict(rows.fetchall())
+        rows = self._connection.execute(
+            "SELECT feed, lamport / ?, count(*) FROM items GROUP BY 1, 2", (limits.HOUR_MS,)
+        )
+        self._hours.load(rows.fetchall())
+
+    def share_rooms(self, rooms: int) -> None:
+        """Divide what all rooms may hold among this many."""
+        fair = limits.ROOMS_MESSAGES_MAX // max(1, rooms)
+        self._room_messages_max = min(limits.ROOM_MESSAGES_MAX, fair)
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
         self._connection.execute("BEGIN IMMEDIATE")
         try:
             yield
+            self._connection.execute("COMMIT")  # where a full disk may show
         except BaseException:
-            self._connection.execute("ROLLBACK")
+            if self._connection.in_transaction:
+                self._connection.execute("ROLLBACK")
             self._load_counts()
             raise
-        self._connection.execute("COMMIT")
 
     # Writing
 
@@ -163,15 +172,13 @@ class ChatStore:
             f"INSERT INTO items ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
             (*values, item.payload, item.signature),
         )
-        self._counts[item.feed] = self._counts.get(item.feed, 0) + 1
-        self._forget_digest(item.feed, item.lamport)
+        self._hours.add(item.feed, item.lamport, 1)
 
     def _delete(self, feed: str, lamport: int, item_id: bytes) -> None:
         self._connection.execute(
             "DELETE FROM items WHERE feed = ? AND lamport = ? AND id = ?", (feed, lamport, item_id)
         )
-        self._counts[feed] -= 1
-        self._forget_digest(feed, lamport)
+        self._hours.add(feed, lamport, -1)
 
     def _make_room_for_bundle(self, item: Item) -> bool:
         """Keep only the newest bundle of an owner, the one with the highest (time, id)."""
@@ -201,29 +208,29 @@ class ChatStore:
         return self._make_room_in_inbox(item) if is_direct else self._make_room_in_room(item)
 
     def _make_room_in_room(self, item: Item) -> bool:
-        """A full room loses its oldest message."""
-        return self._replace_oldest(item, "feed = ?", (item.feed,), limits.ROOM_MESSAGES_MAX)
+        """A full room loses its oldest message; more of them when its part has become smaller."""
+        extra = self.count(item.feed) + 1 - self._room_messages_max
+        if extra <= 0:
+            return True
+        oldest = self._connection.execute(
+            "SELECT lamport, id FROM items WHERE feed = ? ORDER BY lamport, id LIMIT ?",
+            (item.feed, min(extra, limits.PRUNE_STEP_MESSAGES)),
+        ).fetchall()
+        if (item.lamport, item.id) < oldest[0]:
+            return False
+        for lamport, item_id in oldest:
+            self._delete(item.feed, lamport, item_id)
+        return True
 
     def _make_room_in_inbox(self, item: Item) -> bool:
         """Nobody can push another sender's messages out of an inbox, only their own oldest ones."""
         if self.count(DIRECT_FEED) >= limits.DIRECT_MESSAGES_MAX:
             return False
-        return self._replace_oldest(
-            item,
-            "feed = ? AND target = ? AND author = ?",
-            (DIRECT_FEED, item.target, item.author),
-            limits.AUTHOR_INBOX_MAX,
-        )
-
-    def _replace_oldest(
-        self, item: Item, where: str, values: tuple[object, ...], most: int
-    ) -> bool:
-        """Delete the oldest of a full selection; False if `item` is older still."""
-        held = self._counts.get(item.feed, 0)
-        if held < most:
-            return True  # a selection is no larger than its feed
+        where = "feed = ? AND target = ? AND author = ?"
+        values = (DIRECT_FEED, item.target, item.author)
         execute = self._connection.execute
-        if execute(f"SELECT count(*) FROM items WHERE {where}", values).fetchone()[0] < most:
+        held = execute(f"SELECT count(*) FROM items WHERE {where}", values).fetchone()[0]
+        if held < limits.AUTHOR_INBOX_MAX:
             return True
         lamport, item_id = execute(
             f"SELECT lamport, id FROM items WHERE {where} ORDER BY lamport, id LIMIT 1", values
@@ -234,20 +241,30 @@ class ChatStore:
         return True
 
     def prune(self, now_ms: int) -> int:
-        """Delete what is past its time; return how many messages that were."""
-        oldest = now_ms - limits.RETENTION_MS
+        """Delete some of what is past its time; return how many messages that were.
+
+        Call again at once while it is PRUNE_STEP_MESSAGES.
+        """
+        deleted = 0
         with self._transaction():
-            messages = self._connection.execute(
-                "DELETE FROM items WHERE feed != ? AND time_ms < ?", (PREKEY_FEED, oldest)
-            ).rowcount
-            bundles = self._connection.execute(
-                "DELETE FROM items WHERE feed = ? AND time_ms < ?",
-                (PREKEY_FEED, now_ms - limits.PREKEY_LIFETIME_MS_MAX),
-            ).rowcount
-        if messages or bundles:
-            self._digests.clear()
-            self._load_counts()
-        return messages + bundles
+            for feed in self._hours.feeds():
+                is_bundle = feed == PREKEY_FEED
+                kept_ms = limits.PREKEY_LIFETIME_MS_MAX if is_bundle else limits.RETENTION_MS
+                oldest = now_ms - kept_ms
+                rows = self._connection.execute(
+                    "SELECT lamport, id FROM items WHERE feed = ? AND lamport < ? AND time_ms < ?"
+                    " LIMIT ?",
+                    (
+                        feed,
+                        oldest + limits.LAMPORT_AHEAD_MS_MAX,
+                        oldest,
+                        limits.PRUNE_STEP_MESSAGES - deleted,
+                    ),
+                ).fetchall()
+                for lamport, item_id in rows:
+                    self._delete(feed, lamport, item_id)
+                deleted += len(rows)
+        return deleted
 
     # Reading
 
@@ -258,11 +275,12 @@ class ChatStore:
 
     def count(self, feed: str) -> int:
         """Return how many messages a feed holds."""
-        return self._counts.get(feed, 0)
+        return self._hours.count(feed)
 
     def count_all(self) -> int:
         """Return how many messages the node holds, prekey bundles not counted."""
-        return sum(count for feed, count in self._counts.items() if feed != PREKEY_FEED)
+        feeds = self._hours.feeds()
+        return sum(self._hours.count(feed) for feed in feeds if feed != PREKEY_FEED)
 
     def count_minute(self, feed: str, author: bytes, time_ms: int) -> int:
         """Return how many messages of an author a feed holds for the minute of `time_ms`."""
@@ -318,25 +336,18 @@ class ChatStore:
 
     def floor_ms(self, feed: str) -> int:
         """Return the Lamport time below which a full room forgets messages; 0 if it is not full."""
-        if self.count(feed) < limits.ROOM_MESSAGES_MAX or feed in RESERVED_FEEDS:
+        if self.count(feed) < self._room_messages_max or feed in RESERVED_FEEDS:
             return 0
         row = self._connection.execute("SELECT min(lamport) FROM items WHERE feed = ?", (feed,))
         return int(row.fetchone()[0])
 
     def hour_digests(self, feed: str, from_ms: int) -> dict[int, bytes]:
         """Return a digest of the message ids of each hour from `from_ms` on, in order."""
-        first = -(-from_ms // limits.HOUR_MS)
-        known = self._digests.setdefault(feed, {})
-        hours = self._connection.execute(
-            "SELECT DISTINCT lamport / ? FROM items WHERE feed = ? AND lamport >= ? ORDER BY 1",
-            (limits.HOUR_MS, feed, first * limits.HOUR_MS),
-        )
-        digests = {}
-        for (hour,) in hours.fetchall():
-            if hour not in known:
-                known[hour] = self._compute_digest(feed, hour)
-            digests[hour] = known[hour]
-        return digests
+        return self._hours.digests(feed, _first_hour(from_ms), self._compute_digest)
+
+    def feed_digest(self, feed: str, from_ms: int) -> bytes:
+        """Return a digest of the hours from `from_ms` on; zero when there are none."""
+        return self._hours.digest(feed, _first_hour(from_ms), self._compute_digest)
 
     def _compute_digest(self, feed: str, hour: int) -> bytes:
         rows = self._connection.execute(
@@ -345,9 +356,6 @@ class ChatStore:
             (feed, hour * limits.HOUR_MS, (hour + 1) * limits.HOUR_MS),
         )
         return keccak256(b"".join(row[0] for row in rows))[: limits.DIGEST_BYTES]
-
-    def _forget_digest(self, feed: str, lamport: int) -> None:
-        self._digests.get(feed, {}).pop(lamport // limits.HOUR_MS, None)
 
     def _rows(self, where: str, values: tuple[object, ...]) -> list[Item]:
         rows = self._connection.execute(f"SELECT {_COLUMNS} FROM items WHERE {where}", values)
@@ -364,3 +372,8 @@ class ChatStore:
             )
             for row in rows
         ]
+
+
+def _first_hour(from_ms: int) -> int:
+    """Return the first whole hour at or after a time."""
+    return -(-from_ms // limits.HOUR_MS)

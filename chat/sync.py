@@ -23,12 +23,10 @@ from chat.payload import Room, RoomMessage, TimeMs, decode_payload
 from chat.store import PREKEY_FEED, ChatStore
 from primitives.codec import decode, encode
 from primitives.errors import InvalidMessage
-from primitives.keccak import keccak256
 
 Digest = Annotated[bytes, Meta(min_length=limits.DIGEST_BYTES, max_length=limits.DIGEST_BYTES)]
 Hour = Annotated[int, Meta(ge=0, le=limits.TIME_MS_MAX // limits.HOUR_MS)]
 PlaceId = Annotated[bytes, Meta(max_length=limits.ID_BYTES)]
-EMPTY_DIGEST: Final = bytes(limits.DIGEST_BYTES)
 
 
 class Frame(Struct, frozen=True, array_like=True, forbid_unknown_fields=True, gc=False):
@@ -151,8 +149,4 @@ def _start_ms(store: ChatStore, feed: str, from_ms: int) -> int:
 
 
 def _digest(store: ChatStore, feed: str, from_ms: int) -> bytes:
-    hours = store.hour_digests(feed, _start_ms(store, feed, from_ms))
-    if not hours:
-        return EMPTY_DIGEST
-    data = b"".join(hour.to_bytes(8, "big") + digest for hour, digest in hours.items())
-    return keccak256(data)[: limits.DIGEST_BYTES]
+    return store.feed_digest(feed, _start_ms(store, feed, from_ms))

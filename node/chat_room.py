@@ -7,11 +7,15 @@ Spec: docs/spec/chat.md. Deviations: none.
 from __future__ import annotations
 
 import logging
+import sqlite3
 from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import trio
 
 from chat.envelope import Verified
+from chat.limits import PRUNE_STEP_MESSAGES
 from chat.payload import RoomMessage, decode_payload
 from chat.service import TOPIC, ChatService
 from chat.store import ChatStore, Item
@@ -33,6 +37,7 @@ log = logging.getLogger("omnibazaar.chat")
 
 SYNC_S = 30.0
 PRUNE_S = 300.0
+PRUNE_PAUSE_S = 0.2  # while there is more to delete
 
 
 class LedgerDirectory:
@@ -52,6 +57,11 @@ class LedgerDirectory:
     def admits(self, account: bytes) -> bool:
         """Admit everybody; rates are bounded per author."""
         return True
+
+    def knows(self, account: bytes) -> bool:
+        """Tell whether the ledger has the account: it has deposited once."""
+        state: State = self._ledger.state
+        return account in state.by_address
 
 
 class MarketRooms:
@@ -128,11 +138,13 @@ class ChatRoom:
             self._hub.publish("chat", (message,), payload.room)
 
     def _on_frame(self, sender: bytes, body: bytes) -> None:
-        self._service.on_frame(sender, body, self._clock.now_ms())
+        with _no_disk_no_chat():
+            self._service.on_frame(sender, body, self._clock.now_ms())
 
     def start_sync(self, peer: bytes) -> None:
         """Compare histories with a validator that has just become reachable."""
-        self._service.start_sync(peer, self._clock.now_ms())
+        with _no_disk_no_chat():
+            self._service.start_sync(peer, self._clock.now_ms())
 
     async def run(self) -> None:
         """Publish and receive gossip, compare histories, forget the old."""
@@ -170,8 +182,10 @@ class ChatRoom:
 
     async def _run_prune(self) -> None:
         while True:
-            self._service.prune(self._clock.now_ms())
-            await trio.sleep(PRUNE_S)
+            deleted = 0
+            with _no_disk_no_chat():
+                deleted = self._service.prune(self._clock.now_ms())
+            await trio.sleep(PRUNE_PAUSE_S if deleted >= PRUNE_STEP_MESSAGES else PRUNE_S)
 
     # For the API
 
@@ -228,6 +242,15 @@ class ChatRoom:
         return (
             chat_views.Prekey(owner=item.author, payload=item.payload, signature=item.signature),
         )
+
+
+@contextmanager
+def _no_disk_no_chat() -> Iterator[None]:
+    """Go on without chat when its database fails, as on a full disk: the node does not need it."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        log.warning("the chat database failed: %s", error)
 
 
 def _message(item: Item) -> chat_views.ChatMessage:

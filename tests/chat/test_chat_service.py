@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from chat import limits
-from chat.envelope import Envelope, delegate, sign
+from chat.envelope import Envelope, OpenDirectory, delegate, sign
 from chat.payload import RoomMessage, decode_payload
 from chat.service import TOPIC
 from chat.store import ChatStore
@@ -131,7 +131,7 @@ def test_old_gossip_is_dropped_without_blame():
 
 
 def test_a_session_key_speaks_for_the_account_that_the_ledger_names():
-    class Ledger:
+    class Ledger(OpenDirectory):
         def speaks_for(self, account, key, time_ms):
             return (account, key) == (ALICE.address, SESSION.address) and time_ms < START_MS + 50
 
@@ -148,7 +148,7 @@ def test_a_session_key_speaks_for_the_account_that_the_ledger_names():
 
 
 def test_an_account_the_directory_does_not_admit_is_refused():
-    class Closed:
+    class Closed(OpenDirectory):
         def speaks_for(self, account, key, time_ms):
             return False
 

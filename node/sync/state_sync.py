@@ -54,7 +54,14 @@ from node.sync.proofs import (
     verify_links,
 )
 from node.sync.trust import trust_header
-from primitives.errors import InvalidBlock, LimitExceeded, NodeError, OperatorError, TransientError
+from primitives.errors import (
+    InvalidBlock,
+    LimitExceeded,
+    NodeError,
+    OperatorError,
+    PeerError,
+    TransientError,
+)
 from storage.bitswap import Bitswap
 from storage.chain_store import ChainStore
 from storage.gateway_client import GatewayClient
@@ -146,15 +153,20 @@ class StateSync:
     # Deciding
 
     def _choose(self, position: Position, offers: dict[str, Offer]) -> list[tuple[str, Checkpoint]]:
-        """Return checkpoints worth fetching, a plan of an earlier run first, then the newest."""
+        """Return checkpoints worth fetching: a plan of an earlier run, then validators' newest."""
         found: list[tuple[int, str, Checkpoint]] = []
         for peer, offer in offers.items():
             if offer.checkpoint is None:
                 continue
-            height = decode_header(offer.checkpoint.headers[0]).height
+            try:
+                height = decode_header(offer.checkpoint.headers[0]).height
+            except PeerError as error:
+                log.info("the state that %s offers has no header: %s", peer, error)
+                continue
             if height > position.height and self._is_far(position, height, offer.oldest_height):
                 found.append((height, peer, offer.checkpoint))
-        found.sort(key=lambda one: (-one[0], one[1]))
+        # Who is no validator comes last: strangers are free to claim any height, and to stall.
+        found.sort(key=lambda one: (self.peers.address(one[1]) is None, -one[0], one[1]))
         plan = self._load_plan()
         first = [("", plan.checkpoint)] if plan is not None else []
         return first + [(peer, checkpoint) for _, peer, checkpoint in found]

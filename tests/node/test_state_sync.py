@@ -6,6 +6,7 @@ Spec: docs/spec/state-sync.md. Deviations: none.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -17,6 +18,7 @@ import trio
 from bench.long_chain import LongChain
 from consensus.block import BlockBody
 from consensus.effects import Final
+from consensus.header import HEADER_BYTES
 from node.blocks import startup
 from node.bundling.verifier import Verifier
 from node.committee.epoch_book import EpochBook, make_genesis_epoch
@@ -30,10 +32,19 @@ from node.sync.named import parse_named
 from node.sync.proofs import Trust
 from primitives import codec
 from primitives.cid import Cid
-from primitives.errors import ConfigError, InvalidMessage, PeerError
+from primitives.errors import ConfigError, InvalidMessage, PeerError, TransientError
 from storage import limits
 from storage.block_source import StoredBlocks
-from tests.node.sync_world import EPOCH, INTERVAL, KEYS, Newcomer, make_file, serve, stay_away
+from tests.node.sync_world import (
+    EPOCH,
+    INTERVAL,
+    KEYS,
+    Asked,
+    Newcomer,
+    make_file,
+    serve,
+    stay_away,
+)
 from tests.storage.memory_streams import MemoryNetwork
 
 HEIGHT = 3 * EPOCH + 30
@@ -179,6 +190,32 @@ async def test_peers_that_lie_stall_or_lack_chunks_only_cost_time(newcomer, chai
 
     newcomer.peers.answers.update(v1=forge, v2=stay_away, v0=honest, v3=forge)
     await verify_adopted(newcomer, chain, await newcomer.sync().run(newcomer.position))
+
+
+async def test_offers_without_a_header_cost_nothing_and_strangers_come_last(
+    newcomer, chain, impatient
+):
+    honest = await serve(chain, newcomer.network, "v0")
+
+    def offering(change: Callable[[bytes], bytes]) -> Asked:
+        async def answer(peer: str, request: bytes) -> bytes:
+            found = decode_answer(await honest(peer, request))
+            if not isinstance(found, Offer):
+                raise TransientError(f"{peer} stalls")
+            assert found.checkpoint is not None
+            headers = (change(found.checkpoint.headers[0]), *found.checkpoint.headers[1:])
+            checkpoint = msgspec.structs.replace(found.checkpoint, headers=headers)
+            return encode(Offer(1 << 60, 1, checkpoint))
+
+        return answer
+
+    no_header = offering(lambda _: b"\xff" * HEADER_BYTES)
+    higher = offering(lambda words: words[:64] + (1 << 60).to_bytes(32, "big") + words[96:])
+    newcomer.peers.answers |= {"a": no_header, "b": higher, "v1": no_header, "v0": honest}
+    assert await newcomer.sync().look(newcomer.position, is_stuck=False) == newest(chain)
+    newcomer.peers.asked.clear()
+    await verify_adopted(newcomer, chain, await newcomer.sync().run(newcomer.position))
+    assert newcomer.peers.asked.count("b") == 1, "the stranger made an offer and was not needed"
 
 
 async def test_a_state_older_than_the_settled_one_is_refused(newcomer, chain, impatient):

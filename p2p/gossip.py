@@ -24,7 +24,6 @@ import libp2p.pubsub.rpc_queue as rpc_queue_module
 import trio
 from libp2p.custom_types import TProtocol
 from libp2p.peer.id import ID
-from libp2p.pubsub.gossipsub import GossipSub
 from libp2p.pubsub.pb import rpc_pb2
 from libp2p.pubsub.pubsub import Pubsub
 from libp2p.tools.anyio_service import background_trio_service
@@ -32,6 +31,8 @@ from libp2p.tools.anyio_service import background_trio_service
 from p2p import guards
 from p2p.admission import Admission
 from p2p.containing import attempt
+from p2p.gossip_reading import set_gate
+from p2p.gossip_router import SafeGossipSub
 from p2p.limits import (
     GOSSIP_BURST,
     GOSSIP_BYTES_MAX,
@@ -41,6 +42,8 @@ from p2p.limits import (
     GOSSIP_MESSAGES_PER_S,
     GOSSIP_OUTBOX_RPCS_MAX,
     GOSSIP_RPC_BYTES_MAX,
+    GOSSIP_STRANGER_BURST,
+    GOSSIP_STRANGER_PER_S,
     GOSSIP_TOPICS_MAX,
     OBSERVERS_MAX,
     VALIDATORS_MAX,
@@ -67,19 +70,6 @@ Handler = Callable[[GossipMessage], Awaitable[None]]
 Validator = Callable[[str, bytes], bool]
 
 
-class SafeGossipSub(GossipSub):  # type: ignore[misc]
-    """A router whose heartbeat survives its own faults."""
-
-    on_fault: Callable[[str, str], None]
-
-    async def heartbeat(self) -> None:
-        """Run the heartbeat for ever."""
-        while True:
-            _, fault = await attempt(super().heartbeat)
-            self.on_fault("", f"gossip heartbeat: {fault!r}"[:200])
-            await trio.sleep(1)
-
-
 class SafePubsub(Pubsub):  # type: ignore[misc]
     """Pubsub that survives undecodable messages, bounds floods, and is heard after a restart."""
 
@@ -96,6 +86,7 @@ class SafePubsub(Pubsub):  # type: ignore[misc]
         self._opening: set[ID] = set()
         self._admission = admission
         self._rate = RateLimit(per_s=GOSSIP_MESSAGES_PER_S, burst=GOSSIP_BURST)
+        self._strangers_rate = RateLimit(per_s=GOSSIP_STRANGER_PER_S, burst=GOSSIP_STRANGER_BURST)
 
     async def _handle_new_peer(self, peer_id: ID) -> None:
         """Open one stream to a peer, also when a dead one of an older connection is in the way."""
@@ -124,23 +115,33 @@ class SafePubsub(Pubsub):  # type: ignore[misc]
                 option = rpc_pb2.RPC.SubOpts(subscribe=True, topicid=topic)
                 self.handle_subscription(peer_id, option)
 
+    async def continuously_read_stream(self, stream: Any) -> None:
+        """Read a peer's RPCs, no faster than the peer may send."""
+        set_gate(stream, functools.partial(self._wait_turn, str(stream.muxed_conn.peer_id)))
+        await super().continuously_read_stream(stream)
+
+    async def _wait_turn(self, peer_id: str, entries: int) -> None:
+        """Wait while a peer is over its rate."""
+        is_known = self._admission.validator_at(peer_id) is not None
+        rate = self._rate if is_known else self._strangers_rate
+        wait_ms = rate.charge(peer_id, entries, now_ms=self._admission.now_ms())
+        if wait_ms:
+            self._admission.counters["gossip_rate_limited"] += 1
+            await trio.sleep(wait_ms / 1_000)
+
     async def push_msg(self, msg_forwarder: ID, msg: Any) -> None:
         """Handle one message, ours or a peer's; never raise for a peer's."""
         if msg_forwarder == self.my_id:
             await super().push_msg(msg_forwarder, msg)
             return
-        forwarder = str(msg_forwarder)
         counters = self._admission.counters
         if len(msg.data) > GOSSIP_BYTES_MAX:
             counters["gossip_oversized"] += 1
             return
-        if not self._rate.take(forwarder, now_ms=self._admission.now_ms()):
-            counters["gossip_rate_limited"] += 1
-            return
         _, fault = await attempt(super().push_msg, msg_forwarder, msg)
         if fault is not None:
             counters["gossip_faults"] += 1
-            log.debug("a gossip message of %s failed: %r", forwarder, fault)
+            log.debug("a gossip message of %s failed: %r", msg_forwarder, fault)
 
 
 @dataclass(slots=True)
@@ -279,8 +280,7 @@ class Gossip:
         """Empty what the router would keep for ever: whole messages, in one of the two."""
         while True:
             await trio.sleep(GOSSIP_HOUSEKEEPING_S)
-            self._router.equivocation_detection.clear()
-            self._router.recent_message_deliveries.clear()
+            self._router.forget()
             self._pubsub.heal()
 
 

@@ -18,6 +18,9 @@ Guards
     bound_buffers        a peer that ignores the window fills our memory through any stream that
                          nobody reads; streams it leaves half closed are kept for ever
                          (until: the muxer closes a connection that breaks its window)
+    read_rpcs_buffered   each message of a gossip RPC becomes a task at once, and each entry of its
+                         control part work: half a megabyte of tiny ones takes minutes
+                         (until: the library bounds the entries of one RPC and of one peer)
     dial_nobody          the auto-connector aims at the middle of the watermarks, whatever the lower
                          one is, and dials every address a peer ever told us
                          (until: a low watermark of zero means none)
@@ -52,16 +55,16 @@ from typing import Any, Final
 import libp2p.pubsub.gossipsub as gossipsub_module
 import libp2p.pubsub.pubsub as pubsub_module
 import trio
-from libp2p.io.exceptions import ConnectionClosedError, MessageTooLarge
+from libp2p.io.exceptions import ConnectionClosedError
 from libp2p.io.trio import TrioTCPStream
 from libp2p.network.connection.raw_connection import RawConnection
-from libp2p.network.stream.exceptions import StreamEOF
 from libp2p.network.swarm import Swarm
 from libp2p.peer.peerinfo import PeerInfo
 from libp2p.stream_muxer.yamux import yamux
 
 from p2p.containing import attempt
-from p2p.limits import PENDING_PER_IP_MAX, READ_BYTES, STREAMS_PER_CONNECTION_MAX, YAMUX_ANSWERS_MAX
+from p2p.gossip_reading import read_rpcs_buffered
+from p2p.limits import PENDING_PER_IP_MAX, STREAMS_PER_CONNECTION_MAX, YAMUX_ANSWERS_MAX
 from p2p.stream_buffers import bound_buffers
 from primitives.errors import ConfigError
 
@@ -94,7 +97,7 @@ def apply() -> None:
     bound_buffers(close_connection)
     _read_sockets_buffered()
     _cache_peer_records()
-    _read_rpcs_buffered()
+    read_rpcs_buffered()
     _free_inbound_slots()
     if not os.environ.get("LIBP2P_DEBUG"):
         logging.getLogger("libp2p").setLevel(logging.CRITICAL)  # it calls a peer's absence an error
@@ -353,40 +356,3 @@ def _cache_peer_records() -> None:
     for module in (pubsub_module, gossipsub_module):
         module.maybe_consume_signed_record = consume
         module.env_to_send_in_RPC = envelope
-
-
-def _read_rpcs_buffered() -> None:
-    """Read RPCs through a buffer: one read, and one window frame back, instead of three."""
-
-    async def read(stream: Any, length_max: int) -> bytes:
-        buffer: bytearray | None = getattr(stream, "_rpc_buffer", None)
-        if buffer is None:
-            buffer = stream._rpc_buffer = bytearray()
-        while True:
-            prefix = _decode_varint(buffer)
-            if prefix is not None:
-                start, length = prefix
-                if length > length_max:
-                    raise MessageTooLarge(f"{length} > {length_max}")
-                if len(buffer) >= start + length:
-                    message = bytes(buffer[start : start + length])
-                    del buffer[: start + length]
-                    return message
-            chunk = await stream.read(READ_BYTES)
-            if not chunk:
-                raise StreamEOF("the stream ended")
-            buffer += chunk
-
-    pubsub_module.read_varint_prefixed_bytes_limited = read
-
-
-def _decode_varint(buffer: bytearray) -> tuple[int, int] | None:
-    """Return (bytes of the prefix, its value), or None when it is not complete yet."""
-    value = 0
-    for i, byte in enumerate(buffer[:10]):
-        value |= (byte & 127) << (7 * i)
-        if byte < 128:
-            return i + 1, value
-    if len(buffer) >= 10:
-        raise MessageTooLarge("the length prefix is longer than ten bytes")
-    return None

@@ -170,7 +170,21 @@ GOSSIP_HOUSEKEEPING_S: Final = 2.0
 
 GOSSIP_MESSAGES_PER_S: Final = 200
 GOSSIP_BURST: Final = 1000
-"""Messages accepted from one forwarding peer, per second and at once; others are dropped."""
+"""Messages accepted from one forwarding validator, per second and at once; others wait."""
+
+GOSSIP_STRANGER_PER_S: Final = 20
+GOSSIP_STRANGER_BURST: Final = 200
+"""The same of a peer that is no validator."""
+
+GOSSIP_RPC_ENTRIES_MAX: Final = 256
+GOSSIP_RPC_IDS_MAX: Final = 4096
+"""Messages, subscriptions and control entries of one inbound RPC, and message ids in them."""
+
+GOSSIP_WANTED_BYTES_MAX: Final = 256 * 1024
+"""Messages given for one request of a peer for what it missed, bytes."""
+
+GOSSIP_BACKOFF_S_MAX: Final = 3600
+"""Longest time for which a peer may ask us not to graft it, seconds."""
 
 # --- requests -------------------------------------------------------------------------------------
 

@@ -207,6 +207,14 @@ def test_a_rate_limit_allows_the_burst_and_then_the_rate():
 # --- peer book ------------------------------------------------------------------------------------
 
 
+def test_who_is_over_its_rate_waits_until_it_is_paid():
+    rate = RateLimit(per_s=10, burst=4)
+    assert [rate.charge("a", 2, now_ms=0) for _ in range(4)] == [0, 0, 200, 400]
+    assert rate.charge("b", 4, now_ms=0) == 0
+    assert rate.charge("a", 1, now_ms=400) == 100
+    assert rate.charge("a", 4, now_ms=5_000) == 0
+
+
 def test_the_peer_list_survives_a_restart(tmp_path):
     path, peer = tmp_path / "peers.json", peer_id_from_seed(b"a" * 32)
     book = PeerBook(path, network_id=NETWORK)

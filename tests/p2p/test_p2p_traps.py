@@ -36,6 +36,13 @@ from tests.p2p.p2p_world import (
 )
 
 MESHSUB = "/meshsub/1.1.0"
+ROUTER_MEMORIES = (
+    "back_off",
+    "iwant_request_limits",
+    "ihave_message_limits",
+    "graft_flood_tracking",
+    "dont_send_message_ids",
+)
 
 
 @asynccontextmanager
@@ -108,9 +115,86 @@ async def test_gossip_above_the_limit_or_the_rate_is_dropped_unread():
         topics = [topic_of(networks[0])]
         await stream.write(rpc(data=b"x" * (limits.GOSSIP_BYTES_MAX + 1), topicIDs=topics))
         await until(lambda: networks[0].counters().get("gossip_oversized") == 1)
-        batch = b"".join(rpc(seqno=b"%d" % i, topicIDs=topics) for i in range(1500))
+        batch = b"".join(
+            rpc(seqno=b"%d" % i, topicIDs=topics) for i in range(limits.GOSSIP_STRANGER_BURST + 50)
+        )
         await stream.write(batch)
-        await until(lambda: networks[0].counters().get("gossip_rate_limited", 0) > 100)
+        await until(lambda: networks[0].counters().get("gossip_rate_limited", 0) > 3)
+
+
+async def test_one_rpc_of_many_messages_or_entries_ends_its_stream():
+    """Half a megabyte of empty messages, prunes, grafts or ids would keep the loop for minutes."""
+    one = rpc_pb2.Message(topicIDs=["topic"])
+    floods = [rpc_pb2.RPC(publish=[one] * (limits.GOSSIP_RPC_ENTRIES_MAX + 1))]
+    for part in ("prune", "graft", "idontwant"):
+        flood = rpc_pb2.RPC()
+        for _ in range(limits.GOSSIP_RPC_ENTRIES_MAX + 1):
+            getattr(flood.control, part).add()
+        floods.append(flood)
+    for part in ("ihave", "iwant"):
+        flood = rpc_pb2.RPC()
+        ids = getattr(flood.control, part).add().messageIDs
+        ids.extend([b"x"] * (limits.GOSSIP_RPC_IDS_MAX + 1))
+        floods.append(flood)
+    async with attacked() as (_, host, peer):
+        for flood in floods:
+            stream = await open_raw(host, peer, MESHSUB)
+            await stream.write(encode_varint_prefixed(flood.SerializeToString()))
+            assert await closes(stream)
+
+
+async def test_topics_nobody_follows_leave_no_trace_and_named_peers_are_not_dialed():
+    async with attacked() as (networks, host, peer):
+        router = networks[0].gossip._router
+        stream = await open_raw(host, peer, MESHSUB)
+        message = rpc_pb2.RPC()
+        for number in range(40):
+            message.control.prune.add(topicID=f"topic-of-nobody-p{number}", backoff=1 << 60)
+            message.control.graft.add(topicID=f"topic-of-nobody-g{number}")
+            message.control.ihave.add(topicID=f"topic-of-nobody-h{number}").messageIDs.append(b"id")
+        message.control.idontwant.add().messageIDs.append(b"id")
+        known = message.control.prune.add(topicID=topic_of(networks[0]), backoff=1 << 60)
+        dialed: list[Any] = []
+        router._do_px = dialed.append
+        known.peers.add(peerID=b"\x12\x20" + b"v" * 32)
+        await stream.write(encode_varint_prefixed(message.SerializeToString()))
+        await until(lambda: host.get_id() in router.back_off.get(topic_of(networks[0]), ()))
+        assert not dialed
+        wait_s = router.back_off[topic_of(networks[0])][host.get_id()] - time.time()
+        assert wait_s <= limits.GOSSIP_BACKOFF_S_MAX + 1
+        remembered = "".join(repr(getattr(router, name)) for name in ROUTER_MEMORIES)
+        assert "topic-of-nobody" not in remembered
+        assert router.dont_send_message_ids.get(host.get_id(), set()) == set()
+
+
+async def test_a_message_asked_for_a_thousand_times_is_given_once():
+    async with attacked() as (networks, host, _):
+        router = networks[0].gossip._router
+        for mark in range(6):
+            await networks[0].publish("topic", bytes([mark]) * limits.GOSSIP_BYTES_MAX)
+        ids = list(router.mcache.msgs)
+        assert len(ids) == 6
+        given: list[Any] = []
+        router.pubsub.peers = {host.get_id(): None}
+        router.send_rpc = lambda to, packet, *_: given.append(packet)
+        wants = rpc_pb2.ControlIWant()
+        wants.messageIDs.extend([name for name in ids for _ in range(500)])
+        await router.handle_iwant(wants, host.get_id())
+        (packet,) = given
+        assert len(packet.publish) == limits.GOSSIP_WANTED_BYTES_MAX // limits.GOSSIP_BYTES_MAX
+
+
+async def test_what_is_known_of_absent_peers_is_forgotten():
+    async with attacked() as (networks, host, _):
+        router = networks[0].gossip._router
+        gone = host.get_id()
+        router.iwant_request_limits[gone]["requests"].append(1.0)
+        router.ihave_message_limits[gone]["topic"].append(1.0)
+        router.graft_flood_tracking[gone]["topic"] = 1.0
+        router._add_back_off(gone, "topic", False, 10)
+        router.forget()
+        assert not any(gone in getattr(router, name) for name in ROUTER_MEMORIES[1:])
+        assert gone not in router.back_off["topic"]
 
 
 async def test_a_validator_or_handler_that_raises_stops_nothing():

@@ -25,6 +25,7 @@ ROOMS_MAX: Final = 1_100  # the lobby and one per market
 RETENTION_MS: Final = 7 * 86_400_000
 CLOCK_AHEAD_MS_MAX: Final = 60_000  # an author's clock may be this much ahead of ours
 POST_AGE_MS_MAX: Final = 120_000  # a message handed in by its author is at most this old
+GOSSIP_AGE_MS_MAX: Final = 600_000  # older messages are not passed on, comparing brings them
 LAMPORT_AHEAD_MS_MAX: Final = 120_000  # a message's Lamport time above its clock time
 DELEGATION_MS_MAX: Final = 366 * 86_400_000
 PREKEY_LIFETIME_MS_MAX: Final = 60 * 86_400_000

@@ -132,6 +132,17 @@ class ChatService:
             raise InvalidMessage(f"no chat topic: {topic[:64]!r}")
         return self._take(decode_envelope(data), now_ms)
 
+    def is_timely(self, data: bytes, now_ms: int) -> bool:
+        """Tell whether gossip has the form of a message of now; its signature is checked later."""
+        try:
+            envelope = decode_envelope(data)
+            payload = decode_payload(envelope.payload)
+        except PeerError:
+            return False
+        if payload.domain != self._domain or len(envelope.signature) != limits.SIGNATURE_BYTES:
+            return False
+        return -limits.GOSSIP_AGE_MS_MAX <= payload.time_ms - now_ms <= limits.CLOCK_AHEAD_MS_MAX
+
     def on_frame(self, peer: bytes, data: bytes, now_ms: int) -> None:
         """Take a frame of the history exchange and answer it. Raises PeerError on a bad one."""
         frame = sync.decode_frame(data)

@@ -149,10 +149,14 @@ class ChatRoom:
     async def run(self) -> None:
         """Publish and receive gossip, compare histories, forget the old."""
         async with trio.open_nursery() as nursery:
-            await self._network.subscribe(TOPIC, self._on_gossip)
+            await self._network.subscribe(TOPIC, self._on_gossip, self._is_worth_passing)
             nursery.start_soon(self._run_publish)
             nursery.start_soon(self._run_sync)
             nursery.start_soon(self._run_prune)
+
+    def _is_worth_passing(self, _origin: str, data: bytes) -> bool:
+        """Tell whether others should get it: else every node would repeat anybody's bytes."""
+        return self._service.is_timely(data, self._clock.now_ms())
 
     async def _on_gossip(self, message: GossipMessage) -> None:
         try:

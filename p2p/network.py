@@ -278,6 +278,10 @@ class Network:
         link = self._links.get(address)
         return link is not None and link.is_up
 
+    def is_validator(self, peer_id: str) -> bool:
+        """Tell whether a peer id is a validator's, our own included."""
+        return peer_id == self.peer_id or self._admission.validator_at(peer_id) is not None
+
     def observers(self) -> tuple[str, ...]:
         """Return the peer ids of connected peers that are not validators."""
         return self._admission.observers(self.host.get_network())

@@ -23,7 +23,7 @@ from node.committee.announcements import (
     is_private,
     is_unspecified,
 )
-from node.limits import ANNOUNCE_S, ANNOUNCE_SPACING_S
+from node.limits import ANNOUNCE_BYTES_MAX, ANNOUNCE_S, ANNOUNCE_SPACING_S
 from node.network_file import Bootstrap
 from node.replica.ledger import Ledger
 from p2p.config import KnownValidator
@@ -138,7 +138,7 @@ class Directory:
         """Announce our addresses now and then; learn those of others."""
         own = self._own_addresses()
         self._told.allows_private = any(is_private(address) for address in own)
-        await self._network.subscribe(ANNOUNCE_TOPIC, self._on_gossip)
+        await self._network.subscribe(ANNOUNCE_TOPIC, self._on_gossip, self._is_worth_passing)
         while True:
             with trio.move_on_after(ANNOUNCE_S):
                 await self._wanted.wait()
@@ -153,6 +153,11 @@ class Directory:
             await self._network.publish(ANNOUNCE_TOPIC, data)
         except LimitExceeded as error:
             log.debug("our addresses were not announced: %s", error)
+
+    def _is_worth_passing(self, origin: str, data: bytes) -> bool:
+        """Tell whether others should get it: what a validator says, and not more than an address
+        book."""
+        return len(data) <= ANNOUNCE_BYTES_MAX and self._network.is_validator(origin)
 
     async def _on_gossip(self, message: GossipMessage) -> None:
         if message.validator is None:

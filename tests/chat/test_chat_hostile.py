@@ -11,13 +11,14 @@ import sqlite3
 import pytest
 
 from chat import limits, sync
-from chat.envelope import OpenDirectory, sign
+from chat.envelope import Envelope, OpenDirectory, sign
 from chat.frame_rate import FrameRate, cost_of
 from chat.payload import DirectMessage
 from chat.store import ChatStore
+from primitives.codec import encode
 from primitives.keccak import keccak256
 from primitives.secp256k1 import PrivateKey
-from tests.chat.network import ALICE, BOB, CAROL, DOMAIN, START_MS, Peer, gossip, signed
+from tests.chat.network import ALICE, BOB, CAROL, DOMAIN, START_MS, Peer, gossip, message, signed
 from tests.chat.network import sync as compare
 
 VALIDATOR = b"v9"
@@ -114,6 +115,19 @@ def test_a_page_costs_by_its_messages():
     page = sync.Page("lobby", 1, False, envelopes)
     assert cost_of(page) == 11
     assert cost_of(sync.Page("lobby", 1, False, ())) == 1
+
+
+def test_only_messages_of_now_are_passed_on():
+    peer = Peer(b"v0")
+    good = gossip(signed())
+    assert peer.service.is_timely(good, START_MS)
+    assert peer.service.is_timely(good, START_MS + limits.GOSSIP_AGE_MS_MAX)
+    assert not peer.service.is_timely(good, START_MS + limits.GOSSIP_AGE_MS_MAX + 1)
+    assert not peer.service.is_timely(good, START_MS - limits.CLOCK_AHEAD_MS_MAX - 1)
+    for junk in (b"", b"junk", good[:-1], good + b"\0", bytes(60_000)):
+        assert not peer.service.is_timely(junk, START_MS)
+    foreign = Envelope(encode(message(domain=b"\x08" * 32)), bytes(65))
+    assert not peer.service.is_timely(gossip(foreign), START_MS)
 
 
 # Disk

@@ -315,6 +315,8 @@ async def test_the_committee_can_change_while_running():
         await until(lambda: all(is_whole(network) for network in networks))
         for network in networks:
             network.set_validators(world.validators)
+            assert all(network.is_validator(one.peer_id) for one in world.validators)
+            assert not network.is_validator("a stranger")
         third = await stack.enter_async_context(Network(world.config(2)))
         await until(lambda: all(is_whole(network) for network in (*networks, third)))
         for network in networks:

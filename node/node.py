@@ -14,7 +14,6 @@ from functools import partial
 
 import trio
 
-from chat.store import ChatStore
 from consensus.committee import Committee
 from consensus.effects import Final
 from consensus.epoch import Epoch
@@ -45,7 +44,6 @@ from node.committee.succession import ScoredSuccession
 from node.config_schema import Config
 from node.datadir import DataDir
 from node.host_watch import watch_host
-from node.keys.signing_guard import SigningGuard, verify_guard_present
 from node.keys.signing_key import KeySigner, KeyVerifier
 from node.limits import BITSWAP_FETCH_S_MAX
 from node.metrics import Metrics
@@ -55,11 +53,10 @@ from node.problems import Problems
 from node.replica.ledger import Ledger
 from node.replica.scorekeeper import make_scorekeeper
 from node.replica.upgrades import note_upgrade
-from node.segment_log import SegmentLog
 from node.settlement.balance_proofs import BalanceProofs
-from node.settlement.ballot_box import BallotBox
 from node.settlement.checkpointer import Candidate, CheckpointProofs
 from node.settlement.settlement_room import SettlementRoom, open_rpc
+from node.stores import Stores
 from node.sync.server import SyncServer
 from node.sync.start import catch_up, make_sync
 from node.sync.state_sync import Position, StateSync
@@ -74,19 +71,12 @@ from primitives.eip712 import network_domain
 from primitives.secp256k1 import PrivateKey
 from storage.bitswap import Bitswap
 from storage.bitswap_host import HostStreams
-from storage.block_source import ChainBlocks, FirstOf, StoredBlocks
-from storage.block_store import BlockStore
 from storage.chain_reader import ChainReader
-from storage.chain_store import ChainStore
 from storage.pruning import PrunePolicy
 from storage.pruning_task import keep_pruned
 from storage.records import FinalRecord
-from storage.snapshots import Snapshots
-from storage.writer import ReadPool, StoreWriter
 
 log = logging.getLogger("omnibazaar.node")
-
-READERS = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,30 +111,14 @@ class Node:
         self.domain = network_domain(setup.file.network_id)
         self._stop = trio.Event()
         self.fell_behind = False  # it stopped to begin anew from a state
-        self._open_stores()
+        assert setup.config.storage.snapshots >= 1
+        verify_not_marked(setup.data.doppelganger_file)
+        self.stores = Stores(setup.data, network_id=setup.file.network_id, signer=setup.key.address)
+        self.book = EpochBook(make_genesis_epoch(setup.file))
+        self.book.load(self.stores.chain.read.epochs())
         self._build_ledger()
 
     # Building
-
-    def _open_stores(self) -> None:
-        data, config = self._setup.data, self.config
-        path = data.chain / "chain.sqlite"
-        self.store = ChainStore(path, self.file.network_id)
-        self.writer = StoreWriter(self.store)
-        self.readers = ReadPool([ChainReader.open(path) for _ in range(READERS)])
-        self.block_store = BlockStore(data.chain / "blocks.sqlite")
-        self.ballot_box = BallotBox(data.ballots_file)
-        self.snapshots = Snapshots(self.block_store)
-        self.chat_store = ChatStore(data.chat / "chat.sqlite")
-        verify_not_marked(data.doppelganger_file)
-        verify_guard_present(data.guard_file, data.chain / "journal")
-        self.guard = SigningGuard(data.guard_file, self.key.address)
-        self.blocks = FirstOf([ChainBlocks(self.readers), StoredBlocks(self.block_store)])
-        self._journal = SegmentLog(data.chain / "journal")
-        self._bundle_log = SegmentLog(data.chain / "bundles")
-        assert config.storage.snapshots >= 1
-        self.book = EpochBook(make_genesis_epoch(self.file))
-        self.book.load(self.store.read.epochs())
 
     def _build_ledger(self) -> None:
         seats = tuple((s.address_bytes, s.weight, s.payout_bytes) for s in self.file.committee)
@@ -169,11 +143,11 @@ class Node:
         )
 
     def _build_bitswap(self) -> None:
-        server = SyncServer(self.readers, self.snapshots, self.book)
+        server = SyncServer(self.stores.readers, self.stores.snapshots, self.book)
         self.network.serve(server.answer)
         self.bitswap = Bitswap(
             HostStreams(self.network.host),
-            self.blocks,
+            self.stores.blocks,
             on_fault=lambda peer, error: self.network.report_peer(str(peer), str(error)[:200]),
             on_stall=lambda peer: self.network.disconnect(str(peer)),
         )
@@ -183,9 +157,9 @@ class Node:
             config=self.config,
             data=self._setup.data,
             file=self.file,
-            store=self.store,
-            writer=self.writer,
-            snapshots=self.snapshots,
+            store=self.stores.chain,
+            writer=self.stores.writer,
+            snapshots=self.stores.snapshots,
             bitswap=self.bitswap,
             network=self.network,
             open_rpc=partial(open_rpc, self.config),
@@ -226,15 +200,17 @@ class Node:
             clock=self.clock,
         )
         self.watch = InclusionWatch(min(300, max(1, timers.gap_ms // 3)))
-        self.durability = Durability(self._journal, self._bundle_log, self.guard, self.problems)
+        self.durability = Durability(
+            self.stores.journal, self.stores.bundle_log, self.stores.guard, self.problems
+        )
         self.bundles = BundleExchange(
             me=self.key.address,
             committee=lambda: self.committee,
             wire=self.wire,
             verifier=self.verifier,
             watch=self.watch,
-            bundle_log=self._bundle_log,
-            readers=self.readers,
+            bundle_log=self.stores.bundle_log,
+            readers=self.stores.readers,
             clock=self.clock,
             bundle_ms=self.config.work.bundle_ms,
             on_change=self._poke,
@@ -244,28 +220,28 @@ class Node:
             self.ledger,
             self.metrics,
             self.book,
-            actions=self.store.read.total_actions(),
+            actions=self.stores.chain.read.total_actions(),
         )
         self.final_blocks = FinalBlocks(
             ledger=self.ledger,
             bundles=self.bundles,
             watch=self.watch,
             proofs=self.proofs,
-            writer=self.writer,
-            snapshots=self.snapshots,
+            writer=self.stores.writer,
+            snapshots=self.stores.snapshots,
             snapshots_kept=count_kept(self.config.storage.snapshots, self.ledger.scorekeeper),
             clock=self.clock,
             problems=self.problems,
-            stored_height=self.store.executed_height,
+            stored_height=self.stores.chain.executed_height,
             on_executed=self._on_executed,
         )
         self.restored_cid = str(self.ledger.tape.cid or "")
         self.ranges = RangeServer(
-            self.readers, self.wire, lambda peer: self.committee.index_of(peer) is not None
+            self.stores.readers, self.wire, lambda peer: self.committee.index_of(peer) is not None
         )
         self._build_door()
         self.chat = ChatRoom(
-            store=self.chat_store,
+            store=self.stores.chat,
             domain=self.domain,
             ledger=self.ledger,
             network=self.network,
@@ -296,7 +272,7 @@ class Node:
             self.bundles.wanted,
             self.bundles.wanted_actions,
         )
-        guard = self.guard.load()
+        guard = self.stores.guard.load()
         self._watch_key = KeyWatch(
             guard, self.book, self.key.address, self.domain, self._setup.data.doppelganger_file
         )
@@ -334,9 +310,9 @@ class Node:
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Restore, connect and validate until `request_stop`. Raises SafetyError, OperatorError."""
-        journal, bundles = self._journal.open(), self._bundle_log.open()
+        journal, bundles = self.stores.journal.open(), self.stores.bundle_log.open()
         restored = await startup.restore(
-            self.store, self.snapshots, self.ledger, self.proofs, self.verifier
+            self.stores.chain, self.stores.snapshots, self.ledger, self.proofs, self.verifier
         )
         try:
             self.network = self._build_network()
@@ -345,13 +321,17 @@ class Node:
                 self._build_bitswap()
                 if await self._catch_up():
                     restored = await startup.restore(
-                        self.store, self.snapshots, self.ledger, self.proofs, self.verifier
+                        self.stores.chain,
+                        self.stores.snapshots,
+                        self.ledger,
+                        self.proofs,
+                        self.verifier,
                     )
                 self._build_chain(restored)
-                startup.restore_inclusion(self.store, self.watch)
+                startup.restore_inclusion(self.stores.chain, self.watch)
                 self._build_consensus()
                 self._build_settlement()
-                read = self.store.read
+                read = self.stores.chain.read
                 await self.bundles.reload(bundles.records, lambda d: _is_stored(read, d))
                 self._start_tasks(nursery)
                 silent = journal.is_damaged or self._setup.data.distrust_file.exists()
@@ -363,7 +343,7 @@ class Node:
                 await self._stop.wait()
                 nursery.cancel_scope.cancel()
         finally:
-            self._close()
+            self.stores.close()
 
     def _start_tasks(self, nursery: trio.Nursery) -> None:
         nursery.start_soon(self.wire.run_receive, Lane.VOTE)
@@ -385,10 +365,10 @@ class Node:
             nursery.start_soon(
                 partial(
                     keep_pruned,
-                    self.writer,
+                    self.stores.writer,
                     policy,
                     now_ms=self.clock.now_ms,
-                    keep_from=self._oldest_snapshot,
+                    keep_from=self.stores.oldest_snapshot,
                     on_failure=lambda error: log.warning("pruning waits: %s", error),
                 )
             )
@@ -401,19 +381,6 @@ class Node:
         """Remove the operator's mark once the journal holds the silence durably."""
         await self.driver.started.wait()
         self._setup.data.distrust_file.unlink(missing_ok=True)
-
-    def _oldest_snapshot(self) -> int:
-        """Return the height from which restart needs every block."""
-        return min((name.height for name in self.snapshots.complete()), default=0)
-
-    def _close(self) -> None:
-        self._journal.close()
-        self._bundle_log.close()
-        self.guard.close()
-        self.store.close()
-        self.block_store.close()
-        self.ballot_box.close()
-        self.chat_store.close()
 
     # News
 
@@ -508,7 +475,7 @@ class Node:
     async def _is_on_record(self, action_id: bytes) -> bool:
         """Tell whether the ledger has executed an action, as far as receipts are kept."""
         await self.wait_written(self.ledger.height)
-        return bool(await self.readers.run(ChainReader.receipts_of, action_id))
+        return bool(await self.stores.readers.run(ChainReader.receipts_of, action_id))
 
     async def wait_written(self, height: int) -> None:
         """Return once the store holds everything up to a height."""
@@ -517,31 +484,6 @@ class Node:
     async def fetch_block(self, cid: Cid) -> bytes:
         """Return an IPFS block from here or from a peer. Raises TransientError."""
         return await self.bitswap.fetch(cid, timeout_s=BITSWAP_FETCH_S_MAX)
-
-    def update_metrics(self) -> None:
-        """Set the gauges that nobody sets as they change."""
-        metrics = self.metrics
-        metrics.head_height.set(self.replica.notarized_height)
-        metrics.final_height.set(self.replica.tip.height)
-        metrics.view.set(self.replica.view)
-        metrics.epoch.set(self.book.current.number)
-        metrics.ready.set(int(self.is_ready))
-        metrics.mempool_actions.set(len(self.bundles.mempool))
-        metrics.execution_queue.set(self.final_blocks.executor.waiting)
-        metrics.validators_connected.set(len(self.wire.connected()))
-        metrics.evm_online.set(int(all(monitor.is_online for monitor in self.monitors)))
-        metrics.store_bytes.set(self.store.size_bytes())
-        peers = self.network.peers()
-        metrics.peers.labels("in").set(sum(peer.receiving for peer in peers))
-        metrics.peers.labels("out").set(sum(peer.sending for peer in peers))
-        for counter, total in (
-            (metrics.verified_signatures, self.verifier.verified_total),
-            (metrics.bundles_sent, self.bundles.sent_total),
-            (metrics.bundles_received, self.bundles.received_total),
-            (metrics.votes_sent, self.driver.votes_total),
-            (metrics.proposals, self.driver.proposals_total),
-        ):
-            metrics.raise_to(counter, total)
 
 
 def _is_stored(read: ChainReader, digest: bytes) -> bool:

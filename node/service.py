@@ -19,6 +19,7 @@ from node.api.score_views import Validator, ValidatorScore
 from node.api.service import Envelope, IpfsAnswer
 from node.api.settlement_views import Settlement
 from node.blocks.records import merge_receipts
+from node.gauges import update_gauges
 from node.limits import BALANCE_PROOF_S_MAX
 from node.settlement.decision_board import DecisionBoard
 from node.settlement.relay_desk import RelayDesk
@@ -37,7 +38,7 @@ from node.views.proof_views import make_balance_proof
 from node.views.receipts import make_receipt
 from node.views.score_views import make_score
 from node.views.settlement_views import show_settlement
-from node.views.status import count_checkpoints, show_peers, show_status
+from node.views.status import show_peers, show_status
 from node.views.withdrawal_views import prove_withdrawal, read_withdrawals
 from primitives.errors import InvalidMessage
 from storage import gateway
@@ -56,7 +57,7 @@ class Service(FeeService):
         self._relay = RelayDesk(node, self.withdrawal_proof)
         self._market_data = MarketData(
             node.ledger,
-            read=node.readers.run,
+            read=node.stores.readers.run,
             wait_written=node.wait_written,
         )
 
@@ -87,8 +88,7 @@ class Service(FeeService):
 
     def metrics(self) -> bytes:
         """Return the Prometheus text."""
-        self._node.update_metrics()
-        self._node.metrics.checkpoints.set(count_checkpoints(self._node))
+        update_gauges(self._node)
         return self._node.metrics.render()
 
     # Markets
@@ -138,12 +138,12 @@ class Service(FeeService):
         self, address: bytes, limit: int, before: int | None
     ) -> tuple[settlement_views.Withdrawal, ...]:
         """Return the withdrawals an account has made, newest first."""
-        return await self._node.readers.run(read_withdrawals, address, limit, before)
+        return await self._node.stores.readers.run(read_withdrawals, address, limit, before)
 
     async def action(self, action_id: bytes) -> account_views.ActionReceipt | None:
         """Return where an action is."""
         node = self._node
-        rows = await node.readers.run(ChainReader.receipts_of, action_id)
+        rows = await node.stores.readers.run(ChainReader.receipts_of, action_id)
         merged = merge_receipts(rows)
         if merged is not None:
             row, body = merged
@@ -171,15 +171,15 @@ class Service(FeeService):
         self, from_height: int | None, limit: int
     ) -> tuple[chain_views.BlockSummary, ...]:
         """Return final blocks downwards."""
-        return await self._node.readers.run(read_page, self._node.book, from_height, limit)
+        return await self._node.stores.readers.run(read_page, self._node.book, from_height, limit)
 
     async def block(self, reference: int | bytes) -> chain_views.BlockDetail | None:
         """Return one final block."""
-        return await self._node.readers.run(read_block, self._node.book, reference)
+        return await self._node.stores.readers.run(read_block, self._node.book, reference)
 
     async def ipfs(self, cid: str, form: str, headers: Sequence[tuple[str, str]]) -> IpfsAnswer:
         """Answer for `/ipfs/{cid}`."""
-        answer = await gateway.respond(self._node.blocks, cid, form=form, headers=headers)
+        answer = await gateway.respond(self._node.stores.blocks, cid, form=form, headers=headers)
         return IpfsAnswer(status=answer.status, headers=answer.headers, body=answer.body)
 
     # Settlement
@@ -192,7 +192,7 @@ class Service(FeeService):
         """Return a proof against the newest checkpoint of the withdrawal's vault."""
         node = self._node
         return await prove_withdrawal(
-            index, readers=node.readers, monitors=node.monitors, ledger=node.ledger
+            index, readers=node.stores.readers, monitors=node.monitors, ledger=node.ledger
         )
 
     async def balance_proof(self, owner: bytes, sub: int, asset: int) -> BalanceProof | None:

@@ -191,8 +191,8 @@ def make_reporter(
     return EvidenceReporter(
         client,
         limiter,
-        readers=node.readers,
-        writer=node.writer,
+        readers=node.stores.readers,
+        writer=node.stores.writer,
         book=node.book,
         me=node.key.address,
         clock=node.clock,

@@ -78,7 +78,7 @@ class SettlementRoom:
             domain=node.domain,
             clock=node.clock,
             submit=node.submit_own,
-            answers=StorageAnswers(node.snapshots, node.file.checkpoint_interval),
+            answers=StorageAnswers(node.stores.snapshots, node.file.checkpoint_interval),
         )
         self.decisions = DecisionDesk(
             network_id=node.file.network_id,
@@ -88,7 +88,7 @@ class SettlementRoom:
             broadcast=lambda body: node.wire.broadcast(
                 encode_frame(FrameKind.DECISION, body), bulk=True
             ),
-            box=node.ballot_box,
+            box=node.stores.ballots,
         )
         node.wire.on(FrameKind.DECISION, self.decisions.on_frame)
         self.tasks: list[Callable[[], Awaitable[None]]] = [heart.run, self.decisions.run]
@@ -154,15 +154,15 @@ class SettlementRoom:
         monitor.archive = ArchiveKeeper(
             chain.chain_id,
             interval=node.file.checkpoint_interval,
-            store=node.block_store,
-            snapshots=node.snapshots,
-            readers=node.readers,
-            writer=node.writer,
+            store=node.stores.block_store,
+            snapshots=node.stores.snapshots,
+            readers=node.stores.readers,
+            writer=node.stores.writer,
         )
         monitor.history = HistoryCheck(
             chain.chain_id,
             epoch_heights=make_parameters(node.file).epoch_heights,
-            read_hash=partial(node.readers.run, ChainReader.block_hash),
+            read_hash=partial(node.stores.readers.run, ChainReader.block_hash),
             problems=node.problems,
         )
         attester = Attester(
@@ -216,7 +216,7 @@ class SettlementRoom:
             clock=node.clock,
             problems=node.problems,
             poll_ms=node.config.evm.poll_ms,
-            load_proof=partial(node.readers.run, ChainReader.boundary),
+            load_proof=partial(node.stores.readers.run, ChainReader.boundary),
             on_submitted=node.on_submitted,
             tokens=lambda: list_tokens(node.ledger.state, chain.chain_id, vault),
             farewell=VaultFarewell(

@@ -6,10 +6,12 @@ justified one is killed, and when a source is not the one that was tried.
     python -m tests.contracts.mutation --all --list               # names only
     python -m tests.contracts.mutation --file Finality.sol        # all mutants of one source
     python -m tests.contracts.mutation --all --processes 2        # all mutants (see audit.md)
+    python -m tests.contracts.mutation --all --untried --record   # only those without a verdict
     python -m tests.contracts.mutation --rotating 3               # three, others with each commit
     python -m tests.contracts.mutation --table                    # write the table of audit.md
 
-`--record` writes the verdicts of whole sources into tried.json; `--cache DIR` keeps results.
+`--record` writes the verdicts of sources known as a whole into tried.json; `--cache DIR` keeps
+results.
 
 Spec: docs/explanation/audit.md
 Deviations: none
@@ -28,6 +30,7 @@ from tests.contracts.mutation.project import PROJECTS, Project, all_mutants
 from tests.contracts.mutation.record import (
     AUDIT,
     find_faults,
+    known_results,
     load_survivors,
     load_tried,
     make_table,
@@ -64,6 +67,7 @@ def _run(
     if sources and not any(project.owns(source) for source in sources):
         return {}
     results: dict[str, Result] = {}
+    known = known_results(load_tried()) if options.untried else {}
     with ExitStack() as stack:
         worker = stack.enter_context(solc_worker(project.folder, project.root))
         chosen = [
@@ -72,6 +76,7 @@ def _run(
             if (not sources or mutant.source in sources)
             and (not options.name or options.name in mutant.name)
             and (judges is None or mutant.name in judges)
+            and mutant.name not in known
         ]
         if options.file:
             chosen.sort(key=lambda mutant: options.file.index(mutant.source))
@@ -117,6 +122,9 @@ def _parser() -> argparse.ArgumentParser:
     which.add_argument("--table", action="store_true", help="write the table of audit.md")
     parser.add_argument("--name", metavar="PART", help="only mutants with this in their name")
     parser.add_argument("--list", action="store_true", help="print names, try nothing")
+    parser.add_argument(
+        "--untried", action="store_true", help="only mutants that tried.json has no verdict of"
+    )
     parser.add_argument("--record", action="store_true", help="write tried.json")
     parser.add_argument("--cache", type=Path, metavar="DIR", help="keep results and traces here")
     parser.add_argument("--processes", type=int, default=1)

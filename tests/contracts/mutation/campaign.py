@@ -20,6 +20,7 @@ from tests.contracts.mutation.memory import Memory
 from tests.contracts.mutation.operators import Mutant
 from tests.contracts.mutation.project import Project, all_mutants
 from tests.contracts.mutation.record import (
+    known_results,
     load_survivors,
     load_tried,
     make_tried,
@@ -55,7 +56,8 @@ class Campaign:
     cache: Path
     processes: int
     tests_max: int | None
-    """A first look: so many tests, chosen by what their text is about. Survivors are not tried."""
+    """A first look: so many tests, chosen by what their text is about, and by what they come
+    across if that is known from a run before. Survivors are not tried."""
     by_record: bool
     """Ask the recorded killers only, without looking what other tests execute."""
     known: dict[str, str] = field(default_factory=dict)
@@ -71,12 +73,12 @@ class Campaign:
             judges = sorted({self.known[mutant.name] for mutant in mutants} & set(suite.names))
             together.trust(judges)
             together.verify_control(suite)
-        elif self.tests_max is not None:
+        elif self.tests_max is not None and not together.has_learned(suite, self.cache):
             together.trust(suite.names)
             together.switches.shapes |= USUAL_WORLDS
             together.deploy()
         else:
-            together.learn(suite, self.cache)
+            together.learn(suite, self.cache, self.processes)
             together.deploy()
         if self.processes == 1:
             results |= self._try_some(suite, laboratory, together, mutants)
@@ -85,8 +87,9 @@ class Campaign:
         return 0
 
     def record(self, results: Mapping[str, Result]) -> None:
-        """Write the verdicts of every source that was tried as a whole."""
+        """Write the verdicts of every source that is known as a whole, by now or before."""
         tried, reasons = load_tried(), load_survivors()
+        results = {**known_results(tried), **results}
         justified = Result(verdict=Verdict.SURVIVED)
         results = {
             name: justified if one.verdict is Verdict.UNTRIED and name in reasons else one

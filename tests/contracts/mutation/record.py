@@ -114,6 +114,19 @@ def load_survivors() -> dict[str, str]:
     return reasons
 
 
+def known_results(tried: Mapping[str, Tried]) -> dict[str, Result]:
+    """Verdicts by mutant, of sources that are still what was tried."""
+    known: dict[str, Result] = {}
+    for source, one in tried.items():
+        if one.digest != digest_of(source):
+            continue
+        for name, test in one.killers.items():
+            verdict = Verdict.KILLED if test else Verdict.TIMEOUT
+            known[name] = Result(verdict=verdict, killer=test)
+        known |= dict.fromkeys(one.survivors, Result(verdict=Verdict.SURVIVED))
+    return known
+
+
 def source_of(name: str) -> str:
     """The source that a mutant's name begins with."""
     return name.split(" ")[0]

@@ -13,7 +13,7 @@ import json
 import pickle
 import shutil
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,14 @@ from tests.contracts import harness
 from tests.contracts.mutation.memory import digest, support_digest
 from tests.contracts.mutation.operators import Mutant
 from tests.contracts.mutation.schema import Schema, make_schema
-from tests.contracts.mutation.suite import TESTS, Reports, Suite, SuiteFailed, forked
+from tests.contracts.mutation.suite import (
+    TESTS,
+    Reports,
+    Suite,
+    SuiteFailed,
+    forked,
+    in_processes,
+)
 from tests.contracts.mutation.switches import Switches, switching
 from tests.contracts.mutation.trial import Laboratory, Result, Verdict
 from tests.contracts.solc_worker import SolcWorker
@@ -77,20 +84,20 @@ class Together:
             raise SuiteFailed(f"{run.failed or 'a test'} fails without any mutant")
         self.is_unseen = False
 
-    def learn(self, suite: Suite, cache: Path) -> None:
-        """Run every test with all mutants off; raises SuiteFailed if the fork breaks."""
-        by_file: dict[str, list[str]] = defaultdict(list)
-        for name in suite.names:
-            by_file[name.split("::")[0]].append(name)
-        own = {name: text for name, text in self.schema.sources.items() if name[0] != "@"}
-        salt = digest(json.dumps(own), support_digest())
+    def learn(self, suite: Suite, cache: Path, processes: int) -> None:
+        """Run every test with all mutants off; raises SuiteFailed if a fork breaks."""
+        by_file = files_of(suite)
+        paths = self._kept(by_file, cache)
+        missing = [file for file in by_file if not paths[file].exists()]
+
+        def look_at_share(shard: int) -> None:
+            for file in missing[shard::processes]:
+                paths[file].write_bytes(self._look(suite, by_file[file]))
+
+        in_processes(look_at_share, processes)
         every: Seen = {}
-        for file, names in by_file.items():
-            text = (TESTS / file).read_text()
-            stored = cache / f"seen-{digest(file, text, salt)}.pickle"
-            if not stored.exists():
-                stored.write_bytes(self._look(suite, names))
-            seen, shapes = pickle.loads(stored.read_bytes())
+        for path in paths.values():
+            seen, shapes = pickle.loads(path.read_bytes())
             every |= seen
             self.switches.shapes |= shapes
         if not any(one["seen"] for one in every.values()):
@@ -98,6 +105,19 @@ class Together:
         for name in sorted(set(suite.names) - set(every)):
             print(f"cannot judge: {name}", flush=True)
         self.arrange(every)
+
+    def has_learned(self, suite: Suite, cache: Path) -> bool:
+        """Whether any of what `learn` finds is in the cache."""
+        return any(path.exists() for path in self._kept(files_of(suite), cache).values())
+
+    def _kept(self, files: Iterable[str], cache: Path) -> dict[str, Path]:
+        """Where what the tests of each file come across is kept while nothing of it changes."""
+        own = {name: text for name, text in self.schema.sources.items() if name[0] != "@"}
+        salt = digest(json.dumps(own), support_digest())
+        return {
+            file: cache / f"seen-{digest(file, (TESTS / file).read_text(), salt)}.pickle"
+            for file in files
+        }
 
     def deploy(self) -> None:
         """Deploy once for all; forks continue from there."""
@@ -172,6 +192,14 @@ class Together:
             found = self.near.setdefault((mutant.source, mutant.scope), set())
             if self.holds(mutant):
                 found |= set(self.tests_of(mutant))
+
+
+def files_of(suite: Suite) -> dict[str, list[str]]:
+    """Names of tests by file."""
+    by_file: dict[str, list[str]] = defaultdict(list)
+    for name in suite.names:
+        by_file[name.split("::")[0]].append(name)
+    return dict(by_file)
 
 
 def most_telling_first(every: Mapping[str, Mapping[str, Any]]) -> list[str]:

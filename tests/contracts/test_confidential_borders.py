@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ from contracts.settlement_calls import revert_reason
 from contracts.settlement_types import Submission
 from primitives.address import to_checksum
 from primitives.secp256k1 import PrivateKey
+from tests.contracts import harness
 from tests.contracts.confidential_world import ConfidentialWorld
 from tests.contracts.harness import DEPLOYER, NOBODY, RELAYER, STRANGER, TRADER
 from tests.contracts.lying_world import DOOR, OWNED, LyingWorld
@@ -291,8 +293,8 @@ def test_receipts_move_between_holders_and_end_with_others(
     assert (world.lies(RELAYER), owned(stranger), world.receipts(door)) == (OWNED + 60, 0, 40)
 
 
-def test_a_door_follows_once_the_successors_time_has_come(
-    loose: tuple[LyingWorld, bytes, bytes],
+def test_a_door_follows_from_the_successors_second_on(
+    loose: tuple[LyingWorld, bytes, bytes], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     world, vault, door = loose
     after = world.deploy_contract("LooseVault", to_checksum(RELAYER.address))
@@ -300,10 +302,12 @@ def test_a_door_follows_once_the_successors_time_has_come(
     follow = world.encode(DOOR, "followVault")
     announce = world.encode("LooseVault", "announce", to_checksum(after), now + 1_000)
     assert world.send(DEPLOYER, vault, announce)["status"] == 1
+    monkeypatch.setattr(harness, "time", SimpleNamespace(time=lambda: now + 999))
     refusal = world.refusal(follow, key=RELAYER, to=door, contract=DOOR)
     assert refusal.reason == "NoSuccessor"
-    world.increase_time(1_001)
+    monkeypatch.setattr(harness, "time", SimpleNamespace(time=lambda: now + 1_000))
     done = world.send(RELAYER, door, follow)
+    assert world.evm.web3.eth.get_block(done["blockNumber"])["timestamp"] == now + 1_000
     assert events(world, DOOR, done, door) == [("VaultFollowed", to_checksum(after))]
     for holder in (vault, STRANGER.address, after, RELAYER.address):
         assert world.view(DOOR, door, "isHolder", to_checksum(holder))

@@ -14,6 +14,7 @@ from tests.contracts.harness import RELAYER, STRANGER, TRADER, Evm, World
 from tests.contracts.test_vault_decisions import make as make_decision
 from tests.contracts.test_vault_decisions import signed as signed_decision
 from tests.contracts.test_vault_escape import USDX, Silent
+from tests.contracts.test_vault_hand_over import both_follow, pass_notice
 
 REENTER = 3
 EVIL = 4
@@ -66,6 +67,19 @@ def test_ledger_and_committee_do_not_go_on_during_a_payment(attack: Attack) -> N
         claim = world.ledger.claim(index, words)
         assert world.client.withdraw(claim) is Submission.DONE
         attack.assert_refused_then_taken(payload)
+
+
+def test_no_funds_are_handed_over_during_a_payment(attack: Attack) -> None:
+    world = attack.world
+    following = world.deploy_contract("Settlement", world.vault_config(), [to_checksum(world.usdx)])
+    index = world.ledger.withdraw(attack.token, 10, STRANGER.address)
+    pass_notice(world, following)
+    world.move(following, {world.usdx: 1_000})
+    words = both_follow(world, following)
+    payload = world.encode("Settlement", "handOver", to_checksum(world.usdx), world.height)
+    attack.arm(payload)
+    assert world.client.withdraw(world.ledger.claim(index, words)) is Submission.DONE
+    attack.assert_refused_then_taken(payload)
 
 
 def test_nothing_else_escapes_during_an_escape_or_a_refund(attack: Attack) -> None:

@@ -58,7 +58,7 @@ def test_stake_is_taken_out_a_fortnight_after_the_last_committee(world: World) -
 
 def test_unbonding_starts_anew_with_every_seat(world: World) -> None:
     """A leaver whose key, even an old one, is still in a committee stays bonded."""
-    seat = world.keys[1]
+    seat = world.keys[0]
     owner = to_checksum(seat.address)
     world.wallet.send_native(seat.address, 10**18)
     fresh = PrivateKey(keccak256(b"fresh"))
@@ -69,7 +69,7 @@ def test_unbonding_starts_anew_with_every_seat(world: World) -> None:
     hand_over(world)
     hand_over(world)
     assert read(world, "exitAt", owner) == 0
-    hand_over(world, without=1)
+    hand_over(world, without=0)
     first = read(world, "exitAt", owner)
     assert first > 0
     world.increase_time(DAY)
@@ -90,20 +90,39 @@ def test_closed_vault_lets_validators_go_a_fortnight_later(world: World) -> None
     world.increase_time(2 * DAY)
     closed = world.view("Settlement", world.vault, "closedAt")
     assert read(world, "exitAt", to_checksum(TRADER.address)) == closed + FORTNIGHT
+    assert read(world, "exitAt", to_checksum(world.keys[0].address)) == 0  # it did not ask to
     world.increase_time(FORTNIGHT)
     assert call(world, TRADER, "withdrawStake") == 1
 
 
+def test_vault_that_closes_later_does_not_put_an_exit_off(world: World) -> None:
+    join(world)
+    hand_over(world)
+    assert read(world, "acceptedAt", 2) == 0  # nobody leaves: nothing is written
+    assert call(world, TRADER, "requestExit") == 1
+    hand_over(world)
+    assert read(world, "acceptedAt", 3) > 0
+    at = read(world, "exitAt", to_checksum(TRADER.address))
+    world.increase_time(7 * DAY + 60)
+    assert world.send(STRANGER, world.vault, world.encode("Settlement", "openEscape"))["status"]
+    world.increase_time(2 * DAY)
+    assert world.view("Settlement", world.vault, "isClosed")
+    assert read(world, "exitAt", to_checksum(TRADER.address)) == at
+
+
 def test_leaver_in_the_middle_of_the_list_is_removed(world: World) -> None:
-    owner = world.keys[1]
-    world.wallet.send_native(owner.address, 10**18)
-    assert call(world, owner, "requestExit") == 1
+    """The last takes its place, and leaves from there."""
+    first, second, third, last = world.keys
+    for leaver in (second, last):
+        world.wallet.send_native(leaver.address, 10**18)
+        assert call(world, leaver, "requestExit") == 1
     hand_over(world, without=1)
+    hand_over(world, without=2)
     world.increase_time(FORTNIGHT + 1)
-    assert call(world, owner, "withdrawStake") == 1
-    left = {to_checksum(key.address) for key in world.keys}
-    assert set(read(world, "owners")) == left
-    assert to_checksum(owner.address) not in left
+    assert call(world, second, "withdrawStake") == 1
+    assert read(world, "owners") == [to_checksum(key.address) for key in (first, last, third)]
+    assert call(world, last, "withdrawStake") == 1
+    assert read(world, "owners") == [to_checksum(key.address) for key in (first, third)]
 
 
 def test_only_the_vault_tells_of_committees(world: World) -> None:

@@ -6,13 +6,16 @@ from consensus.vote import Kind
 from contracts.deployment_plan import STAKE_MIN_ATOMS
 from primitives.address import to_checksum
 from primitives.secp256k1 import PrivateKey
-from tests.contracts.harness import RELAYER, STRANGER, Evm, World
+from tests.contracts.harness import RELAYER, STRANGER, TRADER, Evm, World
 from tests.contracts.test_validator_registry import (
     BLOCK_A,
     BLOCK_B,
     DAY,
+    NEW_HOT_KEY,
     STAKE,
     call,
+    give_xom,
+    join,
     read,
     refused,
     signed_vote,
@@ -74,6 +77,38 @@ def test_attack_by_a_third_costs_everything(evm: Evm) -> None:
     assert held == read(world, "totalStake") == 5 * STAKE_MIN_ATOMS
 
 
+def test_stake_of_after_the_conviction_is_not_taken_for_it(evm: Evm) -> None:
+    world = World(evm, validators=10)
+    unit = STAKE_MIN_ATOMS // 100
+    for key in world.keys[:5]:
+        convict(world, key)
+    owner = to_checksum(world.keys[0].address)
+    give_xom(world, 100 * unit)
+    assert call(world, TRADER, "addStake", owner, 100 * unit) == 1
+    assert call(world, STRANGER, "raisePenalty", owner, this_week(world)) == 1
+    assert stake_of(world, world.keys[0]) == 95 * unit
+
+
+def test_nothing_comes_back_when_the_stake_of_a_week_rises(evm: Evm) -> None:
+    """What others were convicted of is a smaller part then than what was taken for it."""
+    world = World(evm, validators=10)
+    unit = STAKE_MIN_ATOMS // 100
+    for key in world.keys[:2]:
+        convict(world, key)
+    join(world, 50 * STAKE_MIN_ATOMS)
+    convict(world, world.keys[2])
+    second = to_checksum(world.keys[1].address)
+    assert refused(world, STRANGER, "raisePenalty", second, this_week(world)) == "NothingToRaise"
+    convict(world, world.keys[1], view=10)
+    assert stake_of(world, world.keys[1]) == 65 * unit * 95 // 100
+
+
+def test_nobody_elses_conviction_adds_not_an_atom(world: World) -> None:
+    join(world, 8 * STAKE_MIN_ATOMS)
+    convict(world, NEW_HOT_KEY)
+    assert stake_of(world, TRADER) == 8 * STAKE_MIN_ATOMS * 95 // 100
+
+
 def test_convictions_of_neighbouring_weeks_count_together(evm: Evm) -> None:
     world = World(evm, validators=10)
     unit = STAKE_MIN_ATOMS // 100
@@ -81,9 +116,14 @@ def test_convictions_of_neighbouring_weeks_count_together(evm: Evm) -> None:
     world.increase_time(7 * DAY)
     convict(world, world.keys[1])
     assert stake_of(world, world.keys[1]) == 65 * unit
-    world.increase_time(21 * DAY)
+    week = this_week(world)
+    world.increase_time(14 * DAY)
     convict(world, world.keys[2])
     assert stake_of(world, world.keys[2]) == 95 * unit
+    first, second = (to_checksum(key.address) for key in world.keys[:2])
+    assert refused(world, STRANGER, "raisePenalty", second, week) == "NothingToRaise"
+    assert call(world, STRANGER, "raisePenalty", first, week - 1) == 1
+    assert stake_of(world, world.keys[0]) == 65 * unit
 
 
 def test_second_offence_of_a_week_costs_five_percent_of_the_rest(world: World) -> None:

@@ -195,6 +195,8 @@ def test_hot_key_is_changed_and_the_old_one_stays_bound(world: World) -> None:
     proof = prove(world, fresh, TRADER.address)
     assert call(world, TRADER, "changeHotKey", to_checksum(fresh.address), proof) == 1
     assert read(world, "validator", to_checksum(TRADER.address))[0] == to_checksum(fresh.address)
+    told = changes(world)[-1]
+    assert (told["change"], told["hotKey"]) == (Change.HOT_KEY, to_checksum(fresh.address))
     assert read(world, "ownerOf", to_checksum(NEW_HOT_KEY.address)) == to_checksum(TRADER.address)
     back = prove(world, NEW_HOT_KEY, TRADER.address)
     arguments = (to_checksum(NEW_HOT_KEY.address), back)
@@ -205,9 +207,9 @@ def test_hot_key_is_changed_and_the_old_one_stays_bound(world: World) -> None:
 
 def test_services_are_changed_by_the_owner(world: World) -> None:
     join(world)
-    assert call(world, TRADER, "changeServices", keccak256(b"moved"), 4) == 1
+    assert call(world, TRADER, "changeServices", keccak256(b"moved"), 7) == 1
     record = read(world, "validator", to_checksum(TRADER.address))
-    assert (record[1], record[NETWORK_KEY]) == (4, keccak256(b"moved"))
+    assert (record[1], record[NETWORK_KEY]) == (7, keccak256(b"moved"))
     assert refused(world, STRANGER, "changeServices", bytes(32), 1) == "NotRegistered"
     assert refused(world, TRADER, "changeServices", bytes(32), 8) == "UnknownService"
 
@@ -281,6 +283,7 @@ def test_two_conflicting_votes_cost_five_percent(world: World, first: Any, secon
         ((Kind.NULLIFY, NO_BLOCK), (Kind.NULLIFY, NO_BLOCK)),
         ((Kind.NULLIFY, NO_BLOCK), (Kind.NULLIFY, BLOCK_A)),
         ((Kind.NOTARIZE, BLOCK_A), (Kind.FINALIZE, BLOCK_B)),
+        ((Kind.FINALIZE, BLOCK_A), (Kind.NOTARIZE, BLOCK_B)),
         ((Kind.NOTARIZE, BLOCK_A), (Kind.NULLIFY, NO_BLOCK)),
         ((Kind.NULLIFY, NO_BLOCK), (Kind.NOTARIZE, BLOCK_A)),
     ],

@@ -190,6 +190,7 @@ def test_everybody_gets_free_and_held_once(silent: Silent) -> None:
     assert world.refusal(silent.escape(TRADER.address)).reason == "EscapedAlready"
     assert silent.send(silent.escape(STRANGER.address, 1)) == 1
     assert world.balance(world.usdx, STRANGER.address) == 300
+    assert world.view("Settlement", world.vault, "isEscaped", 1 << 16 | 1)
     assert silent.send(silent.refund(1, 55)) == 1
     status = world.client.token_status(world.usdx)
     assert (status.released, status.liabilities, status.balance) == (1_055, 0, 0)
@@ -275,7 +276,7 @@ def test_asset_is_what_the_last_fee_list_says(silent: Silent) -> None:
 
 @pytest.mark.parametrize("change", ["chain", "vault", "missing"])
 def test_assets_of_other_vaults_do_not_escape_here(world: World, change: str) -> None:
-    asset = 99 if change == "missing" else USDX
+    asset = len(world.fees) if change == "missing" else USDX
     world.deposit(world.usdx, 1_000)
     world.ledger.accounts = {TRADER.address: [(0, asset, 600, 100)]}
     totals = list(world.fee_totals())
@@ -310,9 +311,19 @@ def test_vault_that_the_ledger_does_not_know_refunds_everything(world: World) ->
     assert silent.send(silent.refund(0, 1_000)) == 1
 
 
+def test_what_was_credited_is_found_wherever_it_stands(world: World) -> None:
+    world.deposit(world.usdx, 1_000)
+    others = [(CHAIN_ID, b"\x88" * 20, 0), (1, world.vault, 0)]
+    world.ledger.cursors = lambda: [(CHAIN_ID, world.vault, 1), *others]  # type: ignore[method-assign]
+    silent = Silent(world, world.checkpoint())
+    silent.close()
+    assert world.refusal(silent.refund(0, 1_000)).reason == "DepositCredited"
+
+
 def test_without_any_checkpoint_all_deposits_are_refunded(world: World) -> None:
     world.deposit(world.usdx, 1_000)
     silent = Silent(world, world.ledger.words(0))
+    assert world.refusal(silent.refund(0, 1_000, cursors=[])).reason == "VaultOpen"
     silent.close()
     account, entry = (0, NOBODY, ZERO, [ZERO] * 32), (0, 0, 0, 1, 0, [ZERO] * 16)
     nothing = world.encode(

@@ -14,6 +14,7 @@ from tests.contracts.harness import (
     COMPANY,
     DEPLOYER,
     DEVELOPMENT,
+    NOBODY,
     STRANGER,
     TRADER,
     World,
@@ -21,6 +22,7 @@ from tests.contracts.harness import (
 )
 
 COMPANY_SEAT, DEVELOPMENT_SEAT = 0, 1
+FEES_CERTIFIED = 6  # position in a token's account
 
 
 def shares(total: int) -> tuple[int, int, int]:
@@ -109,6 +111,8 @@ def test_treasuries_pull_their_shares(world: World) -> None:
         refusal = world.refusal(payload, to=world.distributor, contract="FeeDistributor")
         assert refusal.reason == "NothingToClaim"
     assert world.balance(world.usdx, world.distributor) == 0
+    token = to_checksum(world.usdx)
+    assert world.view("FeeDistributor", world.distributor, "unclaimed", token) == 0
 
 
 def test_only_the_vault_books_fees(world: World) -> None:
@@ -166,6 +170,7 @@ def test_treasury_hands_its_seat_over_in_two_steps(world: World, seat: int) -> N
     assert world.send(STRANGER, distributor, accept)["status"] == 1
     seated = world.view("FeeDistributor", distributor, "treasury", seat)
     assert seated == to_checksum(STRANGER.address)
+    assert world.view("FeeDistributor", distributor, "nextTreasury", seat) == NOBODY
     refusal = world.refusal(accept, key=STRANGER, to=distributor, contract="FeeDistributor")
     assert refusal.reason == "OnlyTreasury"
 
@@ -230,4 +235,6 @@ def test_totals_of_other_assets_are_not_charged(
     monkeypatch.setattr(world, "fee_totals", lambda: (other, *own))
     world.checkpoint()
     assert world.client.fee_splits(0, world.client.head()[0]) == ()
-    assert world.client.token_status(world.usdx).fees_certified == 0
+    for token in (world.usdx, other.token):
+        account = world.view("Settlement", world.vault, "tokenAccount", to_checksum(token))
+        assert account[FEES_CERTIFIED] == 0

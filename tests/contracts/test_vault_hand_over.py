@@ -86,15 +86,18 @@ def test_vault_moves_to_its_successor_after_a_fortnight(world: World, next_vault
     assert (status.released, status.liabilities, status.balance) == (700, 0, 0)
 
 
-def test_what_was_handed_over_is_not_handed_over_again(world: World, next_vault: bytes) -> None:
+@pytest.mark.parametrize("owed", [1, 400])
+def test_what_was_handed_over_is_not_handed_over_again(
+    world: World, next_vault: bytes, owed: int
+) -> None:
     world.deposit(world.usdx, 1_000)
     pass_notice(world, next_vault)
-    world.move(next_vault, {world.usdx: 400})
+    world.move(next_vault, {world.usdx: owed})
     both_follow(world, next_vault)
     assert VaultLeaving(world.client).hand_over(world.usdx, world.height) is Submission.DONE
     both_follow(world, next_vault)
     assert refusal(world, world.usdx) == "NothingToHandOver"
-    assert world.balance(world.usdx, next_vault) == 400
+    assert world.balance(world.usdx, next_vault) == owed
 
 
 def test_a_successor_that_is_ahead_or_behind_gets_the_funds_by_what_both_know(

@@ -117,6 +117,15 @@ def test_broken_token_does_not_stop_checkpoints(evil_world: World, mode: int) ->
     world.assert_solvent()
 
 
+def test_fees_of_which_treasuries_get_nothing_move_nothing(evil_world: World) -> None:
+    """A single atom is the validators': the token is not asked, whatever it would do."""
+    evil = evil_world.extra[0]
+    set_mode(evil_world, REVERT)
+    evil_world.fees[evil] = 1
+    evil_world.checkpoint()
+    assert evil_world.client.token_status(evil).fees_settled == 1
+
+
 @pytest.mark.parametrize("mode", [REVERT, RETURN_FALSE, MOVE_NOTHING])
 def test_broken_token_blocks_only_its_own_withdrawals(evil_world: World, mode: int) -> None:
     world = evil_world
@@ -137,6 +146,16 @@ def test_broken_token_cannot_be_deposited(evil_world: World, mode: int) -> None:
     set_mode(evil_world, mode)
     evil_world.refusal(payload, key=TRADER)
     assert evil_world.client.status().deposits == 2
+
+
+def test_token_that_moves_more_than_it_is_asked_for_cannot_be_deposited(evil_world: World) -> None:
+    world = evil_world
+    evil = world.extra[0]
+    payload = deposit_payload(world, evil, 1_000)
+    gift = world.encode("TestToken", "mint", to_checksum(world.vault), 1)
+    set_mode(world, REENTER, evil, gift)
+    refusal = world.refusal(payload, key=TRADER)
+    assert (refusal.reason, refusal.arguments) == ("WrongTransfer", (1_001, 1_000))
 
 
 def test_reentering_token_gains_nothing(evil_world: World) -> None:

@@ -9,6 +9,7 @@ import pytest
 from eth_account import Account
 
 from contracts.deposit_orders import NATIVE, encode_deposit_order, encode_deposit_with_permit
+from contracts.evm_web3 import account_of, fee_fields
 from primitives.address import to_checksum
 from primitives.secp256k1 import PrivateKey
 from primitives.vault_orders import DepositOrder, Permit, compute_deposit_digest
@@ -203,6 +204,28 @@ def test_coin_that_the_receiver_refuses_waits(coin_world: World) -> None:
     assert not world.client.is_paid(index)
 
 
+def test_receiver_of_coin_gets_a_hundred_thousand_gas(coin_world: World) -> None:
+    """And the 2,300 that come with any value: it writes down what it has after its first two."""
+    world = coin_world
+    web3 = world.evm.web3
+    fields = {
+        "chainId": CHAIN_ID,
+        "nonce": web3.eth.get_transaction_count(to_checksum(TRADER.address)),
+        "data": "0x645a600055006000526005601bf3",  # returns GAS, PUSH1 0, SSTORE, STOP
+        "value": 0,
+        "gas": 100_000,
+        **fee_fields(web3),
+    }
+    deployment = account_of(TRADER).sign_transaction(fields)
+    sent = web3.eth.send_raw_transaction(deployment.raw_transaction)
+    receiver = web3.eth.wait_for_transaction_receipt(sent, poll_latency=0.05)["contractAddress"]
+    payload = world.encode("Settlement", "depositNative", to_checksum(STRANGER.address))
+    assert world.send(TRADER, world.vault, payload, value=100)["status"] == 1
+    index = world.ledger.withdraw(NATIVE, 10, bytes.fromhex(receiver[2:]))
+    world.client.withdraw(world.ledger.claim(index, world.checkpoint()))
+    assert int.from_bytes(web3.eth.get_storage_at(receiver, 0), "big") == 100_000 + 2_300 - 2
+
+
 def test_coin_is_refused_where_it_is_not_listed(world: World) -> None:
     payload = world.encode("Settlement", "depositNative", to_checksum(STRANGER.address))
     assert world.refusal(payload, key=TRADER, value=5).reason == "UnlistedToken"
@@ -221,6 +244,9 @@ def test_empty_coin_deposit_and_plain_transfers_are_refused(coin_world: World) -
 def test_coin_cannot_be_taken_by_an_erc20_deposit(coin_world: World) -> None:
     world = coin_world
     payload = world.encode("Settlement", "deposit", to_checksum(NATIVE), 5)
+    assert world.refusal(payload, key=TRADER).reason == "SafeERC20FailedOperation"
+    no_permit = Permit(value=0, deadline_s=0, v=0, r=bytes(32), s=bytes(32))
+    payload = encode_deposit_with_permit(NATIVE, 5, TRADER.address, no_permit)
     assert world.refusal(payload, key=TRADER).reason == "SafeERC20FailedOperation"
 
 

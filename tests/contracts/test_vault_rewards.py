@@ -61,13 +61,15 @@ def test_vault_that_is_not_the_minter_or_takes_no_xom_mints_nothing(
     assert world.client.status().deposits == 0
 
 
-@pytest.mark.parametrize("supply", [0, 10**45])
-def test_rewards_of_nothing_or_beyond_a_deposit_are_not_minted(world: World, supply: int) -> None:
+@pytest.mark.parametrize(("supply", "is_listed"), [(0, True), (10**45, True), (10**24, False)])
+def test_rewards_of_nothing_beyond_a_deposit_or_not_taken_are_not_minted(
+    world: World, supply: int, is_listed: bool
+) -> None:
     nonce = world.evm.web3.eth.get_transaction_count(to_checksum(DEPLOYER.address))
     minter = to_checksum(created_address(DEPLOYER.address, nonce + 1))
     coin = to_checksum(world.deploy_contract("OmniCoin", minter, supply, minter))
     config = world.vault_config(reward_token=coin)
-    vault = world.deploy_contract("Settlement", config, [coin])
+    vault = world.deploy_contract("Settlement", config, [coin] if is_listed else [])
     assert to_checksum(vault) == minter
     follow(world, vault)
     assert world.client.status().deposits == 0

@@ -7,27 +7,36 @@ from dataclasses import replace
 import pytest
 from web3 import Web3
 
+from contracts import limits
 from contracts.chain.accounts import BALANCE_WEI
 from contracts.chain.evm import EvmChain
 from contracts.chain.methods import RpcMethods
 from contracts.chain.store import ChainStore
 from contracts.decisions import DecisionKind
+from contracts.deployment_plan import STAKE_MIN_ATOMS
 from contracts.errors import RpcRefused
 from contracts.evm_web3 import verify_chain
 from contracts.rpc_values import data
 from contracts.settlement_calls import encode_checkpoint, revert_reason
+from contracts.transaction import created_address
 from primitives.address import to_checksum
 from primitives.secp256k1 import PrivateKey
 from tests.contracts.harness import (
     ACCOUNTS,
     CHAIN_ID,
+    DEPLOYER,
     RELAYER,
+    STRANGER,
     TRADER,
     Evm,
     MethodsProvider,
     MethodsRpc,
     World,
 )
+from tests.contracts.test_validator_penalties import convict
+from tests.contracts.test_validator_registry import call as registry_call
+from tests.contracts.test_validator_registry import hand_over, join
+from tests.contracts.test_validator_registry import read as registry_view
 from tests.contracts.test_vault_decisions import make as make_decision
 from tests.contracts.test_vault_decisions import signed as signed_decision
 from tests.contracts.test_vault_orders import approve
@@ -70,14 +79,21 @@ class StillWorld(World):
             self.evm.rpc.call("evm_mine")
         self.now_s = second
 
-    def reason_at(self, second: int, payload: bytes, key: PrivateKey = RELAYER) -> str | None:
-        """Why a call at a second is refused; None if it is not."""
+    def reason_at(
+        self,
+        second: int,
+        payload: bytes,
+        key: PrivateKey = RELAYER,
+        at: tuple[str, bytes] | None = None,
+    ) -> str | None:
+        """Why a call at a second is refused by the vault or another contract; None if it is not."""
+        contract, address = at or ("Settlement", self.vault)
         self.wait_for(second)
-        message = {"from": data(key.address), "to": data(self.vault), "data": data(payload)}
+        message = {"from": data(key.address), "to": data(address), "data": data(payload)}
         try:
             self.evm.rpc.call("eth_call", message, "latest")
         except RpcRefused as problem:
-            refusal = revert_reason(problem, "Settlement")
+            refusal = revert_reason(problem, contract)
             assert refusal is not None
             return refusal.reason
         return None
@@ -178,6 +194,32 @@ def test_hand_over_is_possible_a_fortnight_after_the_announcement(still: StillWo
     assert still.reason_at(announced + 14 * DAY, hand_over) == "SuccessorBehind"
 
 
+def test_registry_and_coin_follow_from_the_announced_second_on(still: StillWorld) -> None:
+    tokens = [to_checksum(token) for token in still.tokens.values()]
+    other = still.deploy_contract("Settlement", still.vault_config(), tokens)
+    announced = START + DAY
+    announce = make_decision(still, DecisionKind.ANNOUNCE, other)
+    still.send_at(announced, signed_decision(still, announce))
+    registry = ("ValidatorRegistry", still.deployment.registry)
+    coin = ("OmniCoin", still.tokens["XOM"])
+    for second, reason in ((-1, "NoSuccessor"), (0, None)):
+        for contract, function in ((registry, "followSettlement"), (coin, "followMinter")):
+            payload = still.encode(contract[0], function)
+            at = announced + 14 * DAY + second
+            assert still.reason_at(at, payload, STRANGER, contract) == reason
+
+
+def test_stake_is_free_a_fortnight_after_the_committee(still: StillWorld) -> None:
+    join(still)
+    assert registry_call(still, TRADER, "requestExit") == 1
+    hand_over(still)
+    registry = ("ValidatorRegistry", still.deployment.registry)
+    free = still.view(*registry, "exitAt", to_checksum(TRADER.address))
+    payload = still.encode("ValidatorRegistry", "withdrawStake")
+    assert still.reason_at(free - 1, payload, TRADER, registry) == "StillBonded"
+    assert still.reason_at(free, payload, TRADER, registry) is None
+
+
 def test_rewards_come_once_a_day_to_the_second(still: StillWorld) -> None:
     first = still.number("rewardedAt")
     still.send_at(first + DAY - 1, encode_checkpoint(still.submission()))
@@ -185,6 +227,31 @@ def test_rewards_come_once_a_day_to_the_second(still: StillWorld) -> None:
     still.send_at(first + DAY, encode_checkpoint(still.submission()))
     assert still.number("rewardedAt") == first + DAY
     assert still.number("depositCount") == 1
+
+
+def test_the_largest_reward_is_the_largest_deposit(still: StillWorld) -> None:
+    most, days = limits.DEPOSIT_MAX_ATOMS, 2
+    supply = -(-most * 100 * 365 // (2 * days))
+    nonce = still.evm.web3.eth.get_transaction_count(to_checksum(DEPLOYER.address))
+    vault = created_address(DEPLOYER.address, nonce + 1)
+    minter = to_checksum(vault)
+    coin = still.deploy_contract("OmniCoin", minter, supply, minter)
+    config = still.vault_config(reward_token=to_checksum(coin))
+    assert still.deploy_contract("Settlement", config, [to_checksum(coin)]) == vault
+    still.vault = still.ledger.vault = vault
+    full = still.view("OmniCoin", coin, "startedAt") + days * DAY
+    still.send_at(full, encode_checkpoint(still.submission()))
+    assert still.view("OmniCoin", coin, "minted") == most
+    assert still.number("depositCount") == 1
+
+
+def test_convictions_count_for_the_week_of_their_second(still: StillWorld) -> None:
+    week = START // (7 * DAY) + 1
+    for second, key in zip((week * 7 * DAY - 1, week * 7 * DAY), still.keys, strict=False):
+        still.wait_for(second)
+        convict(still, key)
+    convicted = [registry_view(still, "convictedStake", one) for one in (week - 1, week)]
+    assert convicted == [STAKE_MIN_ATOMS] * 2
 
 
 def test_two_percent_of_the_first_supply_come_in_a_year(still: StillWorld) -> None:

@@ -71,7 +71,10 @@ def test_many_withdrawals_are_each_paid_once(rich: World) -> None:
         rich.client.withdraw(rich.ledger.claim(index, words))
     expected = sum(100 + index for index in chosen)
     assert rich.balance(rich.usdx, STRANGER.address) == expected
-    assert not rich.client.is_paid(indices[2])
+    paid = [index for index in (*indices[:3], *indices[254:]) if rich.client.is_paid(index)]
+    assert paid == chosen
+    for index in chosen:
+        assert rich.refused_withdrawal(rich.ledger.claim(index, words)) == "AlreadyPaid"
     rich.assert_solvent()
 
 

@@ -92,10 +92,10 @@ class BookFeed(Generic[B]):
 
 
 def follow_l2(client: NodeClient, market: int | str) -> BookFeed[LocalL2]:
-    """Follow a market's price levels. Raises KeyError for a market the node does not have."""
+    """Follow a market's price levels. Raises UnknownMarket."""
     return BookFeed(client, "l2", client.find_market(market).id, LocalL2)
 
 
 def follow_l3(client: NodeClient, market: int | str) -> BookFeed[LocalL3]:
-    """Follow a market's resting orders. Raises KeyError for a market the node does not have."""
+    """Follow a market's resting orders. Raises UnknownMarket."""
     return BookFeed(client, "l3", client.find_market(market).id, LocalL3)

@@ -6,6 +6,7 @@ Rule: every failure the SDK raises on purpose is one of these; after `OutcomeUnk
     NodeError
     ├── ClientError
     │   ├── RequestRefused         the node refused the request: `code`, `risk`, `fix`
+    │   ├── UnknownMarket          the node lists no such market; the message names those it does
     │   ├── ActionRejected         an operation was refused: `code`; nothing changed
     │   ├── OutcomeUnknown         no word in time: ask for `action_id`, or send the same bytes
     │   ├── StreamLagged           events came faster than they were read: subscribe again
@@ -48,6 +49,13 @@ class RequestRefused(ClientError):
         self.fix = fix
         self.status = status  # of HTTP; 0 over WebSocket
         self.oldest_height = oldest_height  # of `pruned`: from where on the node has what was asked
+
+
+class UnknownMarket(ClientError, KeyError):
+    """The node lists no such market."""
+
+    def __str__(self) -> str:
+        return str(self.args[0])
 
 
 class ProofRefused(ClientError):

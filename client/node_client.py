@@ -13,7 +13,7 @@ from contextlib import asynccontextmanager, suppress
 import trio
 
 from client.actions import MarketTerms
-from client.errors import ConnectionLost
+from client.errors import ConnectionLost, UnknownMarket
 from client.groups import unwrap
 from client.limits import CONNECT_TIMEOUT_S, OUTCOME_TIMEOUT_S, REQUEST_TIMEOUT_S
 from client.market_watch import CHANNEL as MARKET_EVENTS
@@ -48,11 +48,12 @@ class NodeClient:
         """Set, and replaced, when `markets` was read anew."""
 
     def find_market(self, reference: int | str) -> Market:
-        """Return a market by id or name. Raises KeyError."""
+        """Return a market by id or name. Raises UnknownMarket."""
         for market in self.markets:
             if reference in (market.id, market.name):
                 return market
-        raise KeyError(f"there is no market {reference!r}")
+        names = ", ".join(market.name for market in self.markets) or "none"
+        raise UnknownMarket(f"there is no market {reference!r}; there are {names}")
 
     async def reload_markets(self) -> None:
         """Ask the node again what is listed: markets come, go and change while it runs."""
@@ -63,9 +64,9 @@ class NodeClient:
     async def resolve_market(self, reference: int | str) -> Market:
         """Return a market by id or name, asking the node again if it is not known here.
 
-        Raises KeyError if the node does not know it either, ConnectionLost.
+        Raises UnknownMarket if the node does not know it either, ConnectionLost.
         """
-        with suppress(KeyError):
+        with suppress(UnknownMarket):
             return self.find_market(reference)
         await self.reload_markets()
         return self.find_market(reference)

@@ -64,6 +64,7 @@ from client.views import (
 )
 from primitives.address import to_checksum
 
+ACCOUNT_CHANNELS: Final = ("account", "events")
 CHANNEL_VIEWS: Final[dict[str, Any]] = {
     "book": Book,
     "blocks": tuple[BlockSummary, ...],
@@ -204,9 +205,12 @@ class NodeStream:
 
         `key` is the market id, the account's 20 bytes or the room's name, where there is one. The
         channel `events` begins with what came after event `after` instead, where that is given.
+        Raises ClientError for another kind of key: its events would never be recognised.
         """
         topic = (channel, key)
         assert channel in CHANNEL_VIEWS, f"the SDK reads {', '.join(CHANNEL_VIEWS)}"
+        if channel in ACCOUNT_CHANNELS and not (isinstance(key, bytes) and len(key) == 20):
+            raise ClientError("an account is 20 bytes; primitives.address.parse_address reads text")
         assert topic not in self._topics, "one subscription per topic and connection"
         subscription = Subscription(topic, self.forget, after=after)
         self._topics[topic] = subscription

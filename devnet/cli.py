@@ -213,12 +213,15 @@ def fund(address: str) -> None:
     plan = plan_of(record)
     person = plan.people.get(address)
     named = address if person is None else to_checksum(person.address)
+    click.echo(f"asking the EVM chain for coins and tokens for {address} …", err=True)
     fund_address(record, plan, named, folder.outbox)
     home = os.path.relpath(folder.data(plan.validators[0].name).root)
-    key = address if person is not None else address[:10]
+    if person is None:
+        click.echo(f"funded {address} on the EVM chain")
+        return
     click.echo(
         f"funded {address} on the EVM chain; next: "
-        f"{name_program()} -d {home} wallet deposit USDX 1000 --as {key}"
+        f"{name_program()} -d {home} wallet deposit USDX 1000 --as {address}"
     )
 
 

@@ -184,7 +184,13 @@ def check_keys(data: DataDir, config: Config) -> Finding:
     seat = next((seat for seat in seats if seat.address_bytes == info.address), None)
     text = f"0x{info.address.hex()[:8]}… has {f'seat {seat.name}' if seat else 'no seat'}"
     if seat is None:
-        return Finding(name="keys", outcome="warn", text=text, fix="use a key of the network file")
+        return Finding(
+            name="keys",
+            outcome="warn",
+            text=text,
+            fix="omnibazaar validator join registers it, if it is a new validator's; else use the "
+            "key whose address the network file names",
+        )
     return Finding(name="keys", outcome="ok", text=text)
 
 

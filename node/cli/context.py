@@ -50,6 +50,13 @@ class Context:
         """True when somebody sits at a terminal and wants to be asked."""
         return not self.yes and sys.stdin.isatty()
 
+    def spell(self, command: str) -> str:
+        """Return what to type for another command about the same data directory."""
+        if self.data_dir is not None:
+            return f"omnibazaar -d {self.data_dir} {command}"
+        of_network = "" if self.network == "devnet" else f"-n {self.network} "
+        return f"omnibazaar {of_network}{command}"
+
     def load_config(self, flags: dict[str, Any] | None = None) -> Loaded:
         """Return the settings of the data directory. Raises ConfigError."""
         from node.config import load_config

@@ -88,11 +88,18 @@ def init(context: Context, network_file: Path | None, profile: str, as_json: boo
     click.echo(f"{'Created' if is_new else 'Found'} {data.root}")
     click.echo(f"  network   {network.name}   genesis {facts['genesis']}")
     click.echo(f"  validators {len(network.committee)}   markets {len(network.exchange.markets)}")
-    click.echo("  config    config.toml  (`omnibazaar config explain`)\n\nNext:")
-    click.echo("  omnibazaar keys new               make a validator key")
-    click.echo("  omnibazaar config set validator.key DIGITS")
-    click.echo("  omnibazaar doctor                 check clock, disk, ports")
-    click.echo("  omnibazaar run")
+    click.echo(f"  config    config.toml  (`{context.spell('config explain')}`)\n\nNext:")
+    for command, about in NEXT:
+        click.echo(f"  {context.spell(command):<48}  {about}".rstrip())
+
+
+NEXT = (
+    ("keys new --role validator", "make the key that signs votes"),
+    ("config set validator.key validator", "and say that it is the one"),
+    ("doctor", "check clock, disk, ports"),
+    ("run", ""),
+)
+"""What a new data directory needs, and what it is for."""
 
 
 def _config_text(profile: str) -> str:

@@ -124,7 +124,7 @@ def list_(context: Context, as_json: bool) -> None:
     elif rows:
         show_table(("address", "role", "name", "file"), rows)
     else:
-        click.echo(f"no keys in {context.data.keys}; make one with `omnibazaar keys new`")
+        click.echo(f"no keys in {context.data.keys}; make one with `{context.spell('keys new')}`")
 
 
 @keys.command()
@@ -181,7 +181,7 @@ def _save(
     click.echo("Keep a copy of this file and of its password; nobody can restore them.")
     if role == "validator":
         digits = key.address.hex()[:8]
-        click.echo(f"next  omnibazaar config set validator.key {digits}")
+        click.echo(f"next  {context.spell(f'config set validator.key {digits}')}")
 
 
 def _read_bytes(file: Path) -> bytes:

@@ -82,12 +82,13 @@ def join(
         f"The stake stays bonded until {staking.UNBONDING_DAYS} days after you have left; two "
         "conflicting votes cost 5 % of it or more, downtime costs nothing of it."
     )
+    following = context.spell("validator status")
     staking.finish(
         as_json,
         done,
         desk,
-        "Next: `omnibazaar run`. The node follows as an observer and earns its score; a seat "
-        "requires 50 and comes at the border of an epoch: `omnibazaar validator status`.",
+        f"Next: `{context.spell('run')}`. The node follows as an observer and earns its score; a "
+        f"seat requires 50 and comes at the border of an epoch: `{following}`.",
     )
 
 
@@ -225,12 +226,13 @@ def rotate_key(
             f"{to_checksum(desk.require().hot_key)}",
             partial(desk.client.change_hot_key, hot),
         )
+    digits = to_checksum(hot.address)[2:10]
     staking.finish(
         as_json,
         steps.run("The old key keeps its seat until the epoch ends; it never signs again after."),
         desk,
-        f"Next: `omnibazaar config set validator.key {to_checksum(hot.address)[2:10]}`, and "
-        "restart the node once the old key has no seat: `omnibazaar validator status`.",
+        f"Next: `{context.spell(f'config set validator.key {digits}')}`, and restart the node once "
+        f"the old key has no seat: `{context.spell('validator status')}`.",
     )
 
 
@@ -288,7 +290,7 @@ def exit_(context: Context, as_json: bool, *, purse: Purse) -> None:
         "you that the vault accepts. Keep the node running until then: a seat left empty makes "
         "the others wait."
     )
-    staking.finish(as_json, done, desk, "Next: `omnibazaar validator status`.")
+    staking.finish(as_json, done, desk, f"Next: `{context.spell('validator status')}`.")
 
 
 def show_standing(score: dict[str, Any] | None) -> str:

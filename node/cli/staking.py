@@ -182,7 +182,8 @@ def verify_funds(desk: Desk, atoms: int) -> None:
             f"{to_checksum(desk.owner)} has {show_xom(held)}, and {show_xom(atoms)} are to be "
             "staked",
             code="VAL002",
-            fix="send XOM to that address, or give a smaller amount",
+            fix="send XOM to that address (on a devnet: omnibazaar devnet fund ADDRESS), or give a "
+            "smaller amount",
         )
 
 

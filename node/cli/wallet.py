@@ -185,7 +185,8 @@ def deposit(
         return
     name = f"deposit {done['deposit']}" if "deposit" in done else f"by {done['relay']}"
     click.echo(f"{name}: {amount} {terms['symbol']} is in the vault")
-    click.echo("The ledger credits it when more than two thirds of the validators have seen it.")
+    click.echo("The ledger credits it when more than two thirds of the validators have seen it,")
+    click.echo(f"on a devnet within seconds: {context.spell(f'wallet balance --as {key}')}")
 
 
 @wallet.command()
@@ -230,7 +231,8 @@ def withdraw(
         show_json(entry)
         return
     click.echo(f"withdrawal {entry['index']}: {amount} {terms['symbol']} to {entry['to']}")
-    click.echo(f"after the next checkpoint: omnibazaar wallet claim {entry['index']}")
+    claiming = context.spell(f"wallet claim {entry['index']} --as {key}")
+    click.echo(f"after the next checkpoint: {claiming}")
 
 
 def _await_newer(url: str, path: str, index: int) -> dict[str, Any]:

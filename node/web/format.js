@@ -44,11 +44,11 @@ export function unitsOf(market) {
   };
 }
 
-/** Atoms as a decimal string with a sensible number of places. */
-export function amount(atoms, decimals) {
-  const value = BigInt(atoms);
-  const places = Math.min(decimals, value >= pow10(decimals + 2) ? 2 : 6);
-  return fixed(value, decimals, places);
+/** Atoms as a decimal string, with as many places as suit the largest of what stands together. */
+export function amount(atoms, decimals, largest = atoms) {
+  const size = BigInt(largest);
+  const places = size >= pow10(decimals + 2) ? 2 : size >= pow10(decimals) ? 4 : 6;
+  return fixed(BigInt(atoms), decimals, Math.min(decimals, places));
 }
 
 /** 12345 → 12.3k, for figures that are read at a glance. */

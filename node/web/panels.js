@@ -64,17 +64,18 @@ export function drawSettlement(settlement, assets) {
 
 function makeFee(fee, settled, asset) {
   const decimals = asset?.decimals ?? 0;
+  const write = (atoms) => amount(atoms, decimals, fee.total);
   const bar = make("div", { class: "split", role: "img", "aria-label": "70, 20 and 10 per cent" });
   for (const share of SHARES) {
     const part = Number((BigInt(fee[share]) * 1_000_000n) / BigInt(fee.total));
     bar.append(make("i", { class: share, "--part": String(part / 1_000_000) }));
   }
-  const shares = make("div", { class: "shares" }, ...SHARES.map((share) => make("span", { title: share }, amount(fee[share], decimals))));
-  const onChain = settled ? `${amount(settled.total, decimals)} on chain` : "not on chain yet";
+  const shares = make("div", { class: "shares" }, ...SHARES.map((share) => make("span", { title: share }, write(fee[share]))));
+  const onChain = settled ? `${write(settled.total)} on chain` : "not on chain yet";
   return make(
     "div",
     { class: "fee" },
-    make("div", { class: "total" }, make("span", {}, fee.symbol), make("span", { class: "settled" }, onChain), make("b", {}, amount(fee.total, decimals))),
+    make("div", { class: "total" }, make("span", {}, fee.symbol), make("span", { class: "settled" }, onChain), make("b", {}, write(fee.total))),
     bar,
     shares,
   );

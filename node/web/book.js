@@ -35,7 +35,8 @@ export class Book {
     const bid = book.bids[0]?.[0];
     const ask = book.asks[0]?.[0];
     setText(this.last, this.units.price(market?.last_price ?? bid ?? ask));
-    const spread = bid && ask ? `spread ${this.units.price(ask - bid)}` : bid || ask ? "one-sided" : "empty";
+    const share = bid && ask ? (((ask - bid) / (ask + bid)) * 200).toFixed(2) : "";
+    const spread = share ? `spread ${this.units.price(ask - bid)} · ${share} %` : bid || ask ? "one-sided" : "empty";
     setText(this.spread, spread);
     this.drawDepth(book);
   }

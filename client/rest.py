@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import Any, TypeVar
+from urllib.parse import quote
 
 import httpx
 import msgspec
@@ -301,11 +302,13 @@ class RestClient:
         query: dict[str, Any] = {"limit": limit}
         if cursor is not None:
             query["cursor"] = cursor
-        return await self.get(f"/v1/chat/rooms/{room}/messages", ChatPage, query)
+        return await self.get(f"/v1/chat/rooms/{quote(room, safe='')}/messages", ChatPage, query)
 
     async def chat_post(self, room: str, pair: Pair) -> ChatReceipt:
         """Send a signed message to a room."""
-        return await self.post_signed(f"/v1/chat/rooms/{room}/messages", pair, ChatReceipt)
+        return await self.post_signed(
+            f"/v1/chat/rooms/{quote(room, safe='')}/messages", pair, ChatReceipt
+        )
 
     async def direct_messages(
         self, address: bytes, limit: int = 50, after_ms: int = 0

@@ -77,3 +77,10 @@ async def test_what_nobody_could_follow_is_refused_with_a_reason() -> None:
         for channel in ("account", "events"):
             with pytest.raises(ClientError, match="parse_address"):
                 client.subscribe(channel, "0x" + ALICE.address.hex())
+
+
+async def test_a_rooms_name_is_never_a_path() -> None:
+    service = ExchangeNode()
+    async with node(service) as url, open_node(url) as client:
+        page = await client.rest.chat_messages("lobby?limit=1&x#y", limit=5)
+        assert page.messages == ()

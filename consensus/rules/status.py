@@ -1,7 +1,8 @@
 """Tell others where I stand; stay silent while I may have forgotten my own votes.
 
 Rule: a status is a claim and moves nothing. A silent replica asks all peers; it votes again when
-a view is final that lies above everything that peers of a quorum's weight were in or saw from me.
+a view is final that lies above everything that peers of a quorum's weight were in or saw from me,
+whichever quorum tells the least: each contains an honest witness, and who exaggerates is left out.
 Spec: docs/spec/consensus.md §10 (Status), (Silence).
 Deviations: peers report their own view too: I entered a view only after a quorum had voted in the
 one before, so one honest reporter was at most one view behind me, whatever it saw from me.
@@ -44,11 +45,15 @@ def make_status(core: Core, *, nonce: int, seen_view: int) -> Status:
 
 
 def on_get_status(core: Core, sender: int, question: GetStatus) -> None:
-    """Answer with my position and the highest view in which I saw a vote of the sender."""
+    """Answer with my position and the highest view in which I saw a vote of the sender.
+
+    While silent I may have forgotten where I was, so I am no witness for others that are silent.
+    """
     if not has_quota(core, sender):
         return
+    nonce = 0 if core.is_silent else question.nonce
     seen_view = core.seen_views.get(sender, 0)
-    core.send(sender, make_status(core, nonce=question.nonce, seen_view=seen_view))
+    core.send(sender, make_status(core, nonce=nonce, seen_view=seen_view))
 
 
 def on_status(core: Core, sender: int, status: Status) -> None:
@@ -69,14 +74,15 @@ def on_status(core: Core, sender: int, status: Status) -> None:
     is_member = sender < len(core.committee)
     if core.is_silent and is_member and status.nonce == core.status_nonce:
         core.reports[sender] = max(status.view, status.seen_view, status.final_view)
+        core.stir()
 
 
 def try_speak(core: Core) -> None:
     """End the silence once nothing that I may have said can matter any more."""
-    if not core.is_silent or core.committee.weight(core.reports) < core.committee.quorum:
+    if not core.is_silent:
         return
-    forgotten = max(core.reports.values()) + VIEWS_BEHIND_REPORTER
-    if core.tip.view <= forgotten:
+    witnessed = find_witnessed_view(core)
+    if witnessed is None or core.tip.view <= witnessed + VIEWS_BEHIND_REPORTER:
         return
     record = core.guard.raise_floor(core.config.epoch, core.tip.view)
     if record is not None:
@@ -85,3 +91,16 @@ def try_speak(core: Core) -> None:
     core.must_sync = True
     core.is_silent = False
     core.stir(fresh=True)
+
+
+def find_witnessed_view(core: Core) -> int | None:
+    """Return the highest view that the most modest quorum of reporters was in or saw from me.
+
+    None while the reports weigh less than a quorum.
+    """
+    weight = 0
+    for view, peer in sorted((view, peer) for peer, view in core.reports.items()):
+        weight += core.committee.weights[peer]
+        if weight >= core.committee.quorum:
+            return view
+    return None

@@ -201,6 +201,35 @@ def test_silence_ends_above_all_that_a_quorum_of_peers_was_in_or_saw(desk: Desk)
     assert desk.guard.floor == (1, 11)
 
 
+def test_who_exaggerates_cannot_keep_me_silent_beside_an_honest_quorum():
+    desk = Desk(weights=(1, 3, 3, 3, 1, 1, 1))  # a quorum is 9
+    small = [one for one in (0, 4, 5, 6) if one not in (desk.leader(1), desk.leader(4))]
+    desk.me, liar = small[:2]
+    desk.replica = desk.make_replica()
+    desk.start((), silent=True)
+    (question,) = desk.sent(GetStatus)
+    desk.receive(liar, Status(question.nonce, 1, 1 << 60, 1 << 60, 1 << 60, 1 << 60))
+    for peer in {0, 1, 2, 4, 5, 6} - {desk.me, liar}:
+        desk.receive(peer, Status(question.nonce, 1, 2, 0, 0, 1))
+    block = final_block(desk, 1)
+    desk.skip_to(4)
+    later = desk.block(4, block)
+    desk.receive(1, desk.finalization(later))
+    desk.receive(1, Blocks((later.body,)))
+    assert desk.replica.tip.view == 4
+    assert desk.replica.is_silent, "the honest reports weigh 8, so the liar's counts too"
+    desk.receive(3, Status(question.nonce, 1, 2, 0, 0, 1))
+    assert not desk.replica.is_silent
+
+
+def test_who_is_silent_is_no_witness_for_others(desk: Desk):
+    desk.replica = desk.make_replica()
+    desk.start((), silent=True)
+    desk.receive(desk.other(), GetStatus(77))
+    (status,) = desk.sent(Status)
+    assert status.nonce == 0
+
+
 def test_stale_reports_do_not_end_silence(desk: Desk):
     desk.replica = desk.make_replica()
     desk.start((), silent=True)

@@ -69,16 +69,16 @@ def repeat_everything(core: Core) -> None:
 
 
 def standstill_messages(core: Core) -> Iterator[Certificate | Message]:
-    """Yield my last finalization, then certificates and own votes view by view."""
-    for final in (core.pending_final, core.tip_certificate):
-        if final is not None:
-            yield final
+    """Yield my last finalizations, then other certificates and own votes view by view."""
+    finals = [final for final in (core.pending_final, core.tip_certificate) if final is not None]
+    yield from finals
+    said = {(final.kind, final.view) for final in finals}
     views = sorted(core.views)
     if len(views) > 2 * STANDSTILL_VIEWS:
         views = views[:STANDSTILL_VIEWS] + views[-STANDSTILL_VIEWS:]
     for view in views:
         state = core.views[view]
-        yield from state.certificates()
+        yield from (one for one in state.certificates() if (one.kind, one.view) not in said)
         if view > core.tip.view:
             yield from state.own_votes(core.me)
 

@@ -21,17 +21,24 @@ def run(events: list[Row]) -> tuple[float, list[Fill]]:
     balance = account.open_balance(0, 0)
     trader: Trader = account.add_trader(0, 0, balance, balance)
     book = Book()
+    orders = book.orders
+    bids = book.bids.keys
+    asks = book.asks.keys
     fills: list[Fill] = []
     started = time.process_time()
     for kind, order_id, side, price, size in events:
         if kind == CANCEL:
-            order = book.orders.pop(order_id)
+            order = orders.pop(order_id)
             book.reduce(order, order.size)
             continue
-        size = take(book, order_id, side, price, size, fills)
+        if side:
+            if bids and bids[-1] >= price:
+                size = take(book, order_id, side, price, size, fills)
+        elif asks and -asks[-1] <= price:
+            size = take(book, order_id, side, price, size, fills)
         if size and kind == ADD:
             order = Order(order_id, trader, side, price, size, 0, 0, 0, 0)
-            book.orders[order_id] = order
+            orders[order_id] = order
             book.rest(order)
     return time.process_time() - started, fills
 
@@ -42,16 +49,16 @@ def take(book: Book, taker: int, side: int, price: int, size: int, fills: list[F
     limit = price if side else -price
     keys = opposite.keys
     levels = opposite.levels
+    orders = book.orders
     while size > 0 and keys:
         key = keys[-1]
         if key < limit:
             break
         maker = levels[key].head
-        assert maker is not None
         traded = maker.size if maker.size < size else size
         fills.append((taker, maker.id, maker.price, traded))
         size -= traded
         book.reduce(maker, traded)
         if maker.size == 0:
-            del book.orders[maker.id]
+            del orders[maker.id]
     return size

@@ -168,9 +168,7 @@ class Replay:
         found = []
         book = self.market.book
         for number, side in enumerate((book.bids, book.asks)):
-            for key in side.take_touched():
-                level = side.levels.get(key)
-                found.append(Change(number, abs(key), 0 if level is None else level.size))
+            found += [Change(number, abs(key), size) for key, size in side.take_touched()]
         return tuple(found)
 
 

@@ -50,7 +50,7 @@ class Crowd:
         self.orders: list[tuple[bytes, Cancel]] = []
         """Owner and cancel of every order of the crowd that still rests."""
         for i in range(resting):
-            self._rest(owners[i % len(owners)], i % markets)
+            self._rest(owners[i % len(owners)], i // len(owners) % markets)
         self._settle()
         self.nonce = START_MS + 50_000_000
 

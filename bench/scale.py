@@ -3,7 +3,8 @@
 python -m bench.scale [--resting 1000,1000000] [--markets 1,100] [--blocks N] [--orders N]
 
 Rule: CPU seconds of `execute`, checkpoints included, over operations accepted; every size runs in a
-process of its own. The last line has the ratios of the dearest to the cheapest.
+process of its own, with memory collected as in a node. The last line has the ratios of the dearest
+to the cheapest.
 Spec: docs/reference/benchmarks.md
 Deviations: none.
 """
@@ -23,6 +24,7 @@ from bench.resting import CHECKPOINT_INTERVAL, Crowd, get_memory_mb
 from exchange.execute import execute
 from exchange.reasons import is_accepted
 from exchange.snapshot import snapshot
+from node.limits import GC_THRESHOLDS
 
 
 def measure(resting: int, markets: int, blocks: int, orders: int) -> dict[str, Any]:
@@ -30,6 +32,7 @@ def measure(resting: int, markets: int, blocks: int, orders: int) -> dict[str, A
     crowd = Crowd(resting, markets)
     gc.collect()
     gc.freeze()
+    gc.set_threshold(*GC_THRESHOLDS)
     accepted = 0
     seconds = checkpoint = snapshots = 0.0
     size = 0

@@ -86,11 +86,11 @@ class Account:
         "forfeit_ms",
         "granted",
         "leaves",
+        "nodes",
         "number",
         "operations_hour",
         "operations_used",
         "owner",
-        "rows",
         "traders",
         "volume",
     )
@@ -102,8 +102,9 @@ class Account:
         """Balances in order of creation: the positions of the balances tree."""
         self.by_key: dict[int, Balance] = {}
         self.leaves: list[bytes] = []
-        self.rows: list[list[bytes]] = []
-        """Inner nodes of the balances tree by height, kept for accounts of many entries."""
+        self.nodes: list[bytes] = []
+        """The balances tree of an account of many entries: its root at 1, node n above 2n and
+        2n + 1."""
         self.traders: dict[int, Trader] = {}
         self.clients: dict[int, Order] = {}
         """Live orders by client id."""

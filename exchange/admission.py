@@ -350,7 +350,7 @@ def queue_entry(context: Context, market: Market, entry: Entry) -> None:
         if groups and groups[-1].action_id == context.action.id:
             group = groups[-1]  # the action came back to an earlier market
         else:
-            group = Group(context.action.id)
+            group = Group(context.action.id, None if group is None else group.first or group)
             groups.append(group)
         context.group = group
         context.group_market = market.id

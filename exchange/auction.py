@@ -11,7 +11,6 @@ Deviations: self-trades of sealed orders are always decremented (ADR 0024).
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import groupby
 from typing import Final
 
 from exchange.accounts import Account
@@ -23,7 +22,7 @@ from exchange.order_book import Order, Side
 from exchange.outcome import Fill
 from exchange.reasons import Reason
 from exchange.settlement import delist, settle, shrink_hold
-from exchange.uniform_price import collect_levels, find_price, share_pro_rata
+from exchange.uniform_price import Quote, collect_levels, find_price, share_pro_rata
 
 GTC: Final = 0
 FOK: Final = 2
@@ -90,15 +89,27 @@ def _hold_auction(
 ) -> tuple[int, list[Part], list[Part]]:
     """Find the price and who trades how much at it; changes nothing."""
     book = market.book
-    buying = [item for item in sealed if item.order.size and not item.order.side]
-    selling = [item for item in sealed if item.order.size and item.order.side]
-    bids = [(item.order.price, item.order.size) for item in buying]
-    asks = [(item.order.price, item.order.size) for item in selling]
-    if bids:
-        asks += collect_levels(book.asks, -max(bids)[0], sum(size for _, size in bids))
+    buying: list[SealedOrder] = []
+    selling: list[SealedOrder] = []
+    bids: list[Quote] = []
+    asks: list[Quote] = []
+    wanted = offered = highest = lowest = 0
+    for item in sealed:
+        order = item.order
+        if order.side and order.size:
+            selling.append(item)
+            asks.append((order.price, order.size))
+            offered += order.size
+            lowest = min(lowest or order.price, order.price)
+        elif order.size:
+            buying.append(item)
+            bids.append((order.price, order.size))
+            wanted += order.size
+            highest = max(highest, order.price)
+    if buying:
+        asks += collect_levels(book.asks, -highest, wanted)
     if selling:
-        lowest = min(item.order.price for item in selling)
-        bids += collect_levels(book.bids, lowest, sum(item.order.size for item in selling))
+        bids += collect_levels(book.bids, lowest, offered)
     price, size = find_price(bids, asks, market.last_price)
     if size == 0:
         return 0, [], []
@@ -119,23 +130,41 @@ def _allot(side: Side, limit: int, sealed: list[SealedOrder], size: int) -> list
     parts: list[Part] = []
     keys = side.keys
     i = len(keys) - 1
-    sealed.sort(key=_get_priority)
-    for key, group in groupby(sealed, key=_get_key):
+    if len(sealed) > 1:
+        sealed.sort(key=_get_priority)
+    first = 0
+    while first < len(sealed):
+        item = sealed[first]
+        key = _get_key(item)
         while size and i >= 0 and keys[i] >= key:
             size = _allot_level(parts, side, keys[i], size)
             i -= 1
-        items = list(group)
-        wanted = [item.order.size for item in items]
-        shares = share_pro_rata(wanted, min(size, sum(wanted)))
-        for item, share in zip(items, shares, strict=True):
+        end = first + 1
+        while end < len(sealed) and _get_key(sealed[end]) == key:
+            end += 1
+        if end == first + 1:
+            share = min(size, item.order.size)
             if share:
                 parts.append(Part(item.order, item, share))
-        size -= sum(shares)
+            size -= share
+        else:
+            size -= _share(parts, sealed[first:end], size)
+        first = end
     while size and i >= 0 and keys[i] >= limit:
         size = _allot_level(parts, side, keys[i], size)
         i -= 1
     assert size == 0, "the volume of an auction is on both sides"
     return parts
+
+
+def _share(parts: list[Part], items: list[SealedOrder], size: int) -> int:
+    """Allot lots to orders of one limit, pro rata; returns how many they get."""
+    wanted = [item.order.size for item in items]
+    shares = share_pro_rata(wanted, min(size, sum(wanted)))
+    for item, share in zip(items, shares, strict=True):
+        if share:
+            parts.append(Part(item.order, item, share))
+    return sum(shares)
 
 
 def _get_key(item: SealedOrder) -> int:
@@ -145,7 +174,7 @@ def _get_key(item: SealedOrder) -> int:
 
 def _allot_level(parts: list[Part], side: Side, key: int, size: int) -> int:
     """Allot lots to a level's orders by time; returns what is left."""
-    order = side.levels[key].head
+    order: Order | None = side.levels[key].head
     while size and order is not None:
         part = min(size, order.size)
         parts.append(Part(order, None, part))
@@ -158,14 +187,17 @@ def _drop_unfillable(
     market: Market, sealed: Sequence[SealedOrder], buys: list[Part], sells: list[Part]
 ) -> bool:
     """End fill-or-kill orders that the auction would not fill."""
+    doubtful = [item for item in sealed if item.order.tif == FOK and item.order.size]
+    if not doubtful:
+        return False
     filled = {
         part.sealed.place
         for part in (*buys, *sells)
         if part.sealed is not None and part.size == part.order.size
     }
     dropped = False
-    for item in sealed:
-        if item.order.size and item.order.tif == FOK and item.place not in filled:
+    for item in doubtful:
+        if item.place not in filled:
             _drop(market, item, FOK_UNFILLABLE)
             dropped = True
     return dropped
@@ -173,19 +205,22 @@ def _drop_unfillable(
 
 def _net_self_trades(market: Market, buys: list[Part], sells: list[Part]) -> bool:
     """Take off both sides what each account would trade with itself, the last in priority first."""
+    both = {part.order.account for part in buys} & {part.order.account for part in sells}
+    if not both:
+        return False
     bought: dict[int, list[Part]] = {}
     sold: dict[int, list[Part]] = {}
     for found, parts in ((bought, buys), (sold, sells)):
         for part in reversed(parts):
-            found.setdefault(part.order.account, []).append(part)
-    both = sorted(account for account in bought if account in sold)
-    for account in both:
+            if part.order.account in both:
+                found.setdefault(part.order.account, []).append(part)
+    for account in sorted(both):
         size = min(
             sum(part.size for part in bought[account]), sum(part.size for part in sold[account])
         )
         _cut_parts(market, bought[account], size)
         _cut_parts(market, sold[account], size)
-    return bool(both)
+    return True
 
 
 def _cut_parts(market: Market, parts: list[Part], size: int) -> None:

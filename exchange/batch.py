@@ -15,6 +15,7 @@ from exchange.order_book import Order
 from exchange.outcome import Receipt
 from exchange.reasons import Reason
 from exchange.triggers import Triggered
+from primitives.keccak import keccak256
 
 PENDING = int(Reason.PENDING)
 WAITING = 0
@@ -82,11 +83,23 @@ class Replacement(Entry):
 class Group:
     """The entries of one action: they are ranked together and keep their order."""
 
-    __slots__ = ("action_id", "entries")
+    __slots__ = ("action_id", "entries", "first", "rank", "rank_hash")
 
-    def __init__(self, action_id: bytes) -> None:
+    def __init__(self, action_id: bytes, first: Group | None = None) -> None:
         self.action_id: bytes = action_id
         self.entries: list[Entry] = []
+        self.first: Group | None = first
+        """The action's group in the market that it named first; it keeps their common rank."""
+        self.rank_hash: bytes = b""
+        self.rank: bytes = b""
+
+    def get_rank(self, rank_hash: bytes) -> bytes:
+        """Return the action's rank under a hash, computed once for all its markets."""
+        keeper = self.first or self
+        if keeper.rank_hash != rank_hash:
+            keeper.rank_hash = rank_hash
+            keeper.rank = keccak256(self.action_id + rank_hash)
+        return keeper.rank
 
 
 class Commitment:

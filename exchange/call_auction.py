@@ -86,8 +86,6 @@ def advance_auction(market: Market, height: int) -> bool:
         steps -= 1
         buyer = bids.levels[bids.keys[-1]].head
         seller = asks.levels[asks.keys[-1]].head
-        assert buyer is not None
-        assert seller is not None
         _trade(market, buyer, seller, price, height)
     for order_id in sorted(market.auction_only)[:steps]:
         order = market.auction_only[order_id]

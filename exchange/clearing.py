@@ -82,7 +82,7 @@ def clear_batch(state: State, market: Market, batch: Batch) -> None:
     rank_hash = batch.get_rank_hash()
     groups = batch.groups
     if len(groups) > 1:
-        ranked = [(keccak256(group.action_id + rank_hash), group) for group in groups]
+        ranked = [(group.get_rank(rank_hash), group) for group in groups]
         ranked.sort(key=_get_rank)
         groups = [pair[1] for pair in ranked]
     for group in groups:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from exchange.batch import Replacement
 from exchange.market import OPEN
+from exchange.order_book import Order
 from exchange.settlement import compute_hold
 from exchange.state import State
 
@@ -77,7 +78,7 @@ def verify_books(state: State) -> None:
             assert side.keys == sorted(side.levels)
             for level in side.levels.values():
                 total = 0
-                order = level.head
+                order: Order | None = level.head
                 while order is not None:
                     total += order.size
                     order = order.next

@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Callable, Container
 from typing import Any, Final
 
-from exchange.accounts import Account
+from exchange.accounts import Account, Balance
 from exchange.actions import VerifiedAction
 from exchange.admission import (
     Context,
@@ -42,6 +42,7 @@ from exchange.conservation import verify_conservation
 from exchange.freezing import begin_freezes, process_doubt, process_settled
 from exchange.governance import process_market_vote
 from exchange.ledger import process_transfer, process_withdrawal, share_fees, share_rewards
+from exchange.limits import BALANCE_TREE_DEPTH
 from exchange.listing import begin_listings, process_listing_vote
 from exchange.migration import move_vaults, process_move_vote
 from exchange.operations import (
@@ -78,15 +79,16 @@ from exchange.operations import (
     UseBuilder,
     Withdraw,
 )
+from exchange.order_book import BUY, SELL
 from exchange.outcome import BalanceChange, LevelChange, Notes, Outcome, Receipt, StorageNote
 from exchange.phases import advance_market
 from exchange.plan_admission import admit_iceberg, admit_schedule
 from exchange.protocol import process_protocol_vote
 from exchange.reasons import REJECTED, Reason
 from exchange.roots import (
-    compute_fees_root,
     compute_roots,
     compute_state_root,
+    hash_fee_rows,
     list_fee_rows,
     update_accounts,
     update_running_words,
@@ -442,7 +444,7 @@ _BUILDERS_OPS: Final = frozenset(
 def _collect_balances(state: State) -> tuple[BalanceChange, ...]:
     """List the balances that changed, in order of account and entry."""
     touched = state.log.touched
-    touched.sort(key=lambda balance: (balance.account.number, balance.position))
+    touched.sort(key=_get_entry_place)
     return tuple(
         [
             BalanceChange(b.account.number, b.account.owner, b.sub, b.asset, b.free, b.held)
@@ -451,16 +453,20 @@ def _collect_balances(state: State) -> tuple[BalanceChange, ...]:
     )
 
 
+def _get_entry_place(balance: Balance) -> int:
+    return balance.account.number << BALANCE_TREE_DEPTH | balance.position
+
+
 def _collect_levels(state: State) -> dict[int, tuple[LevelChange, ...]]:
     """List the levels that changed and forget that they did."""
     found: dict[int, tuple[LevelChange, ...]] = {}
     for market in state.markets:
-        changes: list[LevelChange] = []
-        for number, side in enumerate((market.book.bids, market.book.asks)):
-            for key in side.take_touched():
-                level = side.levels.get(key)
-                changes.append(LevelChange(number, abs(key), 0 if level is None else level.size))
-        if changes:
+        book = market.book
+        bids = book.bids
+        asks = book.asks
+        if bids.touched or asks.touched:
+            changes = [LevelChange(BUY, key, size) for key, size in bids.take_touched()]
+            changes += [LevelChange(SELL, -key, size) for key, size in asks.take_touched()]
             found[market.id] = tuple(changes)
     return found
 
@@ -468,11 +474,12 @@ def _collect_levels(state: State) -> dict[int, tuple[LevelChange, ...]]:
 def _make_outcome(state: State, changes: tuple[BalanceChange, ...], is_checkpoint: bool) -> Outcome:
     log = state.log
     roots = compute_roots(state)
+    fee_rows = list_fee_rows(state)
     return Outcome(
         height=state.height,
         time_ms=state.time_ms,
         state_root=compute_state_root(roots),
-        fees_root=compute_fees_root(state),
+        fees_root=hash_fee_rows(fee_rows),
         roots=roots,
         receipts=tuple(log.receipts),
         resolutions=tuple(log.resolutions),
@@ -491,7 +498,7 @@ def _make_outcome(state: State, changes: tuple[BalanceChange, ...], is_checkpoin
         auctions=tuple(log.auctions),
         withdrawal_count=state.withdrawals.size,
         fee_totals=tuple(state.fees),
-        fee_rows=list_fee_rows(state),
+        fee_rows=fee_rows,
         moves=tuple(log.moves),
         freezes=tuple(log.freezes),
         is_checkpoint=is_checkpoint,

@@ -90,7 +90,7 @@ AUCTION_ROUNDS_MAX: Final = 8
 """Rounds in which a uniform auction may drop orders (fill-or-kill, self-trade) and start again."""
 
 BALANCE_TREE_DEPTH: Final = 16
-ENTRIES_WITHOUT_ROWS_MAX: Final = 8
+ENTRIES_WITHOUT_NODES_MAX: Final = 8
 """An account of more entries keeps the inner nodes of its balances tree."""
 ORDERS_PER_GROUP: Final = 16
 """Places of a book whose resting orders are hashed together."""

@@ -93,7 +93,6 @@ def match(market: Market, taker: Order, action_id: bytes, batch: int) -> bool:
         if key < limit:
             break
         maker = levels[key].head
-        assert maker is not None
         if maker.account == account:
             if _prevent_self_trade(market, taker, maker):
                 return True

@@ -99,17 +99,17 @@ class Order:
 
 
 class Level:
-    """Orders of one price, oldest first, and their total."""
+    """Orders of one price, oldest first, and their total; it has one order at least."""
 
     __slots__ = ("head", "key", "size", "tail", "touched")
 
-    def __init__(self, key: int) -> None:
+    def __init__(self, key: int, order: Order, size: int) -> None:
         self.key: int = key
-        self.size: int = 0
-        self.touched: bool = False
+        self.size: int = size
+        self.touched: bool = True
         """True while its key stands in the side's list of touched levels."""
-        self.head: Order | None = None
-        self.tail: Order | None = None
+        self.head: Order = order
+        self.tail: Order = order
 
 
 class Side:
@@ -123,16 +123,21 @@ class Side:
         self.touched: list[int] = []
         """Keys whose total changed in this block; a level that came anew stands here again."""
 
-    def take_touched(self) -> list[int]:
-        """Return the keys whose totals changed since the last time, each once, best first."""
-        keys = sorted(set(self.touched), reverse=True)
+    def take_touched(self) -> list[tuple[int, int]]:
+        """Return (key, total) of the levels that changed since the last time, each once, best
+        first; a level that is gone has a total of 0.
+        """
+        found = []
         levels = self.levels
-        for key in keys:
+        for key in sorted(set(self.touched), reverse=True):
             level = levels.get(key)
-            if level is not None:
+            if level is None:
+                found.append((key, 0))
+            else:
                 level.touched = False
+                found.append((key, level.size))
         self.touched.clear()
-        return keys
+        return found
 
     def is_fillable(self, limit: int, size: int) -> bool:
         """Tell whether levels with keys at or above `limit` hold `size` lots, by their totals."""
@@ -199,25 +204,23 @@ class Book:
             trader.buying += size
         level = own.levels.get(key)
         if level is None:
-            level = Level(key)
-            own.levels[key] = level
+            level = own.levels[key] = Level(key, order, size)
             keys = own.keys
             if not keys or key > keys[-1]:
                 keys.append(key)
             else:
                 insort(keys, key)
-        tail = level.tail
-        if tail is None:
-            level.head = order
+            own.touched.append(key)
         else:
+            tail = level.tail
             tail.next = order
             order.prev = tail
-        level.tail = order
-        level.size += size
+            level.tail = order
+            level.size += size
+            if not level.touched:
+                level.touched = True
+                own.touched.append(key)
         order.level = level
-        if not level.touched:
-            level.touched = True
-            own.touched.append(key)
         order.place = self.next_place
         self.next_place += 1
         if not order.noted:
@@ -228,8 +231,9 @@ class Book:
         """Take lots off a resting order, which keeps its place; at zero it leaves the book."""
         level = order.level
         assert level is not None
-        assert 0 < size <= order.size
-        order.size -= size
+        left = order.size - size
+        assert 0 <= left < order.size
+        order.size = left
         level.size -= size
         if not order.noted:
             order.noted = True
@@ -244,30 +248,29 @@ class Book:
         if not level.touched:
             level.touched = True
             side.touched.append(level.key)
-        if order.size == 0:
-            self._unlink(order, level)
-
-    def _unlink(self, order: Order, level: Level) -> None:
+        if left:
+            return
         before = order.prev
         after = order.next
+        order.level = None
         if before is None:
+            if after is None:
+                assert level.size == 0
+                keys = side.keys
+                key = level.key
+                if keys[-1] == key:
+                    keys.pop()
+                else:
+                    del keys[bisect_left(keys, key)]
+                del side.levels[key]
+                return
             level.head = after
+            after.prev = None
         else:
             before.next = after
             order.prev = None
-        if after is None:
-            level.tail = before
-        else:
+            if after is None:
+                level.tail = before
+                return
             after.prev = before
-            order.next = None
-        order.level = None
-        if level.head is None:
-            assert level.size == 0
-            side = self.asks if order.side else self.bids
-            keys = side.keys
-            key = level.key
-            if keys[-1] == key:
-                keys.pop()
-            else:
-                del keys[bisect_left(keys, key)]
-            del side.levels[key]
+        order.next = None

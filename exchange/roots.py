@@ -9,20 +9,22 @@ Deviations: none.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Final, NamedTuple
 
 import msgspec
 
 from exchange.accounts import Account, Balance
-from exchange.limits import BALANCE_TREE_DEPTH, ENTRIES_WITHOUT_ROWS_MAX
+from exchange.limits import BALANCE_TREE_DEPTH, ENTRIES_WITHOUT_NODES_MAX
 from exchange.operations import encode_amount
 from exchange.outcome import FeeRow, Fill, StateRoots
 from exchange.state import State
 from primitives.abi import encode_words
 from primitives.keccak import keccak256
-from primitives.merkle import EMPTY_ROOTS, leaf_hash
+from primitives.merkle import EMPTY_LEAF, EMPTY_ROOTS, leaf_hash
 
 _encoder: Final = msgspec.msgpack.Encoder()
+WORD_END: Final = 1 << 256
 NO_REST: Final = bytes(32)
 """The account leaf's last word, for positions that no asset entry holds; none exist yet."""
 
@@ -47,27 +49,31 @@ class EscapeProof(NamedTuple):
 
 def compute_entry_leaf(balance: Balance) -> bytes:
     """Hash one balance: keccak(0x00 ‖ sub ‖ asset ‖ free ‖ held)."""
-    return keccak256(
-        b"\0"
-        + balance.sub.to_bytes(32, "big")
-        + balance.asset.to_bytes(32, "big")
-        + balance.free.to_bytes(32, "big")
-        + balance.held.to_bytes(32, "big")
-    )
+    free = balance.free
+    held = balance.held
+    assert 0 <= free < WORD_END
+    assert 0 <= held < WORD_END
+    words = ((balance.sub << 256 | balance.asset) << 256 | free) << 256 | held
+    return keccak256(words.to_bytes(129, "big"))
 
 
 def compute_balances_root(leaves: Sequence[bytes]) -> bytes:
     """Hash an account's entries by position into a tree of depth 16."""
     row = list(leaves)
-    for height in range(BALANCE_TREE_DEPTH):
-        empty = EMPTY_ROOTS[height]
-        if len(row) == 1:
-            row[0] = keccak256(row[0] + empty)
-            continue
+    height = 0
+    while len(row) > 1:
         if len(row) & 1:
-            row.append(empty)
+            row.append(EMPTY_ROOTS[height])
         row = [keccak256(row[i] + row[i + 1]) for i in range(0, len(row), 2)]
-    return row[0]
+        height += 1
+    return _lift(row[0], height)
+
+
+def _lift(root: bytes, height: int) -> bytes:
+    """Return the root at the full depth of a tree that has nothing beside this subtree."""
+    for empty in EMPTY_ROOTS[height:BALANCE_TREE_DEPTH]:
+        root = keccak256(root + empty)
+    return root
 
 
 def compute_account_leaf(account: Account) -> bytes:
@@ -84,42 +90,41 @@ def update_balances_root(account: Account, positions: Sequence[int]) -> bytes:
 
     An account of many entries keeps its inner nodes, so that this costs the paths alone.
     """
-    if len(account.leaves) <= ENTRIES_WITHOUT_ROWS_MAX:
-        return compute_balances_root(account.leaves)
-    row = account.leaves
-    dirty = dict.fromkeys(positions)
-    height = 0
-    while len(row) > 1:
-        if height == len(account.rows):
-            account.rows.append([])
-        upper = account.rows[height]
-        parents = dict.fromkeys([position >> 1 for position in dirty])
-        while 2 * len(upper) < len(row):
-            parents[len(upper)] = None
-            upper.append(b"")
-        empty = EMPTY_ROOTS[height]
-        for parent in parents:
-            right = row[2 * parent + 1] if 2 * parent + 1 < len(row) else empty
-            upper[parent] = keccak256(row[2 * parent] + right)
-        row = upper
-        dirty = parents
-        height += 1
-    root = row[0]
-    for empty in EMPTY_ROOTS[height:BALANCE_TREE_DEPTH]:
-        root = keccak256(root + empty)
-    return root
+    leaves = account.leaves
+    if len(leaves) <= ENTRIES_WITHOUT_NODES_MAX:
+        return compute_balances_root(leaves)
+    height = (len(leaves) - 1).bit_length()
+    width = 1 << height
+    nodes = account.nodes
+    if len(nodes) == 2 * width:
+        for position in positions:
+            nodes[width + position] = leaves[position]
+        dirty = {width + position for position in positions}
+        while width > 1:
+            width >>= 1
+            dirty = {node >> 1 for node in dirty}
+            for node in dirty:
+                nodes[node] = keccak256(nodes[2 * node] + nodes[2 * node + 1])
+    else:  # it is new or has become higher
+        nodes = account.nodes = [*[b""] * width, *leaves, *[EMPTY_LEAF] * (width - len(leaves))]
+        for node in range(width - 1, 0, -1):
+            nodes[node] = keccak256(nodes[2 * node] + nodes[2 * node + 1])
+    return _lift(nodes[1], height)
 
 
 def update_accounts(state: State) -> None:
     """Bring the accounts tree up to date with the balances touched in this block."""
     dirty: dict[int, list[int]] = {}
     for balance in state.log.touched:
-        assert balance.free >= 0
-        assert balance.held >= 0
         balance.touched = False
         account = balance.account
-        account.leaves[balance.position] = compute_entry_leaf(balance)
-        dirty.setdefault(account.number, []).append(balance.position)
+        position = balance.position
+        account.leaves[position] = compute_entry_leaf(balance)
+        positions = dirty.get(account.number)
+        if positions is None:
+            dirty[account.number] = [position]
+        else:
+            positions.append(position)
     leaves = {}
     for number, positions in dirty.items():
         account = state.accounts[number]
@@ -205,10 +210,20 @@ def compute_state_root(roots: StateRoots) -> bytes:
 
 def compute_fees_root(state: State) -> bytes:
     """Hash the five words of every fee row."""
-    words: list[int | bytes] = []
-    for row in list_fee_rows(state):
-        words += [row.chain_id, row.vault, row.token, row.total, row.owed]
-    return keccak256(encode_words(*words))
+    return hash_fee_rows(list_fee_rows(state))
+
+
+def hash_fee_rows(rows: Sequence[FeeRow]) -> bytes:
+    """Hash the five words of every row."""
+    return keccak256(
+        b"".join([_lay_out(r.chain_id, r.vault, r.token, r.total, r.owed) for r in rows])
+    )
+
+
+@lru_cache(maxsize=1024)
+def _lay_out(chain_id: int, vault: bytes, token: bytes, total: int, owed: int) -> bytes:
+    """Lay out the words of a fee row; those of most assets are the same block after block."""
+    return encode_words(chain_id, vault, token, total, owed)
 
 
 def list_fee_rows(state: State) -> tuple[FeeRow, ...]:

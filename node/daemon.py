@@ -24,7 +24,7 @@ from node.api.ticker import run_ticker
 from node.config_schema import Config
 from node.datadir import DataDir
 from node.keys.keystore import find_key, load_key, read_password
-from node.limits import SHUTDOWN_S
+from node.limits import GC_THRESHOLDS, SHUTDOWN_S
 from node.logs import set_up_logs
 from node.network_file import load_network
 from node.node import Node, Setup
@@ -34,9 +34,6 @@ from primitives.errors import KeystoreError, NodeError
 from primitives.secp256k1 import PrivateKey
 
 log = logging.getLogger("omnibazaar.node")
-
-GC_THRESHOLDS = (50_000, 20, 50)
-"""Full collections walk every remembered action; rare ones cost less than they free."""
 
 EXIT_OF_SIGNAL = {signal.SIGINT: 130, signal.SIGTERM: 143}
 

@@ -111,3 +111,4 @@ BALLOTS_MAX = 8_192  # signatures of open decisions that a node reads after a re
 DECISION_DAYS_MAX = 30  # for which a decision may be open
 DECISION_FRAME_BYTES_MAX = 512
 DECISION_REPEAT_S = 15.0  # between two broadcasts of the signatures
+GC_THRESHOLDS: Final = (50_000, 20, 50)  # full collections walk all that is remembered

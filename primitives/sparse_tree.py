@@ -17,20 +17,25 @@ from primitives.merkle import EMPTY_LEAF, EMPTY_ROOTS
 
 
 class SparseTree:
-    """A tree of fixed depth over indices 0 … 2**depth - 1; `_levels[h]` holds nodes of height h."""
+    """A tree of fixed depth over indices 0 … 2**depth - 1.
 
-    __slots__ = ("_levels", "depth")
+    `_levels[h]` holds the nodes of height h, up to the first height at which all leaves there ever
+    were lie below one node; from there up the path is hashed without being kept.
+    """
+
+    __slots__ = ("_levels", "_root", "depth")
 
     def __init__(self, depth: int) -> None:
         """Make an empty tree."""
         assert 0 < depth <= TREE_DEPTH_MAX
         self.depth: int = depth
-        self._levels: list[dict[int, bytes]] = [{} for _ in range(depth + 1)]
+        self._levels: list[dict[int, bytes]] = [{}]
+        self._root: bytes = EMPTY_ROOTS[depth]
 
     @property
     def root(self) -> bytes:
         """Return the 32-byte root."""
-        return self._levels[self.depth].get(0, EMPTY_ROOTS[self.depth])
+        return self._root
 
     @property
     def size(self) -> int:
@@ -42,6 +47,8 @@ class SparseTree:
 
         Every inner node is hashed once. Raises LimitExceeded for an index beyond the tree.
         """
+        if not leaves:
+            return self._root
         row = self._levels[0]
         for index, leaf in leaves.items():
             assert len(leaf) == 32, "a leaf is 32 bytes"
@@ -51,10 +58,24 @@ class SparseTree:
                 row.pop(index, None)
             else:
                 row[index] = leaf
+        grown = max(leaves).bit_length() + 1 - len(self._levels)
+        if grown > 0:
+            self._grow(grown)
         dirty = list(leaves)
-        for height in range(self.depth):
+        top = len(self._levels) - 1
+        for height in range(top):
             dirty = self._rehash(height, dirty)
-        return self.root
+        node = self._levels[top].get(0, EMPTY_ROOTS[top])
+        for empty in EMPTY_ROOTS[top : self.depth]:
+            node = keccak256(node + empty)
+        self._root = node
+        return node
+
+    def _grow(self, count: int) -> None:
+        """Keep so many levels more; what there is lies below the first node of each."""
+        for _ in range(count):
+            self._levels.append({})
+            self._rehash(len(self._levels) - 2, [0])
 
     def _rehash(self, height: int, dirty: list[int]) -> list[int]:
         """Recompute the parents of nodes of one height; returns their indices."""

@@ -45,7 +45,7 @@ def iterate_levels(side: Side) -> Iterator[tuple[int, int]]:
 def iterate_orders(side: Side) -> Iterator[Order]:
     """Yield resting orders in order of priority."""
     for key in reversed(side.keys):
-        order = side.levels[key].head
+        order: Order | None = side.levels[key].head
         while order is not None:
             yield order
             order = order.next

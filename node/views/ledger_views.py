@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import Literal
 
 from exchange.limits import NONCES_KEPT
-from exchange.order_book import Level
+from exchange.order_book import Level, Order
 from exchange.outcome import CHANGED, CLOSED, REACHED, RESTING, WAITING, Fill, OrderEvent, Outcome
 from exchange.queries import (
     OpenOrder,
@@ -109,7 +109,8 @@ def make_book(state: State, market: int, depth: int) -> views.Book:
 
 def _count_orders(level: Level) -> int:
     """Count the orders of a level, up to LEVEL_ORDERS_COUNTED_MAX."""
-    count, order = 0, level.head
+    count = 0
+    order: Order | None = level.head
     while order is not None and count < LEVEL_ORDERS_COUNTED_MAX:
         count, order = count + 1, order.next
     return count

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from exchange import call_auction
+from exchange.accounts import Account
 from exchange.actions import (
     BUY,
     FOK,
@@ -30,7 +31,7 @@ from exchange.call_price import CallPrice, find_call_price
 from exchange.execute import execute
 from exchange.market import AUCTION, BY_AUCTION, CANCEL_ONLY, OPEN
 from exchange.market import POST_ONLY as ONLY_POST
-from exchange.order_book import Book, Level
+from exchange.order_book import Book, Order
 from exchange.outcome import Fill, Outcome
 from exchange.queries import has_waiting_batches
 from exchange.reasons import Reason
@@ -72,11 +73,12 @@ def fills(outcomes: list[Outcome]) -> list[Fill]:
 
 def make_book(bids: dict[int, int], asks: dict[int, int]) -> Book:
     book = Book()
-    for side, sign, levels in ((book.bids, 1, bids), (book.asks, -1, asks)):
+    account = Account(1, bytes(20))
+    balance = account.open_balance(0, 0)
+    trader = account.add_trader(0, 0, balance, balance)
+    for side, levels in ((BUY, bids), (SELL, asks)):
         for price, size in levels.items():
-            level = side.levels[sign * price] = Level(sign * price)
-            level.size = size
-        side.keys = sorted(side.levels)
+            book.rest(Order(price, trader, side, price, size, 0, 0, 0, 0))
     return book
 
 

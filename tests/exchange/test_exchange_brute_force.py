@@ -74,7 +74,6 @@ def rest_lifo(self: Book, order: Order) -> None:
         assert before is not None
         before.next = None
         level.tail = before
-        assert level.head is not None
         level.head.prev = order
         order.next = level.head
         order.prev = None

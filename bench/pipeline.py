@@ -3,8 +3,8 @@
 python -m bench.pipeline [--blocks N] [--orders N] [--profile K]
 
 Rule: the same actions go through `verify` and `execute` as in a node; times are CPU seconds of this
-process. Mix: 60 % post-only, 30 % cancels, 10 % sealed takers (a commit and its opening are one
-order), 100 accounts, 4 markets.
+process, its memory collected as in a node. Mix: 60 % post-only, 30 % cancels, 10 % sealed takers (a
+commit and its opening are one order), 100 accounts, 4 markets.
 
 Spec: docs/spec/exchange.md
 Deviations: none.
@@ -40,6 +40,7 @@ from exchange.operations import HOLD_BASE, HOLD_QUOTE, IOC, POST_ONLY
 from exchange.reasons import is_accepted
 from exchange.roots import update_accounts
 from exchange.state import State
+from node.limits import GC_THRESHOLDS
 from primitives.eip712 import network_domain
 from primitives.keccak import keccak256
 from primitives.secp256k1 import PrivateKey
@@ -168,6 +169,7 @@ def measure(per_action: int, blocks: int, orders: int, profile: bool) -> Timing:
     verify_seconds = execute_seconds = 0.0
     gc.collect()
     gc.freeze()
+    gc.set_threshold(*GC_THRESHOLDS)
     for height in range(1, blocks + 1):
         signed = flow.make_block(height, orders)
         started = time.process_time()

@@ -15,7 +15,7 @@ from exchange.call_price import NONE, CallPrice, find_call_price
 from exchange.limits import AUCTION_STEPS_PER_BLOCK, INDICATION_LEVELS_MAX
 from exchange.market import Market
 from exchange.matching import end_order, reduce_order
-from exchange.order_book import Order, Side
+from exchange.order_book import Order
 from exchange.outcome import AuctionHeld, Fill
 from exchange.reasons import Reason
 from exchange.settlement import delist, settle
@@ -24,34 +24,6 @@ IOC_UNFILLED = int(Reason.IOC_UNFILLED)
 PARTLY_FILLED = int(Reason.PARTLY_FILLED)
 NO_ACTION = bytes(32)
 """Two resting orders met: no action of the block brought the trade."""
-
-
-class _Queue:
-    """The orders of one side in their priority, without taking anything off the book."""
-
-    __slots__ = ("index", "left", "order", "side")
-
-    def __init__(self, side: Side) -> None:
-        self.side: Side = side
-        self.index: int = len(side.keys)
-        self.order: Order | None = None
-        self.left: int = 0
-        self.advance()
-
-    def advance(self) -> None:
-        """Go to the next order; None at the end."""
-        order = None if self.order is None else self.order.next
-        if order is None and self.index > 0:
-            self.index -= 1
-            order = self.side.levels[self.side.keys[self.index]].head
-        self.order = order
-        self.left = 0 if order is None else order.size
-
-    def take(self, size: int) -> None:
-        """Leave lots behind."""
-        self.left -= size
-        if self.left == 0:
-            self.advance()
 
 
 def get_indication(market: Market) -> CallPrice | None:
@@ -99,18 +71,43 @@ def advance_auction(market: Market, height: int) -> bool:
 
 
 def _net_self_trades(market: Market) -> None:
-    """Take off both sides what would trade with the same account, where they would meet."""
-    bids, asks = _Queue(market.book.bids), _Queue(market.book.asks)
+    """Take off both sides what would trade with the same account, where they would meet.
+
+    It walks orders in their priority without a call for any of them: all that trade in the auction
+    are walked in the block that finds the price.
+    """
+    bids, asks = market.book.bids, market.book.asks
     met: list[tuple[Order, Order, int]] = []
+    b, a = len(bids.keys) - 1, len(asks.keys) - 1
+    buyer: Order | None = None
+    seller: Order | None = None
+    buying = selling = 0
     while True:
-        buyer, seller = bids.order, asks.order
-        if buyer is None or seller is None or buyer.price < seller.price:
+        if buying == 0:
+            buyer = None if buyer is None else buyer.next
+            if buyer is None:
+                if b < 0:
+                    break
+                buyer = bids.levels[bids.keys[b]].head
+                b -= 1
+            buying = buyer.size
+        if selling == 0:
+            seller = None if seller is None else seller.next
+            if seller is None:
+                if a < 0:
+                    break
+                seller = asks.levels[asks.keys[a]].head
+                a -= 1
+            selling = seller.size
+        assert buyer is not None
+        assert seller is not None
+        if buyer.price < seller.price:
             break
-        size = min(bids.left, asks.left)
+        size = buying if buying < selling else selling
         if buyer.account == seller.account:
             met.append((buyer, seller, size))
-        bids.take(size)
-        asks.take(size)
+        buying -= size
+        selling -= size
     for buyer, seller, size in met:
         reduce_order(market, buyer, size)
         reduce_order(market, seller, size)

@@ -35,15 +35,20 @@ NONE = CallPrice(0, 0, 0)
 def find_call_price(book: Book, reference: int, levels_max: int = 0) -> CallPrice | None:
     """Return what the auction over this book gives; None beyond `levels_max` levels (0: any)."""
     bids, asks = book.bids, book.asks
-    b, a = len(bids.keys) - 1, len(asks.keys) - 1
+    bid_keys, ask_keys = bids.keys, asks.keys
+    bid_levels, ask_levels = bids.levels, asks.levels
+    b, a = len(bid_keys) - 1, len(ask_keys) - 1
     buying = selling = volume = 0
     top = bottom = 0
     visited = 0
-    while b >= 0 and a >= 0 and bids.keys[b] >= -asks.keys[a]:
-        top, bottom = bids.keys[b], -asks.keys[a]
-        buying = buying or bids.levels[top].size
-        selling = selling or asks.levels[-bottom].size
-        size = min(buying, selling)
+    while b >= 0 and a >= 0:
+        bid, ask = bid_keys[b], ask_keys[a]
+        if bid < -ask:
+            break
+        top, bottom = bid, -ask
+        buying = buying or bid_levels[bid].size
+        selling = selling or ask_levels[ask].size
+        size = buying if buying < selling else selling
         volume += size
         buying -= size
         selling -= size

@@ -52,7 +52,8 @@ def process_order(market: Market, order: Order, action_id: bytes, batch: int) ->
     if market.collecting:
         return collect_order(market, order)
     if tif == POST_ONLY:
-        if book.is_crossing(order.side, order.price):
+        keys = book.bids.keys if order.side else book.asks.keys
+        if keys and keys[-1] >= (order.price if order.side else -order.price):
             end_order(market, order, POST_ONLY_CROSSES)
             return POST_ONLY_CROSSES
         book.rest(order)
@@ -165,7 +166,8 @@ def rest_order(market: Market, order: Order) -> None:
 def note_order(market: Market, order: Order, kind: int, reason: int) -> None:
     """Add an order event to the block's log."""
     trader = order.trader
-    market.log.orders.append(
+    log = market.log
+    log.orders.append(
         OrderEvent(
             kind,
             market.id,
@@ -177,7 +179,7 @@ def note_order(market: Market, order: Order, kind: int, reason: int) -> None:
             order.size,
             reason,
             order.client_id,
-            len(market.log.fills),
+            len(log.fills),
         )
     )
 

@@ -43,9 +43,13 @@ def hold_funds(market: Market, order: Order) -> bool:
     """Hold what the order needs out of free funds; False (and nothing changed) if they do not
     suffice.
     """
-    need = compute_hold(market, order, order.price, order.size)
     trader = order.trader
-    balance = trader.base if order.side else trader.quote
+    if order.side:
+        need = order.size * market.lot
+        balance = trader.base
+    else:
+        need = compute_hold(market, order, order.price, order.size)
+        balance = trader.quote
     if balance.free < need:
         return False
     balance.free -= need

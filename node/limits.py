@@ -46,7 +46,7 @@ VAULTS_LOOK_MS: Final = 1_000  # between looks whether the ledger knows another 
 ROOTS_KEPT_MAX: Final = 256  # executed heights whose roots are remembered
 SNAPSHOTS_KEPT: Final = 3  # newest state snapshots on disk
 
-PEER_FRAMES_MAX: Final = 4_096  # frames of all peers waiting for the consensus loop
+SERVE_WAITING_MAX: Final = 512  # bundles that one peer asked for and that wait to be sent
 FETCH_BUNDLES_MAX: Final = 64  # bundles asked for in one request
 FETCH_RETRY_MS: Final = 300  # pause before the same bundle is asked of another peer
 FETCH_LOOK_S: Final = 0.1  # seconds between two looks at what is missing

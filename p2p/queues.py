@@ -145,6 +145,18 @@ class Inbox:
             await self._wake.wait()
         return item
 
+    async def wait(self) -> None:
+        """Return when a message waits, or `wake` was called since the last return."""
+        if self._turns:
+            await trio.lowlevel.checkpoint()
+            return
+        await self._wake.wait()
+        self._wake = trio.Event()
+
+    def wake(self) -> None:
+        """Let who waits look at something else."""
+        self._wake.set()
+
     def __aiter__(self) -> Inbox:
         return self
 

@@ -7,7 +7,6 @@ Spec: docs/spec/consensus.md (Persistence); docs/spec/node.md (Vote loop). Devia
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import random
 from collections.abc import Awaitable, Callable, Sequence
@@ -16,7 +15,8 @@ from typing import Protocol
 import trio
 
 from consensus.addressed import Action, BeginEpoch, Deliver, Report, Serve
-from consensus.effects import Accuse, Final, Journal, Lane, Protect, SetTimer, Sync
+from consensus.effects import Accuse, Final, Journal, Protect, SetTimer, Sync
+from consensus.effects import Lane as EffectLane
 from consensus.epoch import Epoch
 from consensus.epochs import Epochs
 from consensus.messages import Message, Propose, decode_message, encode_message
@@ -24,8 +24,11 @@ from consensus.timers import Timer
 from consensus.vote import Vote
 from node.blocks.durability import Durability
 from node.clock import NodeClock
-from node.limits import JOURNAL_SEGMENT_BYTES, PEER_FRAMES_MAX
+from node.limits import JOURNAL_SEGMENT_BYTES
 from node.wire import FrameKind, encode_frame
+from p2p.lanes import Lane
+from p2p.limits import INBOX_BULK_BYTES_MAX
+from p2p.queues import Inbox
 from primitives.errors import PeerError
 
 log = logging.getLogger("omnibazaar.consensus")
@@ -73,9 +76,7 @@ class ConsensusDriver:
         self._on_proposal = on_proposal
         self._wait_stored = wait_stored
         self._timers: dict[Timer, int] = {}
-        self._put, self._take = trio.open_memory_channel[tuple[bytes, bytes] | None](
-            PEER_FRAMES_MAX
-        )
+        self._frames = Inbox(Lane.VOTE, bytes_max=INBOX_BULK_BYTES_MAX)
         self.started = trio.Event()
         self._is_poked = False
         self._connected: set[bytes] = set()
@@ -86,19 +87,15 @@ class ConsensusDriver:
         self.last_vote_ms = 0
 
     def deliver(self, sender: bytes, body: bytes) -> None:
-        """Queue a peer's message; the newest is dropped when the loop cannot follow."""
-        try:
-            self._put.send_nowait((sender, body))
-        except trio.WouldBlock:
+        """Queue a peer's message; its newest is dropped when the loop cannot follow it. Peers take
+        turns, so that a flood of one delays no other's votes."""
+        if not self._frames.put(sender, body):
             self.dropped_total += 1
 
     def poke(self) -> None:
         """Say that something the application knows has changed; never lost, never queued twice."""
-        if self._is_poked:
-            return
         self._is_poked = True
-        with contextlib.suppress(trio.WouldBlock):  # busy: the flag is looked at anyway
-            self._put.send_nowait(None)
+        self._frames.wake()
 
     def connected(self, peer: bytes) -> None:
         """Say that a validator can be reached again."""
@@ -118,11 +115,11 @@ class ConsensusDriver:
             wait_s = 60.0
             if deadline_ms is not None:
                 wait_s = max(0, deadline_ms - self._clock.now_ms()) / 1_000
-            event: tuple[bytes, bytes] | None = None
             with trio.move_on_after(wait_s):
-                event = await self._take.receive()
-            if event is not None:
-                await self._on_frame(*event)
+                await self._frames.wait()
+            frame = self._frames.receive_nowait()
+            if frame is not None:
+                await self._on_frame(frame.sender, frame.data)
             if self._is_poked:
                 self._is_poked = False
                 for peer in sorted(self._connected):
@@ -195,7 +192,7 @@ class ConsensusDriver:
         if effect.is_for_one:
             near = set(self._wire.connected())
             to = (random.choice([one for one in to if one in near] or list(to)),)
-        self._wire.send(to, frame, bulk=effect.lane is not Lane.VOTE)
+        self._wire.send(to, frame, bulk=effect.lane is not EffectLane.VOTE)
 
     def _count(self, message: Message) -> None:
         """Keep the figures of what this node signed."""

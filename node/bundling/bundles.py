@@ -26,19 +26,22 @@ from node.clock import NodeClock
 from node.limits import (
     BUNDLE_LOG_SEGMENT_BYTES,
     FETCH_LOOK_S,
-    PEER_FRAMES_MAX,
     POOL_BYTES_OF_MEMBERS_MAX,
     POOL_BYTES_PER_ORIGIN_MAX,
     POOL_BYTES_PER_OUTSIDER_MAX,
+    SERVE_WAITING_MAX,
 )
 from node.peers import PeerWire
 from node.segment_log import SegmentLog
 from node.wire import FrameKind, decode_names, encode_frame, encode_names
+from p2p.lanes import Lane
+from p2p.queues import Inbox
 from storage.chain_reader import ChainReader
 from storage.writer import ReadPool
 
 log = logging.getLogger("omnibazaar.bundles")
 
+DIGEST_BYTES = 32
 BUSY_FACTOR = 2  # pause between two bundles, in longest waits of an action
 
 
@@ -80,9 +83,7 @@ class BundleExchange:
         self._unchecked: deque[tuple[Bundle, bool]] = deque()
         self._arrived = trio.Event()
         self._wanting = trio.Event()
-        self._requests, self._to_serve = trio.open_memory_channel[tuple[bytes, bytes]](
-            PEER_FRAMES_MAX
-        )
+        self._requests = Inbox(Lane.BULK, bytes_max=SERVE_WAITING_MAX * DIGEST_BYTES)
         self._waiting = trio.Event()  # something is in the mempool
         self._full = trio.Event()  # a whole bundle is
         wire.on(FrameKind.BUNDLE, self._on_bundle)
@@ -209,27 +210,22 @@ class BundleExchange:
 
     def _on_get_bundles(self, sender: bytes, body: bytes) -> None:
         for digest in decode_names(body):
-            bundle = self.pool.get(digest)
-            if bundle is not None:
-                self._answer(sender, bundle.data)
-                continue
-            try:
-                self._requests.send_nowait((sender, digest))
-            except trio.WouldBlock:
-                return
+            self._requests.put(sender, digest)
 
     def _on_get_actions(self, sender: bytes, body: bytes) -> None:
         for digest in self._watch.bundles_with(decode_names(body)):
-            bundle = self.pool.get(digest)
-            if bundle is not None:
-                self._answer(sender, bundle.data)
+            self._requests.put(sender, digest)
 
     async def run_serve(self) -> None:
-        """Answer requests for bundles that are only on disk."""
-        async for sender, digest in self._to_serve:
-            stored = await self._readers.run(ChainReader.bundle, digest)
+        """Answer requests for bundles, one at a time and each peer in turn."""
+        async for request in self._requests:
+            bundle = self.pool.get(request.data)
+            if bundle is not None:
+                self._answer(request.sender, bundle.data)
+                continue
+            stored = await self._readers.run(ChainReader.bundle, request.data)
             if stored is not None and stored.data is not None:
-                self._answer(sender, stored.data)
+                self._answer(request.sender, stored.data)
 
     def _answer(self, sender: bytes, data: bytes) -> None:
         self._wire.send((sender,), encode_frame(FrameKind.BUNDLE_ANSWER, data), bulk=True)

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections import Counter
+from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterable
 
 import trio
@@ -68,6 +68,7 @@ class Bitswap:
         self._fetches: dict[bytes, Fetch] = {}
         self._slots = trio.CapacityLimiter(limits.FETCHES_MAX)
         self._inbound: Counter[Peer] = Counter()
+        self._late: OrderedDict[Peer, None] = OrderedDict()  # who let us wait, the newest last
         self._pace = Pace(per_s=limits.FIELDS_PER_S, at_once=limits.FIELDS_AT_ONCE)
         self._nursery: trio.Nursery | None = None
         self.sent_bytes = 0
@@ -117,7 +118,7 @@ class Bitswap:
             await running.done.wait()
             if running.data is not None:
                 return running.data
-        fetch = self._fetches[cid.digest] = Fetch(cid, Want(peers))
+        fetch = self._fetches[cid.digest] = Fetch(cid, Want(self._order(peers)))
         try:
             return await self._ask_around(fetch)
         finally:
@@ -135,8 +136,20 @@ class Bitswap:
                 await fetch.changed.wait()
             fetch.changed = trio.Event()
             if late.cancelled_caught:
+                self._note_late(fetch.want.asked)
                 self._ask(fetch, fetch.want.ask_next())
         return fetch.data
+
+    def _order(self, peers: Iterable[Peer]) -> list[Peer]:
+        """Return the peers in their order, but those last that let us wait before."""
+        return sorted(peers, key=lambda peer: peer in self._late)
+
+    def _note_late(self, peers: Iterable[Peer]) -> None:
+        for peer in peers:
+            self._late[peer] = None
+            self._late.move_to_end(peer)
+        while len(self._late) > limits.BITSWAP_PEERS_MAX:
+            self._late.popitem(last=False)
 
     def _ask(self, fetch: Fetch, peer: Peer | None) -> None:
         """Ask a peer; if it cannot be talked to, the next one."""
@@ -257,6 +270,7 @@ class Bitswap:
             self.unwanted_blocks += 1
             return False
         fetch.data = data
+        self._late.pop(peer, None)
         fetch.want.on_answer(peer)
         fetch.changed.set()
         return True

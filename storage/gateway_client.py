@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import http.client
 import logging
+import time
 from collections.abc import Sequence
 from urllib.parse import urlsplit
 
@@ -76,7 +77,7 @@ def fetch_block(url: str, cid: Cid) -> bytes:
         path = f"{parts.path.rstrip('/')}/ipfs/{cid}?format=raw"
         connection.request("GET", path, headers={"Accept": RAW_TYPE})
         with connection.getresponse() as answer:
-            data = answer.read(limits.BLOCK_BYTES_MAX + 1)
+            data = read_in_time(answer, time.monotonic() + limits.GATEWAY_BLOCK_S)
     except (OSError, http.client.HTTPException, ValueError) as error:
         raise TransientError(f"it does not answer: {error}") from error
     finally:
@@ -86,4 +87,17 @@ def fetch_block(url: str, cid: Cid) -> bytes:
     if len(data) > limits.BLOCK_BYTES_MAX:
         raise InvalidMessage(f"a block of more than {limits.BLOCK_BYTES_MAX} bytes")
     cid.verify(data)
+    return data
+
+
+def read_in_time(answer: http.client.HTTPResponse, deadline_s: float) -> bytes:
+    """Return at most one byte more than a block. Raises TransientError for a trickle."""
+    data = b""
+    while len(data) <= limits.BLOCK_BYTES_MAX:
+        piece = answer.read1(limits.BLOCK_BYTES_MAX + 1 - len(data))
+        if not piece:
+            break
+        data += piece
+        if time.monotonic() > deadline_s:
+            raise TransientError("it sends too slowly")
     return data

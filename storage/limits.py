@@ -34,6 +34,7 @@ HOME_BYTES_MAX: Final = 50 << 30  # default size of a home node's chain
 # IPFS blocks
 GATEWAY_REQUESTS_MAX: Final = 8  # at the same time, of a node that fetches from gateways
 GATEWAY_TIMEOUT_S: Final = 20.0  # until a gateway must have sent the next bytes
+GATEWAY_BLOCK_S: Final = 60.0  # in which a gateway must have sent a block
 BLOCK_BYTES_MAX: Final = 2 << 20  # one IPFS block; the transfer limit of Kubo is 2 MiB
 CHUNK_BYTES_MAX: Final = 1 << 20  # one chunk of a state snapshot
 SNAPSHOT_CHUNKS_MAX: Final = 16_384  # 16 GiB of state

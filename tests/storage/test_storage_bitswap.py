@@ -407,3 +407,21 @@ async def test_a_peer_that_sends_more_fields_than_its_rate_waits_and_nobody_else
     due_s = (4 * fields - limits.FIELDS_AT_ONCE) / limits.FIELDS_PER_S
     assert trio.current_time() - began >= due_s
     await stream.close()
+
+
+async def test_peers_that_say_nothing_cost_their_time_once(network, autojump_clock):
+    """More of them than fit the time of one fetch: it fails, the next ones do not."""
+    blocks = {Cid.raw(b"%d" % i): b"%d" % i for i in range(12)}
+    silent = [Stranger(network, f"silent {i}") for i in range(8)]
+    await network.add("honest", blocks)
+    b = await network.add("b")
+    order = [*(f"silent {i}" for i in range(len(silent))), "honest"]
+    began, came = trio.current_time(), 0
+    for cid, data in blocks.items():
+        try:
+            assert await b.fetch(cid, order) == data
+            came += 1
+        except TransientError:
+            pass
+    assert came >= len(blocks) - 2
+    assert trio.current_time() - began <= 2 * limits.FETCH_TIMEOUT_S + limits.WANT_RETRY_S

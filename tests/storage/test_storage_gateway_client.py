@@ -6,9 +6,12 @@ Spec: docs/spec/storage.md#gateway. Deviations: none.
 
 from __future__ import annotations
 
+import io
 import threading
+import time
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any, cast
 
 import pytest
 
@@ -16,7 +19,7 @@ from primitives.cid import Cid
 from primitives.errors import ConfigError, TransientError
 from storage import limits
 from storage.block_store import SNAPSHOT, BlockStore
-from storage.gateway_client import GatewayClient
+from storage.gateway_client import GatewayClient, read_in_time
 from storage.snapshot_fetch import fetch_snapshot
 from storage.snapshots import Snapshots
 from tests.storage.memory_streams import MemoryNetwork
@@ -125,3 +128,16 @@ async def test_a_gateway_that_is_not_there_costs_a_try_only(tmp_path, gateways: 
 def test_what_is_no_url_is_said_so(url: str):
     with pytest.raises(ConfigError, match="is no gateway"):
         GatewayClient([url])
+
+
+def test_a_gateway_that_trickles_is_given_up():
+    class Trickle:
+        """One byte at a time, for ever."""
+
+        def read1(self, _: int) -> bytes:
+            return b"x"
+
+    with pytest.raises(TransientError, match="too slowly"):
+        read_in_time(cast(Any, Trickle()), time.monotonic() - 1)
+    whole = cast(Any, io.BufferedReader(io.BytesIO(b"block")))
+    assert read_in_time(whole, time.monotonic() + 60) == b"block"

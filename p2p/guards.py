@@ -24,6 +24,9 @@ Guards
     dial_nobody          the auto-connector aims at the middle of the watermarks, whatever the lower
                          one is, and dials every address a peer ever told us
                          (until: a low watermark of zero means none)
+    forget_absent        of identities that once connected keys, addresses and records are kept, in
+                         their thousands, and identities cost nothing
+                         (until: the peer store forgets peers without a connection)
     dial                 of all TCP addresses ever heard of a peer one is tried, and a peer tells
                          those it listens on, which behind a router nobody can reach
                          (until: a dial takes its addresses and tries each)
@@ -166,6 +169,18 @@ def dial_nobody(swarm: Any) -> None:
 
     swarm.auto_connector.maybe_connect = nothing
     swarm.auto_connector.run_background_task = nothing
+
+
+def forget_absent(swarm: Any, is_known: Callable[[str], bool]) -> int:
+    """Forget strangers without a connection; return how many."""
+    store, connector = swarm.peerstore, swarm.auto_connector
+    memories = (store.peer_data_map, store.peer_record_map, connector._recent_disconnects)
+    everyone = {peer for memory in memories for peer in memory}
+    absent = [p for p in everyone if not swarm.get_connections(p) and not is_known(str(p))]
+    for peer in absent:
+        for memory in memories:
+            memory.pop(peer, None)
+    return len(absent)
 
 
 async def shut_down(swarm: Any) -> None:

@@ -128,6 +128,9 @@ PEER_BOOK_MAX: Final = 512
 PEER_BOOK_BYTES_MAX: Final = 2 * 1024 * 1024
 """Size of the peer book file, bytes."""
 
+FORGET_S: Final = 10.0
+"""Period at which strangers without a connection are forgotten, seconds."""
+
 # --- scores ---------------------------------------------------------------------------------------
 
 SCORE_PEERS_MAX: Final = 1024

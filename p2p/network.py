@@ -35,7 +35,7 @@ from p2p.handshake import Identity
 from p2p.host import build_host, check_port_free, parse_multiaddrs, to_id
 from p2p.identity import decode_peer_id, peer_id_from_seed
 from p2p.lanes import LANES, Inbound, Lane
-from p2p.limits import DIAL_S_MAX, REDIAL_S_MAX
+from p2p.limits import DIAL_S_MAX, FORGET_S, REDIAL_S_MAX
 from p2p.links import Link, Surroundings
 from p2p.peer_book import PeerBook
 from p2p.queues import Inbox
@@ -128,6 +128,7 @@ class Network:
             self._nursery = await stack.enter_async_context(trio.open_nursery())
             await self._nursery.start(self.gossip.run)
             self._nursery.start_soon(self._save_book)
+            self._nursery.start_soon(self._forget_strangers)
             self._start_lanes()
             self._stack = stack.pop_all()
         return self
@@ -194,6 +195,11 @@ class Network:
         while True:
             await trio.sleep(_BOOK_SAVE_S)
             self._book.save()
+
+    async def _forget_strangers(self) -> None:
+        while True:
+            await trio.sleep(FORGET_S)
+            guards.forget_absent(self.host.get_network(), self.is_validator)
 
     # --- lanes ------------------------------------------------------------------------------------
 

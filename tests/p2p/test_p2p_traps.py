@@ -18,6 +18,7 @@ from libp2p.pubsub.pb import rpc_pb2
 from libp2p.utils import encode_varint_prefixed
 
 from p2p import guards, limits, stream_buffers
+from p2p import network as network_module
 from p2p.containing import attempt
 from p2p.host import to_id
 from p2p.lanes import LANES, Lane
@@ -270,6 +271,25 @@ async def test_closed_inbound_connections_give_their_slots_back():
                 await until(lambda: len(node.observers()) == 1)
             await until(lambda: node.observers() == ())
         await until(lambda: swarm._inbound_limiter.borrowed_tokens == before)
+
+
+async def test_identities_that_come_and_go_leave_nothing_behind(monkeypatch):
+    monkeypatch.setattr(network_module, "FORGET_S", 0.1)
+    async with attacked() as (networks, host, _):
+        swarm = networks[0].host.get_network()
+        memories = (
+            swarm.peerstore.peer_data_map,
+            swarm.peerstore.peer_record_map,
+            swarm.auto_connector._recent_disconnects,
+        )
+        gone = set()
+        for mark in range(3):
+            async with stranger(bytes([mark, 77]) * 16) as other:
+                await attach(other, networks[0])
+                gone.add(other.get_id())
+        await until(lambda: not any(gone & set(memory) for memory in memories))
+        assert to_id(networks[1].peer_id) in swarm.peerstore.peer_data_map
+        assert host.get_id() in swarm.peerstore.peer_data_map
 
 
 async def test_idle_tcp_connections_of_one_address_are_bounded():

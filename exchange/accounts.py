@@ -45,6 +45,9 @@ class Trader:
         "account",
         "base",
         "buying",
+        "granted",
+        "highest",
+        "is_ascending",
         "market",
         "number",
         "orders",
@@ -64,9 +67,47 @@ class Trader:
         self.base: Balance = base
         self.orders: dict[int, Order] = {}
         """Live orders by id, resting and pending."""
+        self.granted: dict[int, dict[int, Order]] = {}
+        """Those that a session key has placed, by the key's number."""
+        self.is_ascending: bool = True
+        """Whether `orders` stand in order of their ids."""
+        self.highest: int = 0
+        """No id in `orders` is higher."""
         self.buying: int = 0
         """Lots of the resting bids, so that a fill-or-kill need not walk orders."""
         self.selling: int = 0
+
+    def add(self, order: Order) -> None:
+        """Take a new order in."""
+        number = order.id
+        self.orders[number] = order
+        if number > self.highest:
+            self.highest = number
+        else:
+            self.is_ascending = False  # hidden orders got their ids before they were shown
+        if order.grant:
+            self.granted.setdefault(order.grant, {})[number] = order
+
+    def remove(self, order: Order) -> None:
+        """Forget an order."""
+        del self.orders[order.id]
+        if order.grant:
+            placed = self.granted[order.grant]
+            del placed[order.id]
+            if not placed:
+                del self.granted[order.grant]
+
+    def list_below(self, before: int) -> list[int]:
+        """List the ids of live orders below one, ascending, at a cost that follows their number."""
+        if not self.is_ascending:
+            self.orders = {number: self.orders[number] for number in sorted(self.orders)}
+            self.is_ascending = True
+        found = []
+        for number in self.orders:
+            if number >= before:
+                break
+            found.append(number)
+        return found
 
 
 class Account:

@@ -118,14 +118,19 @@ def process_cancel(market: Market, request: CancelRequest) -> None:
         else:
             end_order(market, order, request.reason)
     else:
-        for order_id in sorted(request.trader.orders):
-            if order_id >= request.before:
-                break
-            order = orders[order_id]
-            if request.grant in (ALL_ORDERS, order.grant):
-                end_order(market, order, request.reason)
+        for order_id in _list_cancelled(request):
+            end_order(market, orders[order_id], request.reason)
     if request.ticket is not None:
         resolve(market, request.ticket, status)
+
+
+def _list_cancelled(request: CancelRequest) -> list[int]:
+    """List what a request without an id cancels, ascending."""
+    trader = request.trader
+    if request.grant == ALL_ORDERS:
+        return trader.list_below(request.before)
+    placed = trader.granted.get(request.grant, ())
+    return sorted([order_id for order_id in placed if order_id < request.before])
 
 
 def _process_entry(market: Market, entry: Entry, action_id: bytes, height: int) -> None:

@@ -50,6 +50,8 @@ BASE_TIERS: Final = 32
 COMMITS_PER_ACCOUNT_MAX: Final = 64
 """Live commits of one account over all markets."""
 COMMITS_PER_BATCH_MAX: Final = 4_096
+FOK_LEVELS_MAX: Final = 256
+"""Price levels over which a fill-or-kill may fill; what would need more is killed unlooked at."""
 PRICE_SLOTS: Final = 32
 """Slots of block time into which a market's window of recent prices is cut."""
 PRICE_WINDOW_MS_MIN: Final = 3_200

@@ -16,6 +16,7 @@ from bisect import bisect_left, insort
 from typing import Final
 
 from exchange.accounts import Account, Trader, make_client_key
+from exchange.limits import FOK_LEVELS_MAX
 
 BUY: Final = 0
 SELL: Final = 1
@@ -140,11 +141,14 @@ class Side:
         return found
 
     def is_fillable(self, limit: int, size: int) -> bool:
-        """Tell whether levels with keys at or above `limit` hold `size` lots, by their totals."""
+        """Tell whether the best levels with keys at or above `limit` hold `size` lots, by their
+        totals.
+        """
         keys = self.keys
         levels = self.levels
         i = len(keys) - 1
-        while i >= 0:
+        last = max(i - FOK_LEVELS_MAX, -1)
+        while i > last:
             key = keys[i]
             if key < limit:
                 return False

@@ -64,7 +64,7 @@ def process_revoke(context: Context, op: Revoke) -> int:
         traders = context.account.traders
         for place in sorted(traders):
             trader = traders[place]
-            if trader.orders:
+            if key.number in trader.granted:
                 market = state.markets[trader.market]
                 request = CancelRequest(trader, 0, state.next_order, key.number, REVOKED, None)
                 queue_cancel_request(context, market, request)

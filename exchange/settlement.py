@@ -201,7 +201,7 @@ def enlist(market: Market, order: Order) -> None:
     """Make an order known by its ids."""
     trader = order.trader
     market.book.orders[order.id] = order
-    trader.orders[order.id] = order
+    trader.add(order)
     if order.client_key:
         trader.account.clients[order.client_key] = order
 
@@ -210,7 +210,7 @@ def delist(market: Market, order: Order) -> None:
     """Forget an order that ended."""
     trader = order.trader
     del market.book.orders[order.id]
-    del trader.orders[order.id]
+    trader.remove(order)
     if order.client_key:
         del trader.account.clients[order.client_key]
     if order.watched:

@@ -11,6 +11,7 @@ from fractions import Fraction
 from math import ceil
 
 from exchange.genesis import MarketConfig
+from exchange.limits import FOK_LEVELS_MAX
 from exchange.reasons import Reason
 from tests.exchange.naive_orders import (
     BOTH,
@@ -191,7 +192,8 @@ class Matching:
             own = sum(o.size for o in self.queue(1 - order.side) if o.owner == order.owner)
             if own and order.stp != OLDEST:
                 return self.end(order, Reason.SELF_TRADE)
-            if sum(o.size for o in against) < order.size + own:
+            near = set(list(dict.fromkeys(o.price for o in against))[:FOK_LEVELS_MAX])
+            if sum(o.size for o in against if o.price in near) < order.size + own:
                 return self.end(order, Reason.FOK_UNFILLABLE)
         before = order.size
         for maker in against:

@@ -240,6 +240,8 @@ def test_decisions_have_the_four_parts():
         faults += [f"{named(path)}: no {part}" for part in parts if part not in headings]
     faults += [f"number {number} is used twice" for number, count in numbers.items() if count > 1]
     assert_none(faults, "an ADR is context, decision, consequences, status")
+    listed = re.findall(r"^- \[(\d{4})\]", (ROOT / "docs/adr/index.md").read_text(), re.MULTILINE)
+    assert listed == sorted(numbers), "docs/adr/index.md lists every ADR once, in order"
 
 
 def test_every_error_code_is_documented():

@@ -18,7 +18,7 @@ from typing import Any, Final, Literal, cast, get_args, get_origin, get_type_hin
 
 import msgspec
 
-from node.config_schema import PROFILES, Config, Section
+from node.config_schema import FORMS, PROFILES, Config, Section
 from primitives.errors import ConfigError
 
 ENV_PREFIX: Final = "OMNIBAZAAR_"
@@ -173,6 +173,7 @@ def _convert(merged: Mapping[str, Any], origins: Mapping[str, Layer], file: Path
         return msgspec.convert(tables, Config)
     except msgspec.ValidationError as error:
         text, _, path = str(error).partition(" - at `$.")
+        text = next((form for pattern, form in FORMS.items() if repr(pattern) in text), text)
         name = re.sub(r"\[.*", "", path.rstrip("`"))
         place = _place(name, origins.get(name, "default"), file)
         raise ConfigError(

@@ -13,8 +13,17 @@ import msgspec
 from msgspec import Meta
 
 Profile = Literal["home", "lowpower", "test"]
-ListenAddress = Annotated[str, Meta(pattern=r"^(\[[0-9a-fA-F:]+\]|[A-Za-z0-9.-]+):[0-9]{1,5}$")]
-Url = Annotated[str, Meta(pattern=r"^https?://[^\s]+$", max_length=512)]
+LISTEN: Final = r"^(\[[0-9a-fA-F:]+\]|[A-Za-z0-9.-]+):[0-9]{1,5}$"
+URL: Final = r"^https?://[^\s]+$"
+FEE: Final = r"^[A-Z0-9][A-Z0-9._-]{0,31}:[0-9]{1,30}$"
+FORMS: Final = {
+    LISTEN: "it is HOST:PORT, such as 127.0.0.1:8640",
+    URL: "it is a URL with http:// or https://",
+    FEE: "it is ASSET:ATOMS, such as USDX:50000",
+}
+"""What to say to whoever has written something else."""
+ListenAddress = Annotated[str, Meta(pattern=LISTEN)]
+Url = Annotated[str, Meta(pattern=URL, max_length=512)]
 
 
 def about(text: str, **bounds: Any) -> Meta:
@@ -73,7 +82,7 @@ class EvmSettings(Section, frozen=True, kw_only=True):
         ),
     ] = ""
     relay_fees: Annotated[
-        tuple[Annotated[str, Meta(pattern=r"^[A-Z0-9][A-Z0-9._-]{0,31}:[0-9]{1,30}$")], ...],
+        tuple[Annotated[str, Meta(pattern=FEE)], ...],
         about(
             "bring claims and deposits for traders without gas, for at least so many atoms each, "
             "ASSET:ATOMS; empty = do not",

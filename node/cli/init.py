@@ -89,8 +89,9 @@ def init(context: Context, network_file: Path | None, profile: str, as_json: boo
     click.echo(f"  network   {network.name}   genesis {facts['genesis']}")
     click.echo(f"  validators {len(network.committee)}   markets {len(network.exchange.markets)}")
     click.echo(f"  config    config.toml  (`{context.spell('config explain')}`)\n\nNext:")
+    width = max(len(context.spell(command)) for command, _ in NEXT)
     for command, about in NEXT:
-        click.echo(f"  {context.spell(command):<48}  {about}".rstrip())
+        click.echo(f"  {context.spell(command):<{width}}  {about}".rstrip())
 
 
 NEXT = (

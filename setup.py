@@ -45,7 +45,12 @@ def make_extensions() -> list[Extension]:
 
         options = ["--ignore-missing-imports", "--follow-imports=silent"]
         level = os.environ.get("OMNIBAZAAR_COMPILE_LEVEL", "3")
-        return mypycify([*options, *find_modules()], opt_level=level, group_name="omnibazaar")
+        return mypycify(
+            [*options, *find_modules()],
+            opt_level=level,
+            debug_level="0",  # lines of generated C help nobody, and take a part of the time
+            group_name="omnibazaar",
+        )
     except SystemExit as error:
         if ASKED == "require":
             raise

@@ -173,6 +173,7 @@ class ArchiveKeeper:
         self._readers = readers
         self._writer = writer
         self.newest = find_kept(store, chain_id)
+        self._absent = 0  # height that was said not to be here; a node that lags looks often
 
     @property
     def cid_text(self) -> str:
@@ -187,7 +188,9 @@ class ArchiveKeeper:
         found = [name for name in self._snapshots.complete() if name.height == start]
         parts = await self._readers.run(read_parts, start + 1, height)
         if parts is None or (start and not found):
-            log.warning("the state settled at height %d is not here to be kept", height)
+            if height != self._absent:
+                log.warning("the state settled at height %d is not here to be kept", height)
+            self._absent = height
             return
 
         def write(_: ChainStore) -> Cid:

@@ -219,6 +219,21 @@ def _compaction_forgets_votes() -> list[Patch]:
     return [("consensus.rules.restore.snapshot_records", snapshot_records)]
 
 
+def _no_silence() -> list[Patch]:
+    from consensus.rules import restore
+
+    original = restore.open_journal
+
+    def open_journal(core, *, must_be_silent):
+        original(core, must_be_silent=False)
+
+    return [("consensus.rules.restore.open_journal", open_journal)]
+
+
+def _silence_ends_at_once() -> list[Patch]:
+    return [("consensus.rules.status.find_witnessed_view", lambda core: -2)]
+
+
 def _boundary_skipped() -> list[Patch]:
     return [("consensus.config.Config.is_border", lambda config, height: False)]
 
@@ -274,6 +289,8 @@ MUTANTS: dict[str, Callable[[], list[Patch]]] = {
     "seed_from_certificate": _seed_from_certificate,
     "no_entry_limit": _no_entry_limit,
     "boundary_skipped": _boundary_skipped,
+    "no_silence": _no_silence,
+    "silence_ends_at_once": _silence_ends_at_once,
     "compaction_forgets_votes": _compaction_forgets_votes,
     "section_not_opened": _section_not_opened,
     "no_guard": _no_guard,

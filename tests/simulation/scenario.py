@@ -21,6 +21,7 @@ SLOW_EVERY = 16  # every so many seeds the network stays slower than the base ti
 SLOW_MS = 1_200
 STALL_EVERY = 5  # every so many seeds disks stall now and then
 STALL_MS = 3_000
+FORGETFUL_EVERY = 9  # every so many seeds one of several faulty members is honest but forgets
 COMPACT_EVERY = 7  # every so many seeds journals are compacted now and then
 BORDER_CRASH_EVERY = 5  # every so many seeds with borders the power fails just behind them
 POISONER = 6  # of `adversaries.HABITS`: whoever comes without a state asks in long runs
@@ -75,6 +76,8 @@ def draw_scenario(seed: int) -> Scenario:
     weights, tolerated = draw_weights(rng, count)
     mode = seed % 4  # 0: twins, 1 and 2: twins and evil proposals, 3: all honest
     byzantine = draw_byzantine(rng, weights, tolerated) if mode != 3 else frozenset()
+    forgetful = draw_forgetful(seed, byzantine)
+    byzantine -= {forgetful}
     small = [index for index in range(count) if weights[index] <= tolerated]
     loses_journal = mode == 3 and bool(small) and rng.random() < 0.4
     is_long = seed % LONG_EVERY == 5
@@ -92,7 +95,7 @@ def draw_scenario(seed: int) -> Scenario:
         crash_per_effect=rng.choice([0, 0, 0.002, 0.006]),
         crash_per_tick=rng.choice([0, 0.1, 0.2]),
         power_cut_share=rng.choice([0, 0.1, 0.3]),
-        journal_loss=rng.choice(small) if loses_journal else None,
+        journal_loss=rng.choice(small) if loses_journal else forgetful,
         skew_ms=rng.choice([0, 0, 50, 200]),
         execution_ms=rng.choice([1, 20, 150]),
         fsync_ms=rng.choice([0, 2, 30]),
@@ -109,6 +112,13 @@ def draw_scenario(seed: int) -> Scenario:
         compaction=0.05 if seed % COMPACT_EVERY == COMPACT_EVERY - 1 else 0.0,
         border_crash=0.8 if seed % BORDER_CRASH_EVERY == 3 and draw_epoch_heights(seed) else 0.0,
     )
+
+
+def draw_forgetful(seed: int, byzantine: frozenset[int]) -> int | None:
+    """Return a member that loses its journal in crashes, beside others that are Byzantine."""
+    if seed % FORGETFUL_EVERY != 2 or len(byzantine) < 2:
+        return None
+    return sorted(byzantine)[seed % len(byzantine)]
 
 
 def draw_habit(seed: int) -> int:

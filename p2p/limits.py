@@ -209,3 +209,7 @@ REQUESTS_MAX: Final = 32
 REQUESTS_PER_S: Final = 20
 REQUEST_BURST: Final = 60
 """Requests accepted from one peer that is not a validator, per second and at once."""
+
+VALIDATOR_REQUESTS_PER_S: Final = 100
+VALIDATOR_REQUEST_BURST: Final = 400
+"""The same of a validator: it catches up by hundreds of questions, not by thousands a second."""

@@ -30,6 +30,8 @@ from p2p.limits import (
     REQUESTS_PER_PEER_MAX,
     REQUESTS_PER_S,
     RESPONSE_BYTES_MAX,
+    VALIDATOR_REQUEST_BURST,
+    VALIDATOR_REQUESTS_PER_S,
 )
 from p2p.rates import RateLimit
 from primitives.errors import LimitExceeded, PeerError
@@ -53,6 +55,9 @@ class Requests:
         self._admission = admission
         self._protocol = f"/omnibazaar/{network_id[:8].hex()}/request/1"
         self._rate = RateLimit(per_s=REQUESTS_PER_S, burst=REQUEST_BURST)
+        self._validators_rate = RateLimit(
+            per_s=VALIDATOR_REQUESTS_PER_S, burst=VALIDATOR_REQUEST_BURST
+        )
         self._open: Counter[str] = Counter()
         self._answer: Answer | None = None
 
@@ -138,7 +143,7 @@ class Requests:
         if self._open[peer_id] > REQUESTS_PER_PEER_MAX:
             return False
         if self._admission.validator_at(peer_id) is not None:
-            return True
+            return self._validators_rate.take(peer_id, now_ms=self._admission.now_ms())
         if sum(self._open.values()) > REQUESTS_MAX:
             return False
         return self._rate.take(peer_id, now_ms=self._admission.now_ms())

@@ -14,12 +14,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from p2p import limits, queues
+from p2p.admission import Admission
 from p2p.config import KnownValidator, NetworkConfig
 from p2p.identity import decode_peer_id, peer_id_from_seed
 from p2p.lanes import Inbound, Lane
 from p2p.peer_book import PeerBook
 from p2p.queues import Inbox, SendQueue
 from p2p.rates import RateLimit
+from p2p.requests import Requests
 from p2p.scores import Scores
 from primitives.errors import ConfigError, InvalidMessage
 
@@ -205,6 +207,20 @@ def test_a_rate_limit_allows_the_burst_and_then_the_rate():
 
 
 # --- peer book ------------------------------------------------------------------------------------
+
+
+def test_a_validators_questions_have_a_rate_and_leave_those_of_others_alone():
+    seeds = [bytes([mark]) * 32 for mark in (1, 2, 3)]
+    peers = [peer_id_from_seed(seed) for seed in seeds]
+    admission = Admission(observers_max=1, now_ms=lambda: 1_000, own_peer_id=peers[0])
+    admission.set_validators(
+        KnownValidator(address=bytes([mark]) * 20, peer_id=peer, multiaddrs=())
+        for mark, peer in enumerate(peers)
+    )
+    requests = Requests(host=None, admission=admission, network_id=bytes(32))
+    answered = [requests._has_room(peers[1]) for _ in range(limits.VALIDATOR_REQUEST_BURST + 5)]
+    assert answered == [True] * limits.VALIDATOR_REQUEST_BURST + [False] * 5
+    assert requests._has_room(peers[2])
 
 
 def test_who_is_over_its_rate_waits_until_it_is_paid():

@@ -9,6 +9,7 @@ Spec: docs/spec/settlement.md §7; docs/how-to/decide.md. Deviations: none.
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Annotated, TypeVar
@@ -77,6 +78,11 @@ class Proposal:
     decision: Decision
     committee: Committee
     signatures: dict[int, bytes] = field(default_factory=dict)  # by seat
+
+    @property
+    def signers(self) -> list[bytes]:
+        """Addresses of those who have signed."""
+        return [self.committee.address(seat) for seat in self.signatures]
 
     @property
     def weight(self) -> int:
@@ -206,7 +212,7 @@ class DecisionDesk:
         if seat is None:
             raise InvalidMessage("the signer has no seat in the committee that decides")
         if digest not in self.proposals:
-            self._verify_room(seat)
+            self._make_room(signer)
             self.proposals[digest] = proposal
         if seat not in proposal.signatures:  # others that the key makes say nothing new
             signature = _as_on_chain(ballot.signature)
@@ -215,11 +221,25 @@ class DecisionDesk:
             self._box.put(digest, seat, codec.encode(kept))
         return proposal
 
-    def _verify_room(self, seat: int) -> None:
-        """One signer must not fill the table for the others."""
-        signed = sum(seat in one.signatures for one in self.proposals.values())
-        if len(self.proposals) >= DECISIONS_MAX or signed >= DECISIONS_PER_SIGNER_MAX:
+    def _make_room(self, signer: bytes) -> None:
+        """Few signers must not fill the table for the others: when it is full, a decision that only
+        those have signed who have signed more than the newcomer gives way, never one of our own.
+        """
+        signed = Counter(who for one in self.proposals.values() for who in one.signers)
+        if signed[signer] >= DECISIONS_PER_SIGNER_MAX:
+            raise InvalidMessage("this signer has too many open decisions")
+        if len(self.proposals) < DECISIONS_MAX:
+            return
+        crowds = {
+            one.id: min(signed[who] for who in one.signers)
+            for one in self.proposals.values()
+            if self._key.address not in one.signers
+        }
+        victim = max(crowds, key=lambda one: (crowds[one], one), default=None)
+        if victim is None or crowds[victim] <= signed[signer]:
             raise InvalidMessage("too many decisions are open")
+        del self.proposals[victim]
+        self._box.forget(victim)
 
     def _is_open(self, valid_until_s: int) -> bool:
         now_s = self._clock.now_ms() // 1_000

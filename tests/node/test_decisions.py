@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import sqlite3
+from contextlib import suppress
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -15,6 +16,7 @@ import trio
 from consensus.committee import Committee, Member
 from contracts.decisions import DecisionKind
 from node.limits import BALLOTS_MAX
+from node.settlement import decisions
 from node.settlement.ballot_box import BallotBox
 from node.settlement.decisions import Ballot, DecisionDesk, Place
 from primitives import codec
@@ -131,6 +133,30 @@ async def test_one_signer_cannot_fill_the_table() -> None:
     await propose(table.desks[1], DecisionKind.LIST, 99)
     table.deliver()
     assert len(table.desks[2].proposals) == 17
+
+
+async def test_few_signers_cannot_fill_the_table_for_the_others(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(decisions, "DECISIONS_MAX", 8)
+    monkeypatch.setattr(decisions, "DECISIONS_PER_SIGNER_MAX", 4)
+    table = Table()
+    for value in range(4):
+        for crowd in (0, 1):
+            await propose(table.desks[crowd], DecisionKind.LIST, 10 * crowd + value)
+    crowded = list(table.frames)
+    table.deliver()
+    wanted = await propose(table.desks[2], DecisionKind.LIST, 99)
+    table.deliver()
+    for frame in crowded:  # what gave way comes again
+        with suppress(InvalidMessage):
+            table.desks[3].on_frame(b"", frame)
+    assert all(wanted.id in desk.proposals for desk in table.desks)
+    assert all(len(desk.proposals) == 8 for desk in table.desks)
+    assert (
+        sum(table.desks[0]._key.address in p.signers for p in table.desks[0].proposals.values())
+        == 4
+    )
 
 
 async def test_what_is_over_is_forgotten_and_what_is_open_is_repeated() -> None:

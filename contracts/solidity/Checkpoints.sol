@@ -224,8 +224,8 @@ abstract contract Checkpoints is TokenAccounts, ReentrancyGuard {
         return _checkpoint.count == 0 ? openedAt : _checkpoint.acceptedAt;
     }
 
-    /// @dev The vault that takes over, and when; zero if none is announced.
-    function _next() internal view virtual returns (address vault, uint64 from);
+    /// @dev End of the notice of a vault that was ever announced as successor; zero if it was not.
+    function _noticeOf(address vault) internal view virtual returns (uint64 end);
 
     /// @dev Called after each accepted checkpoint.
     function _onCheckpoint() internal virtual;
@@ -296,7 +296,9 @@ abstract contract Checkpoints is TokenAccounts, ReentrancyGuard {
         }
     }
 
-    /// @dev Remembers what the ledger says of a token that has left this vault.
+    /// @dev Remembers what the ledger says of a token that has left this vault. Where it is counts
+    /// even if that announcement was called off meanwhile: the ledger has moved. A row with something
+    /// owed is one that the token has left again; it is on the way from here only behind our own.
     function _noteMove(uint64 height, TokenAccount storage account, FeeTotal calldata row)
         private
     {
@@ -304,12 +306,12 @@ abstract contract Checkpoints is TokenAccounts, ReentrancyGuard {
             if (row.owed != 0) account.owed = row.owed;
             return;
         }
-        (address next, uint64 from) = _next();
-        if (next == row.vault && account.movedTo == address(0)) {
-            account.movedTo = next;
-            account.movedAt = height;
-            account.handOverFrom = from;
-        }
+        if (account.movedTo != address(0) || (row.owed != 0 && account.owed == 0)) return;
+        uint64 from = _noticeOf(row.vault);
+        if (from == 0) return;
+        account.movedTo = row.vault;
+        account.movedAt = height;
+        account.handOverFrom = from;
     }
 
     /// @dev Pays company and development fund the increase of their cumulative shares.

@@ -174,10 +174,11 @@ abstract contract Deposits is Checkpoints {
 
     /// @notice Adds tokens that back the ledger's credit without being anybody's deposit: what a
     /// vault hands over to its successor, or a gift.
-    /// @param token a listed token, approved for this contract; or the marker of the chain's coin
+    /// @param token one that was ever listed, approved for this contract; or the marker of the
+    /// chain's coin. What backs balances is taken even if deposits have stopped.
     /// @param amount atoms; for the coin, exactly what is sent along
     function fund(address token, uint256 amount) external payable nonReentrant {
-        if (!_accounts[token].listed) revert UnlistedToken(token);
+        if (!_accounts[token].known) revert UnlistedToken(token);
         bool isNative = token == Money.NATIVE;
         if (amount == 0 || amount > DEPOSIT_MAX || msg.value != (isNative ? amount : 0)) {
             revert BadAmount(amount);

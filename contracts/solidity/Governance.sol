@@ -43,6 +43,9 @@ abstract contract Governance is Deposits {
     address public successor;
     /// @notice When it takes over, seconds; zero if none is announced.
     uint64 public successorAt;
+    /// @notice End of the latest notice of each vault that was ever announced as successor, seconds.
+    /// It stays when the announcement is called off: the ledger may have moved there already.
+    mapping(address vault => uint64) public noticeOf;
     /// @notice Decisions carried out so far; also the nonce of the next one.
     uint64 public decisionCount;
 
@@ -91,8 +94,8 @@ abstract contract Governance is Deposits {
     }
 
     /// @dev Whom checkpoints are asked about.
-    function _next() internal view override returns (address vault, uint64 from) {
-        return (successor, successorAt);
+    function _noticeOf(address vault) internal view override returns (uint64 end) {
+        return noticeOf[vault];
     }
 
     /// @dev Deposits stop with the announcement.
@@ -119,6 +122,11 @@ abstract contract Governance is Deposits {
             revert BadSuccessor(vault);
         }
         successor = vault;
-        successorAt = vault == address(0) ? 0 : uint64(block.timestamp) + MIGRATION_NOTICE;
+        if (vault == address(0)) {
+            successorAt = 0;
+        } else {
+            successorAt = uint64(block.timestamp) + MIGRATION_NOTICE;
+            noticeOf[vault] = successorAt;
+        }
     }
 }

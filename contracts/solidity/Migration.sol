@@ -8,9 +8,9 @@ import {Money} from "./Money.sol";
 import {IVault} from "./Succession.sol";
 
 /// @title Handing the funds over to the successor
-/// @notice When the ledger has moved a token to the announced successor, a checkpoint says so, and
+/// @notice When the ledger has moved a token to a vault that was announced, a checkpoint says so, and
 /// how much backs the balances there. From then on anyone may have just that handed over, whether
-/// this vault is open or closed, and whatever is announced later; nobody chooses token, amount, time
+/// this vault is open or closed, and whatever is announced or called off before or after; nobody chooses token, amount, time
 /// or receiver. What is left is for withdrawals that have not been claimed, fee shares not paid and deposits not credited.
 abstract contract Migration is Governance {
     using SafeERC20 for IERC20;

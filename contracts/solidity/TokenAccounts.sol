@@ -10,7 +10,7 @@ abstract contract TokenAccounts {
     /// @notice Running totals of one token, in atoms.
     /// @param listed whether the vault takes deposits of it
     /// @param known whether it was ever listed; what is known is paid out for ever
-    /// @param movedTo the successor, once a checkpoint has said that the token's balances are there
+    /// @param movedTo a vault that was announced, once a checkpoint has said that the token went there
     /// @param movedAt executed height of the first such checkpoint
     /// @param deposited ever received
     /// @param withdrawn ever paid to withdrawals
@@ -19,7 +19,7 @@ abstract contract TokenAccounts {
     /// @param released ever paid by escapes and refunds, or handed over to the successor
     /// @param owed what backs the balances at the successor, as checkpoints say
     /// @param handedOver the part of it that the successor has got
-    /// @param handOverFrom end of the notice of the announcement that `movedTo` was noted by, seconds
+    /// @param handOverFrom end of the notice of `movedTo` when that was noted, seconds
     struct TokenAccount {
         bool listed;
         bool known;

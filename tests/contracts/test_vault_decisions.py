@@ -25,19 +25,33 @@ def make(world: World, kind: int, subject: bytes = bytes(20), value: int = 0) ->
     )
 
 
-def signed(world: World, decision: Decision, signers: tuple[int, ...] = EVERYBODY) -> bytes:
-    """Calldata of a decision signed by committee members."""
+def signed(
+    world: World,
+    decision: Decision,
+    signers: tuple[int, ...] = EVERYBODY,
+    vault: bytes | None = None,
+) -> bytes:
+    """Calldata of a decision signed by committee members, by default on the world's vault."""
     digest = compute_decision_digest(
-        decision, network_id=NETWORK_ID, chain_id=CHAIN_ID, vault=world.vault
+        decision, network_id=NETWORK_ID, chain_id=CHAIN_ID, vault=vault or world.vault
     )
     signatures = {index: world.keys[index].sign(digest) for index in signers}
     return encode_decide(decision, signatures, world.members())
 
 
-def decide(world: World, kind: int, subject: bytes = bytes(20), value: int = 0) -> None:
-    """Carry a decision out."""
-    payload = signed(world, make(world, kind, subject, value))
-    assert world.send(RELAYER, world.vault, payload)["status"] == 1
+def decide(
+    world: World,
+    kind: int,
+    subject: bytes = bytes(20),
+    value: int = 0,
+    vault: bytes | None = None,
+) -> None:
+    """Carry a decision out, by default on the world's vault; on another one its first."""
+    decision = make(world, kind, subject, value)
+    if vault is not None:
+        decision = replace(decision, nonce=0)
+    payload = signed(world, decision, vault=vault)
+    assert world.send(RELAYER, vault or world.vault, payload)["status"] == 1
 
 
 def refused(world: World, decision: Decision, **options: Any) -> str:

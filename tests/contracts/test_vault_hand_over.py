@@ -12,7 +12,7 @@ from contracts.successor_deployment import HandedOver, hand_over_funds
 from contracts.vault_leaving import VaultLeaving
 from contracts.web3_sender import Web3Sender
 from primitives.address import to_checksum
-from tests.contracts.harness import CHAIN_ID, RELAYER, STRANGER, TRADER, Evm, World
+from tests.contracts.harness import CHAIN_ID, NOBODY, RELAYER, STRANGER, TRADER, Evm, World
 from tests.contracts.test_vault_decisions import decide, deposit_refusal
 from tests.contracts.test_vault_escape import Silent
 
@@ -156,6 +156,64 @@ def test_funds_follow_the_ledger_whatever_is_announced_later(
     done = hand_over_funds(world.evm.web3, world.vault, sender_on(world))
     assert done == [HandedOver(vault=world.vault, token=world.usdx, atoms=400)]
     assert world.balance(world.usdx, next_vault) == 400
+
+
+@pytest.mark.parametrize("instead", ["nobody", "another"])
+def test_funds_follow_the_ledger_though_its_vault_was_called_off_meanwhile(
+    world: World, next_vault: bytes, instead: str
+) -> None:
+    """A decision may be brought after the move and before the first root that tells of it."""
+    world.deposit(world.usdx, 1_000)
+    pass_notice(world, next_vault)
+    other = world.deploy_contract("Settlement", world.vault_config(), [to_checksum(world.usdx)])
+    world.move(next_vault, {world.usdx: 400})
+    decide(world, DecisionKind.ANNOUNCE, other if instead == "another" else bytes(20))
+    both_follow(world, next_vault)
+    world.increase_time(7 * DAY + 60)
+    world.client.open_escape()
+    world.increase_time(2 * DAY + 60)
+    assert world.client.is_closed(), "no decision counts any more"
+    done = hand_over_funds(world.evm.web3, world.vault, sender_on(world))
+    assert done == [HandedOver(vault=world.vault, token=world.usdx, atoms=400)]
+    assert world.balance(world.usdx, next_vault) == 400
+
+
+def test_the_notice_of_what_is_announced_again_begins_anew(world: World, next_vault: bytes) -> None:
+    world.deposit(world.usdx, 1_000)
+    pass_notice(world, next_vault)
+    world.move(next_vault, {world.usdx: 400})
+    decide(world, DecisionKind.ANNOUNCE, next_vault)
+    assert world.view("Settlement", world.vault, "noticeOf", to_checksum(next_vault)) == (
+        world.view("Settlement", world.vault, "successorAt")
+    )
+    both_follow(world, next_vault)
+    assert refusal(world, world.usdx) == "SuccessorTooEarly"
+
+
+def test_a_vault_that_the_ledger_left_before_is_not_where_it_went(
+    world: World, next_vault: bytes
+) -> None:
+    """Whatever the committee of the second vault announces, the first one gets nothing back."""
+    world.deposit(world.usdx, 1_000)
+    pass_notice(world, next_vault)
+    world.move(next_vault, {world.usdx: 400})
+    both_follow(world, next_vault)
+    decide(world, DecisionKind.ANNOUNCE, world.vault, vault=next_vault)
+    both_follow(world, next_vault)
+    account = world.view("Settlement", next_vault, "tokenAccount", to_checksum(world.usdx))
+    assert account[2] == NOBODY
+
+
+def test_a_token_that_the_successor_takes_no_more_is_handed_over_all_the_same(
+    world: World, next_vault: bytes
+) -> None:
+    world.deposit(world.usdx, 1_000)
+    pass_notice(world, next_vault)
+    world.move(next_vault, {world.usdx: 400})
+    both_follow(world, next_vault)
+    decide(world, DecisionKind.LIST, world.usdx, 0, vault=next_vault)
+    done = hand_over_funds(world.evm.web3, world.vault, sender_on(world))
+    assert done == [HandedOver(vault=world.vault, token=world.usdx, atoms=400)]
 
 
 def test_more_than_a_vault_takes_at_once_goes_in_parts(world: World) -> None:

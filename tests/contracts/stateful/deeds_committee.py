@@ -170,12 +170,22 @@ def migrate(world: World) -> None:
     while world.book.credited[old.address] < old.get("deposits"):
         deeds_ledger.credit(world)
     world.book.move(new.address)
+    if world.chance(0.3):  # the chain hears of something else before it hears of the move
+        subject = world.dice.choice((NOBODY, NOBODY, _successor(world, old)))
+        decision = next_decision(world, old, DecisionKind.ANNOUNCE, subject, 0)
+        assert bring_decision(world, old, decision)
     known = deeds_vault.new_checkpoint(world)
     assert deeds_vault.bring_checkpoint(world, old, known)
     early = bring_hand_over(world, old, world.token(), known.root.height)
     assert not early, "the successor does not know that it owes"
     if not deeds_vault.bring_checkpoint(world, new, known):
         raise AssertionError("the successor does not follow")
+    if world.chance(0.4):  # what it decides keeps no funds away from it
+        token = world.dice.choice([one for one in world.book.tokens if new.is_listed(one)])
+        words = (DecisionKind.LIST, token), (DecisionKind.ANNOUNCE, old.address)
+        kind, subject = world.dice.choice(words)
+        assert bring_decision(world, new, next_decision(world, new, kind, subject, 0))
+        deeds_vault.bring_checkpoint(world, new, deeds_vault.new_checkpoint(world))
     for token in world.book.tokens:
         if world.chance(0.5):
             bring_hand_over(world, old, token, known.root.height)
@@ -185,7 +195,15 @@ def hand_over(world: World) -> None:
     """Anyone has funds handed over, at the right time or not, by any height."""
     vault = world.dice.choice(world.model.vaults)
     heights = [0, vault.get("executed"), world.main.get("executed"), world.book.height + 1]
+    if world.chance(0.5):  # all that every vault has heard of, before the move and after it
+        common = [h for h in world.model.roots if all_know(world, h)]
+        heights = common or heights
     bring_hand_over(world, vault, world.token(), world.dice.choice(heights))
+
+
+def all_know(world: World, height: int) -> bool:
+    """Whether every vault has accepted the root of a height."""
+    return all(vault.get("accepted", height) for vault in world.model.vaults)
 
 
 def bring_hand_over(world: World, vault: Vault, token: bytes, height: int) -> bool:

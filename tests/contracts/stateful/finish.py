@@ -44,6 +44,7 @@ def finish(world: World) -> None:
             continue  # it has nothing to pay; its turn comes often enough
         if not (vault is main and ends_open):
             _close(world, vault)
+        _try_to_have_handed_over(world, vault)
         _hand_over(world, vault, owing)
         _pay_all(world, vault, escapes=vault is main and not ends_open)
         _assert_paid(world, vault)
@@ -62,11 +63,26 @@ def _hand_over(world: World, vault: Vault, tokens: list[bytes]) -> None:
     other = world.model.vaults[vault.get("moved to", tokens[0]) - 1]
     common = [h for h in world.model.roots if other.get("accepted", h) and vault.get("accepted", h)]
     for token in tokens:
+        if world.ground.now < vault.get("hand over from", token):
+            given = deeds_committee.bring_hand_over(world, vault, token, max(common))
+            assert not given, "the successor takes over at once"
+            world.ground.now = vault.get("hand over from", token)
         while _has_to_give(vault, token):  # at most what a vault takes at once
             done = deeds_committee.bring_hand_over(world, vault, token, max(common))
             assert done, "the funds are stuck in a vault that the assets have left"
         again = deeds_committee.bring_hand_over(world, vault, token, max(common))
         assert not again, "handed over twice"
+
+
+def _try_to_have_handed_over(world: World, vault: Vault) -> None:
+    """By a root of before the move, or what is owed to nobody, nothing is handed over."""
+    known = [height for height in world.model.roots if deeds_committee.all_know(world, height)]
+    for token in world.book.tokens:
+        early = [height for height in known if height < vault.get("moved at", token)]
+        if early or not vault.get("moved to", token):
+            height = max(early or known or [0])
+            given = deeds_committee.bring_hand_over(world, vault, token, height)
+            assert not given, "handed over by a root that does not say so"
 
 
 def _is_alive(world: World, vault: Vault) -> bool:

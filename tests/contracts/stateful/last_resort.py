@@ -123,6 +123,8 @@ def _carry_out(vault: Vault, decision: Decision) -> None:
         place = 0 if subject == NOBODY else vault.model.place_of(subject)
         vault.put(place, "successor")
         vault.put(vault.now + MIGRATION_NOTICE if place else 0, "successor at")
+        if place:
+            vault.put(vault.now + MIGRATION_NOTICE, "notice of", place)
     elif kind == DecisionKind.LIST and value < 2:
         require(subject != NOBODY, "ZeroAddress")
         require(vault.is_listed(subject) != (value == 1), "ListedAlready")

@@ -110,6 +110,8 @@ PROFILES: tuple[tuple[Weights, ...], ...] = (
 """What an interleaving is about, by its seed in turn; the last is everything at once."""
 STORY = (deeds_committee.announce, deeds_committee.fortnight, deeds_committee.migrate)
 """What every move takes, in this order; by chance it comes too seldom."""
+END = "finish"
+"""The last step: what its end throws."""
 DEEDS = {deed.__name__: deed for profile in PROFILES[-1] for deed in profile}
 
 
@@ -144,27 +146,31 @@ def interleaving(seed: int, length: int) -> list[Step]:
         places = sorted(dice.sample(range(length), len(STORY)))
         for place, deed in zip(places, STORY, strict=True):
             names[place] = deed.__name__
-    return [(name, dice.randrange(2**32)) for name in names]
+    return [(name, dice.randrange(2**32)) for name in (*names, END)]
 
 
 def run(stage: Stage, steps: Sequence[Step], tally: Tally | None = None) -> None:
     """Run an interleaving to its end; raises Broken."""
     world = stage.world()
     done: list[Step] = []
+    end = 0
     try:
         for name, number in steps:
             done.append((name, number))
+            if name == END:
+                end = number
+                break
             world.dice = Random(number)
             DEEDS[name](world)
             if len(done) % CHECK_ALL_EVERY == 0:
                 world.check_all()
-        world.dice = Random(len(steps))
+        world.dice = Random(end)
         finish(world)
     except AssertionError as problem:
         raise Broken(str(problem) or repr(problem), done) from problem
     if tally is not None:
         tally.runs += 1
-        tally.steps += len(done)
+        tally.steps += len(done) - 1
         tally.messages += world.messages
         tally.taken += world.taken
 

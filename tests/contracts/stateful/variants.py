@@ -224,8 +224,24 @@ VARIANTS = (
     Variant(
         "funds go to a successor that the ledger does not name",
         "Checkpoints.sol",
-        "if (next == row.vault && account.movedTo == address(0)) {",
-        "if (next != address(0) && account.movedTo == address(0)) {",
+        "        if (from == 0) return;\n",
+    ),
+    Variant(
+        "funds go to a vault that the ledger left before",
+        "Checkpoints.sol",
+        " || (row.owed != 0 && account.owed == 0)",
+    ),
+    Variant(
+        "funds go nowhere when the announcement is called off too early",
+        "Governance.sol",
+        "        successor = vault;\n",
+        "        delete noticeOf[successor];\n        successor = vault;\n",
+    ),
+    Variant(
+        "funds do not go to a vault that stopped deposits of the token",
+        "Deposits.sol",
+        "if (!_accounts[token].known) revert UnlistedToken(token);",
+        "if (!_accounts[token].listed) revert UnlistedToken(token);",
     ),
     Variant(
         "what was noted of a move is not kept",

@@ -142,7 +142,7 @@ class Vault:
     def fund(self, payer: bytes, token: bytes, amount: int, value: int) -> None:
         """Take tokens that are nobody's deposit."""
         with self.cells.guard(self.address):
-            require(self.is_listed(token), "UnlistedToken")
+            require(bool(self.get("known", token)), "UnlistedToken")
             fits = value == (amount if token == NATIVE else 0)
             require(0 < amount <= DEPOSIT_MAX and fits, "BadAmount")
             received = amount
@@ -209,15 +209,18 @@ class Vault:
         """Remember what has left this vault, and where it is."""
         if fee.chain_id != CHAIN_ID or not self.get("known", fee.token):
             return
-        place = self.get("successor")
-        other = self.model.vault_at(place) if place else None
         if fee.vault == self.address:
             if fee.owed:
                 self.put(fee.owed, "owed", fee.token)
-        elif fee.vault == (other and other.address) and not self.get("moved to", fee.token):
+            return
+        if self.get("moved to", fee.token) or (fee.owed and not self.get("owed", fee.token)):
+            return
+        place = self.model.place_of(fee.vault)
+        notice = self.get("notice of", place)
+        if notice:
             self.put(place, "moved to", fee.token)
             self.put(self.get("executed"), "moved at", fee.token)
-            self.put(self.get("successor at"), "hand over from", fee.token)
+            self.put(notice, "hand over from", fee.token)
 
     def _charge(self, fee: FeeTotal) -> None:
         """Take a total over, and pay the treasuries if that can be done now."""

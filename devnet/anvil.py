@@ -2,25 +2,25 @@
 
     python -m devnet.anvil --port P --data-dir D --chain-id N --accounts N --seed S
 
-Rule: this process lives as long as anvil and ends it on SIGTERM.
-Spec: docs/spec/settlement.md §12. Deviations: none.
+Rule: this process becomes anvil, so that whoever kills or pauses it kills or pauses the chain.
+Spec: docs/spec/settlement.md §12. Deviations: what anvil did in its last second is lost when it is
+killed: it writes its state once a second and on SIGTERM.
 """
 
 from __future__ import annotations
 
 import argparse
-import signal
+import os
 import sys
 from pathlib import Path
-from types import FrameType
 
 from contracts.chain.accounts import account_keys
-from contracts.chain.anvil import start_anvil
+from contracts.chain.anvil import anvil_command, start_anvil
 from devnet.plan import EVM_BLOCK_MS
 
 
 def main() -> int:
-    """Start anvil and wait for it."""
+    """Become anvil."""
     parser = argparse.ArgumentParser(prog="python -m devnet.anvil")
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--data-dir", type=Path, required=True)
@@ -29,22 +29,19 @@ def main() -> int:
     parser.add_argument("--seed", type=int, required=True)
     options = parser.parse_args()
     options.data_dir.mkdir(parents=True, exist_ok=True)
-    funded = [key.address for key in account_keys(options.seed, options.accounts)]
-    chain = start_anvil(
-        chain_id=options.chain_id,
-        block_ms=EVM_BLOCK_MS,
-        funded=funded,
-        port=options.port,
-        state_file=options.data_dir / "anvil.json",
+    state = options.data_dir / "anvil.json"
+    if not state.exists():
+        fund_accounts(options.chain_id, options.seed, options.accounts, state)
+    command = anvil_command(
+        chain_id=options.chain_id, block_ms=EVM_BLOCK_MS, port=options.port, state_file=state
     )
+    os.execv(command[0], command)
 
-    def stop(_number: int, _frame: FrameType | None) -> None:
-        chain.stop()
-        sys.exit(0)
 
-    signal.signal(signal.SIGTERM, stop)
-    signal.signal(signal.SIGINT, stop)
-    return chain.process.wait()
+def fund_accounts(chain_id: int, seed: int, count: int, state: Path) -> None:
+    """Make the state that a new chain begins with."""
+    addresses = [key.address for key in account_keys(seed, count)]
+    start_anvil(chain_id=chain_id, block_ms=None, funded=addresses, state_file=state).stop()
 
 
 if __name__ == "__main__":

@@ -24,6 +24,7 @@ from contracts.rpc_values import data, quantity
 from primitives.errors import ConfigError, TransientError
 
 BINARY_VARIABLE = "OMNIBAZAAR_ANVIL"
+NPM_SCOPE = "@foundry-rs"
 LISTENING = re.compile(r"Listening on 127\.0\.0\.1:(\d+)")
 
 
@@ -47,8 +48,17 @@ class AnvilChain:
 
 
 def find_anvil() -> str | None:
-    """Return the path of anvil: OMNIBAZAAR_ANVIL, or the one on PATH."""
-    return os.environ.get(BINARY_VARIABLE) or shutil.which("anvil")
+    """Return the path of anvil: OMNIBAZAAR_ANVIL, or the one on PATH.
+
+    The npm package's command only starts another program, which would outlive it when it is killed:
+    then that program is returned.
+    """
+    found = os.environ.get(BINARY_VARIABLE) or shutil.which("anvil")
+    if found is None:
+        return None
+    scope = next((one for one in Path(found).resolve().parents if one.name == NPM_SCOPE), None)
+    programs = sorted(scope.glob("anvil-*/bin/anvil")) if scope is not None else []
+    return str(programs[0]) if programs else found
 
 
 def start_anvil(
@@ -63,6 +73,22 @@ def start_anvil(
 
     Raises ConfigError if it is not installed and TransientError if it does not come up.
     """
+    command = anvil_command(chain_id=chain_id, block_ms=block_ms, port=port, state_file=state_file)
+    process = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, bufsize=1
+    )
+    chain = AnvilChain(process=process, url=_await_url(process))
+    rpc = HttpRpc(chain.url)
+    for address in funded:
+        rpc.call("anvil_setBalance", data(address), quantity(BALANCE_WEI))
+    rpc.close()
+    return chain
+
+
+def anvil_command(
+    *, chain_id: int, block_ms: int | None, port: int, state_file: Path | None
+) -> list[str]:
+    """Return the command line of anvil. Raises ConfigError if it is not installed."""
     binary = find_anvil()
     if binary is None:
         raise ConfigError(
@@ -73,16 +99,8 @@ def start_anvil(
     if block_ms is not None:
         command += ["--block-time", str(max(1, round(block_ms / 1000)))]
     if state_file is not None:
-        command += ["--state", str(state_file), "--state-interval", "5"]
-    process = subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, bufsize=1
-    )
-    chain = AnvilChain(process=process, url=_await_url(process))
-    rpc = HttpRpc(chain.url)
-    for address in funded:
-        rpc.call("anvil_setBalance", data(address), quantity(BALANCE_WEI))
-    rpc.close()
-    return chain
+        command += ["--state", str(state_file), "--state-interval", "1"]
+    return command
 
 
 def _await_url(process: subprocess.Popen[str]) -> str:

@@ -1,0 +1,80 @@
+"""A devnet's anvil is one process: its kill ends the chain, its next start goes on with it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from contracts.chain.accounts import BALANCE_WEI, account_key
+from contracts.chain.anvil import find_anvil
+from contracts.rpc import HttpRpc
+from contracts.rpc_values import data, parse_quantity
+from primitives.errors import TransientError
+
+REPOSITORY = Path(__file__).parents[2]
+START_S = 60
+PROGRAMS = [found] if (found := find_anvil()) else []
+pytestmark = pytest.mark.processes
+
+
+def start(port: int, place: Path) -> subprocess.Popen[bytes]:
+    words = ("--port", str(port), "--data-dir", str(place), "--chain-id", "31337")
+    return subprocess.Popen(
+        [sys.executable, "-m", "devnet.anvil", *words, "--accounts", "2", "--seed", "5"],
+        env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
+        stdout=subprocess.DEVNULL,
+    )
+
+
+def height(rpc: HttpRpc) -> int:
+    """Its newest block, as soon as it answers."""
+    deadline = time.monotonic() + START_S
+    while True:
+        try:
+            return parse_quantity(rpc.call("eth_blockNumber"))
+        except TransientError:
+            assert time.monotonic() < deadline, "anvil does not answer"
+            time.sleep(0.1)
+
+
+@pytest.mark.parametrize("program", PROGRAMS)
+def test_a_kill_ends_the_chain_and_a_start_goes_on_with_it(tmp_path: Path, program: str) -> None:
+    assert Path(program).is_file()
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    rpc = HttpRpc(f"http://127.0.0.1:{port}")
+    account = data(account_key(5, 1).address)
+    chain = start(port, tmp_path)
+    try:
+        height(rpc)
+        assert parse_quantity(rpc.call("eth_getBalance", account, "latest")) == BALANCE_WEI
+        rpc.call("anvil_setBalance", account, "0x7")
+        rpc.call("evm_mine")
+        state = tmp_path / "anvil.json"
+        written = state.stat().st_mtime_ns
+        deadline = time.monotonic() + START_S
+        while state.stat().st_mtime_ns == written and time.monotonic() < deadline:
+            time.sleep(0.1)
+    finally:
+        chain.send_signal(signal.SIGTERM)
+        chain.wait(START_S)
+    with pytest.raises(TransientError):
+        rpc.call("eth_blockNumber")
+    chain = start(port, tmp_path)
+    try:
+        assert height(rpc) >= 1
+        assert parse_quantity(rpc.call("eth_getBalance", account, "latest")) == 7
+    finally:
+        chain.kill()
+        chain.wait(START_S)
+    with pytest.raises(TransientError):
+        rpc.call("eth_blockNumber")
+    rpc.close()

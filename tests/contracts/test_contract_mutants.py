@@ -76,6 +76,15 @@ def test_the_record_holds_for_the_sources_as_they_are() -> None:
     assert find_faults(record.load_tried(), record.load_survivors()) == []
 
 
+def test_the_tests_on_record_are_there() -> None:
+    """A test that gets another name kills nothing under the old one."""
+    killers = {test for one in record.load_tried().values() for test in one.killers.values()}
+    files = {test.split("::")[0] for test in killers if test}
+    texts = {file: (Path(__file__).parent / file).read_text() for file in files}
+    named = {(test.split("::")[0], test.split("::")[1].split("[")[0]) for test in killers if test}
+    assert [(file, name) for file, name in named if f"def {name}(" not in texts[file]] == []
+
+
 def test_the_table_is_the_records() -> None:
     page = record.AUDIT.read_text()
     table = record.make_table(record.load_tried(), record.load_survivors())

@@ -6,7 +6,7 @@ from consensus.vote import Kind
 from contracts.deployment_plan import STAKE_MIN_ATOMS
 from primitives.address import to_checksum
 from primitives.secp256k1 import PrivateKey
-from tests.contracts.harness import RELAYER, STRANGER, TRADER, Evm, World
+from tests.contracts.harness import INSURANCE, NETWORK_ID, RELAYER, STRANGER, TRADER, Evm, World
 from tests.contracts.test_validator_registry import (
     BLOCK_A,
     BLOCK_B,
@@ -82,11 +82,11 @@ def test_stake_of_after_the_conviction_is_not_taken_for_it(evm: Evm) -> None:
     unit = STAKE_MIN_ATOMS // 100
     for key in world.keys[:5]:
         convict(world, key)
-    owner = to_checksum(world.keys[0].address)
+    second = to_checksum(world.keys[1].address)  # 30 of its 100 are paid of what is due
     give_xom(world, 100 * unit)
-    assert call(world, TRADER, "addStake", owner, 100 * unit) == 1
-    assert call(world, STRANGER, "raisePenalty", owner, this_week(world)) == 1
-    assert stake_of(world, world.keys[0]) == 95 * unit
+    assert call(world, TRADER, "addStake", second, 100 * unit) == 1
+    assert call(world, STRANGER, "raisePenalty", second, this_week(world)) == 1
+    assert stake_of(world, world.keys[1]) == 95 * unit
 
 
 def test_nothing_comes_back_when_the_stake_of_a_week_rises(evm: Evm) -> None:
@@ -130,3 +130,20 @@ def test_second_offence_of_a_week_costs_five_percent_of_the_rest(world: World) -
     convict(world, world.keys[0])
     convict(world, world.keys[0], view=10)
     assert stake_of(world, world.keys[0]) == STAKE_MIN_ATOMS * 95 * 95 // 10_000
+
+
+def test_of_a_validator_without_stake_nothing_is_taken(world: World) -> None:
+    """Neither is its offence forgotten, though the registry holds nothing at all."""
+    key = world.keys[0]
+    owner = to_checksum(key.address)
+    xom, vault = to_checksum(world.tokens["XOM"]), to_checksum(world.vault)
+    parties = (xom, NETWORK_ID, to_checksum(INSURANCE), vault, [(owner, owner, 7, bytes(32))])
+    registry = world.deploy_contract("ValidatorRegistry", *parties)
+    votes = (
+        *signed_vote(world, key, Kind.FINALIZE, BLOCK_A),
+        *signed_vote(world, key, Kind.FINALIZE, BLOCK_B),
+    )
+    payload = world.encode("ValidatorRegistry", "reportEquivocation", *votes)
+    assert world.send(STRANGER, registry, payload)["status"] == 1
+    refusal = world.refusal(payload, to=registry, contract="ValidatorRegistry")
+    assert refusal.reason == "AlreadyPunished"

@@ -311,7 +311,7 @@ def test_boundary_hands_over_to_the_next_committee(world: World) -> None:
     next_hash = keccak256(
         b"".join(bytes(12) + one.address + one.weight.to_bytes(32, "big") for one in next_members)
     )
-    boundary = world.submission(world.header(next_committee_hash=next_hash), descendants=2)
+    boundary = world.submission(world.header(next_committee_hash=next_hash), descendants=63)
     done = world.client.submit_boundary(boundary, next_members, next_epoch=2)
     assert done is Submission.DONE
     again = world.client.submit_boundary(boundary, next_members, next_epoch=2)

@@ -104,7 +104,7 @@ def silent(world: World) -> Silent:
     world.ledger.credited = 1
     world.ledger.accounts = {
         TRADER.address: [(0, USDX, 600, 100), (3, WETH, 0, 0)],
-        STRANGER.address: [(0, WETH, 9, 0), (0, USDX, 300, 0)],
+        STRANGER.address: [(0, WETH, 9, 0), (1, WETH, 0, 0), (0, USDX, 300, 0)],
     }
     return Silent(world, world.checkpoint())
 
@@ -188,9 +188,9 @@ def test_everybody_gets_free_and_held_once(silent: Silent) -> None:
     assert silent.send(silent.escape(TRADER.address)) == 1
     assert world.balance(world.usdx, TRADER.address) == 700
     assert world.refusal(silent.escape(TRADER.address)).reason == "EscapedAlready"
-    assert silent.send(silent.escape(STRANGER.address, 1)) == 1
+    assert silent.send(silent.escape(STRANGER.address, 2)) == 1
     assert world.balance(world.usdx, STRANGER.address) == 300
-    assert world.view("Settlement", world.vault, "isEscaped", 1 << 16 | 1)
+    assert world.view("Settlement", world.vault, "isEscaped", 1 << 16 | 2)
     assert silent.send(silent.refund(1, 55)) == 1
     status = world.client.token_status(world.usdx)
     assert (status.released, status.liabilities, status.balance) == (1_055, 0, 0)
@@ -238,7 +238,7 @@ def test_altered_proofs_do_not_escape(silent: Silent) -> None:
     world = silent.world
     silent.close()
     account, entry = world.ledger.balance_proof(TRADER.address, 0)
-    stranger, other = world.ledger.balance_proof(STRANGER.address, 1)
+    stranger, other = world.ledger.balance_proof(STRANGER.address, 2)
     number, owner, rest, siblings = account
     position, sub, asset, free, held, path = entry
     accounts = (
@@ -345,7 +345,7 @@ def test_withdrawals_of_the_last_root_are_claimed_after_closing(silent: Silent) 
     assert world.client.withdraw(claim) is Submission.DONE
     assert world.refused_withdrawal(world.ledger.claim(lost, silent.words, 2)) == "BadProof"
     assert silent.send(silent.escape(TRADER.address)) == 1
-    assert silent.send(silent.escape(STRANGER.address, 1)) == 1
+    assert silent.send(silent.escape(STRANGER.address, 2)) == 1
     assert silent.send(silent.refund(1, 55)) == 1
     assert world.client.token_status(world.usdx).liabilities == 0
     assert world.balance(world.usdx, TRADER.address) == 700 + 55

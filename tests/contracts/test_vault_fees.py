@@ -53,6 +53,7 @@ def test_skipped_checkpoints_lose_nothing(world: World) -> None:
         if total != 99:
             world.checkpoint()
     splits = world.client.fee_splits(0, world.client.head()[0])
+    assert len(splits) == 5
     sums = (
         sum(split.validators for split in splits),
         sum(split.company for split in splits),
@@ -133,7 +134,9 @@ def test_fees_beyond_what_the_vault_owes_wait(world: World) -> None:
     assert (status.fees_certified, status.fees_settled) == (1_000, 0)
     payload = world.encode("Settlement", "settleFees", to_checksum(world.usdx))
     assert world.refusal(payload).reason == "InsufficientVault"
-    world.deposit(world.usdx, 300)
+    world.deposit(world.usdx, 299)
+    assert world.refusal(payload).reason == "InsufficientVault"
+    world.deposit(world.usdx, 1)
     assert world.client.settle_fees(world.usdx) is Submission.DONE
     assert world.client.settle_fees(world.usdx) is Submission.ALREADY_DONE
     (split,) = world.client.fee_splits(0, world.client.head()[0])

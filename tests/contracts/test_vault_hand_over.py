@@ -13,6 +13,7 @@ from contracts.vault_leaving import VaultLeaving
 from contracts.web3_sender import Web3Sender
 from primitives.address import to_checksum
 from tests.contracts.harness import CHAIN_ID, NOBODY, RELAYER, STRANGER, TRADER, Evm, World
+from tests.contracts.test_contract_events import published
 from tests.contracts.test_vault_decisions import decide, deposit_refusal
 from tests.contracts.test_vault_escape import Silent
 
@@ -98,6 +99,8 @@ def test_what_was_handed_over_is_not_handed_over_again(
     both_follow(world, next_vault)
     assert refusal(world, world.usdx) == "NothingToHandOver"
     assert world.balance(world.usdx, next_vault) == owed
+    names = {"token": to_checksum(world.usdx), "successor": to_checksum(next_vault)}
+    assert published(world, "Settlement", "HandedOver") == [{**names, "amount": owed}]
 
 
 def test_a_successor_that_is_ahead_or_behind_gets_the_funds_by_what_both_know(

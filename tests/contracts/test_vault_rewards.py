@@ -86,6 +86,7 @@ def test_no_vault_mints_more_than_the_rule(world: World) -> None:
     exact = world.encode("OmniCoin", "mint", 2 * 10**22)
     assert world.send(TRADER, coin, exact)["status"] == 1
     assert world.view("OmniCoin", coin, "minted") == 2 * 10**22
+    assert world.view("OmniCoin", coin, "mintable") < 10**18
 
 
 def test_minting_passes_to_the_announced_successor(world: World) -> None:

@@ -120,6 +120,19 @@ def test_a_successor_that_is_ahead_or_behind_gets_the_funds_by_what_both_know(
     assert VaultLeaving(world.client).hand_over(world.usdx, common) is Submission.DONE
 
 
+def test_funds_go_the_way_of_a_ledger_that_has_gone_on_already(
+    world: World, next_vault: bytes
+) -> None:
+    """No checkpoint came in between: the next vault's row says that the token has left it again."""
+    world.deposit(world.usdx, 1_000)
+    pass_notice(world, next_vault)
+    world.move(next_vault, {world.usdx: 400})
+    world.move(STRANGER.address, {world.usdx: 400})
+    both_follow(world, next_vault)
+    assert VaultLeaving(world.client).hand_over(world.usdx, world.height) is Submission.DONE
+    assert world.balance(world.usdx, next_vault) == 400
+
+
 def test_a_token_that_the_ledger_owes_nothing_of_stays(world: World, next_vault: bytes) -> None:
     world.deposit(world.usdx, 1_000)
     pass_notice(world, next_vault)

@@ -1,6 +1,7 @@
-"""Show withdrawals, and prove one against the newest root its vault knows.
+"""Show withdrawals, and prove one against the newest root that its vault knows for good.
 
 Rule: a leaf is shown as it was stored; a proof is made for the size the accepted root was made of.
+A checkpoint that is not confirmed yet proves nothing: a re-organisation may take it back.
 Spec: docs/spec/settlement.md (Withdrawals); docs/reference/api.md. Deviations: none.
 """
 
@@ -44,16 +45,14 @@ async def prove_withdrawal(
     monitors: Sequence[VaultMonitor],
     ledger: Ledger,
 ) -> WithdrawalProof | None:
-    """Return a proof against the newest checkpoint of the withdrawal's vault, None without one."""
+    """Return a proof against the newest confirmed checkpoint of the withdrawal's vault, or None."""
     stored = await readers.run(ChainReader.withdrawal, index)
     if stored is None:
         return None
     leaf = stored.withdrawal
     place = (leaf.chain_id, leaf.vault)  # one address may be a vault on several chains
-    status = next((m.status for m in monitors if m.place == place), None)
-    if status is None or not status.executed_height:
-        return None
-    executed = await readers.run(ChainReader.executed, status.executed_height)
+    height = next((m.accepted_height() for m in monitors if m.place == place), 0)
+    executed = await readers.run(ChainReader.executed, height) if height else None
     if executed is None:
         return None
     roots = decode_roots(executed.roots)
@@ -66,7 +65,7 @@ async def prove_withdrawal(
         token=leaf.token,
         amount=leaf.amount,
         to=leaf.to,
-        height=status.executed_height,
+        height=height,
         count=roots.withdrawals,
         proof=tuple(ledger.state.withdrawals.proof_at(index, roots.withdrawals)),
         roots=list_roots(roots.words),

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import shutil
 import sys
 from pathlib import Path
 
@@ -32,8 +33,14 @@ def main() -> int:
     state = options.data_dir / "anvil.json"
     if not state.exists():
         fund_accounts(options.chain_id, options.seed, options.accounts, state)
+    states = options.data_dir / "states"
+    shutil.rmtree(states, ignore_errors=True)  # an earlier life's: the state file has the newest
     command = anvil_command(
-        chain_id=options.chain_id, block_ms=EVM_BLOCK_MS, port=options.port, state_file=state
+        chain_id=options.chain_id,
+        block_ms=EVM_BLOCK_MS,
+        port=options.port,
+        states=states,
+        state_file=state,
     )
     os.execv(command[0], command)
 

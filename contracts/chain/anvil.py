@@ -1,6 +1,7 @@
 """Start Foundry's anvil at the Paris level as the EVM chain of a devnet or a test.
 
-Rule: it listens on 127.0.0.1 only and ends with whoever started it.
+Rule: it listens on 127.0.0.1 only and ends with whoever started it; the states of old blocks, which
+it puts on disk by the gigabyte, stay where we say and not in the home directory.
 
 Spec: docs/spec/settlement.md §12
 Deviations: none
@@ -12,6 +13,7 @@ import os
 import re
 import shutil
 import subprocess
+import tempfile
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -34,6 +36,7 @@ class AnvilChain:
 
     process: subprocess.Popen[str]
     url: str
+    states: Path  # of old blocks
 
     def stop(self) -> None:
         """End it and wait."""
@@ -45,6 +48,7 @@ class AnvilChain:
             self.process.wait()
         if self.process.stdout is not None:
             self.process.stdout.close()
+        shutil.rmtree(self.states, ignore_errors=True)
 
 
 def find_anvil() -> str | None:
@@ -73,11 +77,18 @@ def start_anvil(
 
     Raises ConfigError if it is not installed and TransientError if it does not come up.
     """
-    command = anvil_command(chain_id=chain_id, block_ms=block_ms, port=port, state_file=state_file)
+    states = Path(tempfile.mkdtemp(prefix="anvil-states-"))
+    command = anvil_command(
+        chain_id=chain_id, block_ms=block_ms, port=port, states=states, state_file=state_file
+    )
     process = subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, bufsize=1
     )
-    chain = AnvilChain(process=process, url=_await_url(process))
+    try:
+        chain = AnvilChain(process=process, url=_await_url(process), states=states)
+    except TransientError:
+        shutil.rmtree(states, ignore_errors=True)
+        raise
     rpc = HttpRpc(chain.url)
     for address in funded:
         rpc.call("anvil_setBalance", data(address), quantity(BALANCE_WEI))
@@ -86,15 +97,19 @@ def start_anvil(
 
 
 def anvil_command(
-    *, chain_id: int, block_ms: int | None, port: int, state_file: Path | None
+    *, chain_id: int, block_ms: int | None, port: int, states: Path, state_file: Path | None
 ) -> list[str]:
-    """Return the command line of anvil. Raises ConfigError if it is not installed."""
+    """Return the command line of anvil. Raises ConfigError if it is not installed.
+
+    `states` is a folder for old blocks, `state_file` keeps the newest one over a restart.
+    """
     binary = find_anvil()
     if binary is None:
         raise ConfigError(
             "anvil is not installed", fix=f"install Foundry, or set {BINARY_VARIABLE} to the binary"
         )
     command = [binary, "--hardfork", "paris", "--chain-id", str(chain_id), "--host", "127.0.0.1"]
+    command += ["--cache-path", str(states)]
     command += ["--port", str(port), "--gas-limit", str(CHAIN_GAS_LIMIT), "--accounts", "1"]
     if block_ms is not None:
         command += ["--block-time", str(max(1, round(block_ms / 1000)))]

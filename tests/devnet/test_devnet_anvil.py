@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from contracts.chain.accounts import BALANCE_WEI, account_key
-from contracts.chain.anvil import find_anvil
+from contracts.chain.anvil import find_anvil, start_anvil
 from contracts.rpc import HttpRpc
 from contracts.rpc_values import data, parse_quantity
 from primitives.errors import TransientError
@@ -78,3 +78,12 @@ def test_a_kill_ends_the_chain_and_a_start_goes_on_with_it(tmp_path: Path, progr
     with pytest.raises(TransientError):
         rpc.call("eth_blockNumber")
     rpc.close()
+
+
+@pytest.mark.parametrize("program", PROGRAMS)
+def test_what_it_keeps_of_old_blocks_goes_with_it(program: str) -> None:
+    chain = start_anvil(chain_id=31337, block_ms=None, funded=())
+    assert str(chain.states) in (Path("/proc") / str(chain.process.pid) / "cmdline").read_text()
+    assert chain.states.is_dir()
+    chain.stop()
+    assert not chain.states.exists(), f"{program} leaves gigabytes behind"

@@ -31,13 +31,14 @@ class DecisionSeat(View, frozen=True, kw_only=True):
 class DecisionView(View, frozen=True, kw_only=True):
     """One open decision."""
 
-    id: Hex  # the digest that is signed
+    id: Hex  # its name, the same in every epoch
+    approved_here: bool  # by this node's operator: the node signs it again in every epoch
     chain_id: int
     vault: Address  # that carries it out
     kind: int  # 1 pause, 2 list, 3 announce
     subject: Address
     value: Amount
-    epoch: int
+    epoch: int  # that the signatures are of
     nonce: int
     valid_until_s: int  # EVM time
     weight: int  # of those who have signed
@@ -66,7 +67,7 @@ class ProposeBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     days: Annotated[int, msgspec.Meta(ge=1, le=30)] = 7
 
 
-class ApproveBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What the operator agrees to."""
+class DecisionBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Which decision."""
 
     id: Annotated[str, msgspec.Meta(pattern="^0x[0-9a-fA-F]{64}$")]

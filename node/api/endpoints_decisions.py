@@ -6,7 +6,7 @@ Spec: docs/reference/api.md (Decisions); docs/how-to/decide.md. Deviations: none
 
 from __future__ import annotations
 
-from node.api.decision_views import ApproveBody, Decisions, DecisionView, ProposeBody
+from node.api.decision_views import DecisionBody, Decisions, DecisionView, ProposeBody
 from node.api.endpoint import Call, Endpoint
 
 
@@ -30,8 +30,14 @@ async def post_propose(call: Call) -> DecisionView:
 
 async def post_approve(call: Call) -> DecisionView:
     """Sign somebody else's decision."""
-    body: ApproveBody = call.body
-    return call.service.decisions.approve(bytes.fromhex(body.id[2:]))
+    body: DecisionBody = call.body
+    return await call.service.decisions.approve(bytes.fromhex(body.id[2:]))
+
+
+async def post_withdraw(call: Call) -> DecisionView:
+    """Sign a decision no more."""
+    body: DecisionBody = call.body
+    return call.service.decisions.withdraw(bytes.fromhex(body.id[2:]))
 
 
 ENDPOINTS = (
@@ -57,7 +63,16 @@ ENDPOINTS = (
         summary="Sign a decision that another validator has proposed",
         handler=post_approve,
         answer=DecisionView,
-        body=ApproveBody,
+        body=DecisionBody,
+        operator=True,
+    ),
+    Endpoint(
+        method="POST",
+        path="/v1/operator/decisions/withdraw",
+        summary="Sign a decision no more in the epochs to come",
+        handler=post_withdraw,
+        answer=DecisionView,
+        body=DecisionBody,
         operator=True,
     ),
 )

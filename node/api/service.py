@@ -114,8 +114,12 @@ class DecisionService(Protocol):
         """Sign a new decision with this validator's key and tell the others."""
         ...
 
-    def approve(self, proposal_id: bytes) -> DecisionView:
-        """Sign another validator's decision."""
+    async def approve(self, name: bytes) -> DecisionView:
+        """Sign another validator's decision, in every epoch until it is carried out."""
+        ...
+
+    def withdraw(self, name: bytes) -> DecisionView:
+        """Sign a decision no more in the epochs to come."""
         ...
 
 

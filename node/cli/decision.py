@@ -7,8 +7,9 @@ Spec: docs/how-to/decide.md; docs/spec/settlement.md §7. Deviations: none.
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
@@ -24,6 +25,9 @@ from node.cli.wallet_options import (
 )
 from primitives.errors import ConfigError, OperatorError
 
+if TYPE_CHECKING:
+    from primitives.secp256k1 import PrivateKey
+
 PAUSE, LIST, ANNOUNCE = 1, 2, 3
 WISHES: Final[dict[str, tuple[int, int, bool]]] = {
     "pause": (PAUSE, 1, False),
@@ -35,6 +39,9 @@ WISHES: Final[dict[str, tuple[int, int, bool]]] = {
 }
 """Kind, value, whether an address goes with it."""
 NOBODY = "0x" + "00" * 20
+BORDER_S: Final = 90
+"""Longest wait for signatures of a new epoch: a node looks every 15 s and then tells the others."""
+BORDER_LOOK_S: Final = 2
 
 
 @click.group()
@@ -113,7 +120,7 @@ def list_decisions(context: Context, as_json: bool) -> None:
         show_json(found)
         return
     show_table(
-        ("decision", "chain", "nonce", "wish", "address", "value", "weight"),
+        ("decision", "chain", "nonce", "wish", "address", "value", "weight", "this node"),
         [
             (
                 shorten(one["id"]),
@@ -123,6 +130,7 @@ def list_decisions(context: Context, as_json: bool) -> None:
                 shorten(one["subject"]),
                 one["value"],
                 f"{one['weight']} of {one['quorum']}",
+                "approves" if one["approved_here"] else "-",
             )
             for one in found
         ],
@@ -162,24 +170,77 @@ def submit(
 ) -> None:
     """Bring decision NAME to its vault once enough have signed; the key pays the gas.
 
+    When the vault has just come to another epoch, it waits for the signatures of that one.
+
     \b
     Example:
       omnibazaar decision submit 0x3fa1 --as alice
     """
+    from contracts.errors import ContractRefused
+
+    url = context.find_url()
+    _require_weight(_find(url, name))  # before a password is asked for
+    secret = context.load_key(key, password_file)
+    deadline, is_after_border = time.monotonic() + BORDER_S, False
+    while True:
+        found = _find(url, name)
+        try:
+            _require_weight(found)
+            outcome = _bring(context, found, rpc, secret)
+            break
+        except (ContractRefused, TooFewSigned) as error:
+            is_after_border |= getattr(error, "reason", None) == "WrongDecisionEpoch"
+            if not is_after_border or time.monotonic() > deadline:
+                raise
+            click.echo("the vault is in another epoch, and its committee signs again", err=True)
+            time.sleep(BORDER_LOOK_S)
+    if as_json:
+        show_json({"id": found["id"], "state": outcome})
+    else:
+        click.echo(f"{_name(found)}: {outcome}")
+
+
+@decision.command()
+@click.argument("name")
+@json_option
+@click.pass_obj
+def withdraw(context: Context, name: str, as_json: bool) -> None:
+    """Sign decision NAME no more: what was signed stands until the vault's next epoch.
+
+    \b
+    Example:
+      omnibazaar decision withdraw 0x3fa1
+    """
+    url = context.find_url()
+    body = {"id": _find(url, name)["id"]}
+    found = http.post(url, "/v1/operator/decisions/withdraw", body, context.find_token())
+    if as_json:
+        show_json(found)
+    else:
+        click.echo(f"{_name(found)}: no longer signed here after epoch {found['epoch']}")
+
+
+class TooFewSigned(OperatorError):
+    """The weight of those who have signed does not suffice."""
+
+
+def _require_weight(found: dict[str, Any]) -> None:
+    if found["weight"] < found["quorum"]:
+        raise TooFewSigned(
+            f"{found['weight']} of {found['quorum']} have signed it",
+            code="DEC001",
+            fix="ask the other validators: `omnibazaar decision approve`; who has approved signs "
+            "again within half a minute after an epoch border",
+        )
+
+
+def _bring(context: Context, found: dict[str, Any], rpc: str | None, secret: PrivateKey) -> str:
     from contracts.decisions import Decision
     from contracts.settlement_types import CommitteeMember
     from node.network_file import load_network
     from node.settlement.vaults import at_vault
 
-    found = _find(context.find_url(), name)
-    if found["weight"] < found["quorum"]:
-        raise OperatorError(
-            f"{found['weight']} of {found['quorum']} have signed it",
-            code="DEC001",
-            fix="ask the other validators: `omnibazaar decision approve`",
-        )
     network = load_network(context.data.network_file)
-    secret = context.load_key(key, password_file)
     of_file = find_chain(network, found["chain_id"])
     chain = at_vault(of_file, bytes.fromhex(found["vault"][2:]))
     terms = Decision(
@@ -198,10 +259,7 @@ def submit(
             for one in found["members"]
         ],
     )
-    if as_json:
-        show_json({"id": found["id"], "state": outcome.value})
-    else:
-        click.echo(f"{_name(found)}: {outcome.value}")
+    return outcome.value
 
 
 def _find(url: str, name: str) -> dict[str, Any]:

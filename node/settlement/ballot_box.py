@@ -1,6 +1,7 @@
 """Keep the ballots that a node has seen or given, so that a restart forgets none.
 
-Rule: nothing here is believed: what is read is decoded and counted like a frame from a stranger. A
+Rule: nothing here is believed: what is read is decoded and counted like a frame from a stranger,
+and an approval counts when the node's own key has signed it. A
 box that cannot be read or written costs its memory and nothing else, so a node starts and decides
 without it.
 Spec: docs/spec/settlement.md §7 (Gathering). Deviations: none.
@@ -16,7 +17,7 @@ from typing import Final
 
 from sqlite_utils import Database
 
-from node.limits import BALLOTS_MAX, DECISION_FRAME_BYTES_MAX
+from node.limits import BALLOTS_MAX, DECISION_FRAME_BYTES_MAX, DECISIONS_MAX
 from primitives.errors import NodeError
 from storage.database import Migration, failures_named, open_database, transaction
 
@@ -32,11 +33,23 @@ CREATE TABLE ballots (
 """
 
 
+APPROVALS: Final = """
+CREATE TABLE approvals (
+    name BLOB NOT NULL PRIMARY KEY,
+    frame BLOB NOT NULL
+) WITHOUT ROWID, STRICT
+"""
+
+
 def _create(database: Database) -> None:
     database.conn.execute(TABLE)
 
 
-MIGRATIONS: Final[Sequence[Migration]] = (_create,)
+def _add_approvals(database: Database) -> None:
+    database.conn.execute(APPROVALS)
+
+
+MIGRATIONS: Final[Sequence[Migration]] = (_create, _add_approvals)
 
 
 class BallotBox:
@@ -57,11 +70,18 @@ class BallotBox:
 
     def frames(self) -> list[bytes]:
         """Return all ballots as they were sent: at most BALLOTS_MAX, none longer than a frame."""
-        query = "SELECT frame FROM ballots WHERE length(frame) <= ? ORDER BY decision, seat LIMIT ?"
+        return self._read("ballots", "decision, seat", BALLOTS_MAX)
+
+    def approvals(self) -> list[bytes]:
+        """Return what the operator has approved, as signed last: at most DECISIONS_MAX."""
+        return self._read("approvals", "name", DECISIONS_MAX)
+
+    def _read(self, table: str, order: str, most: int) -> list[bytes]:
+        query = f"SELECT frame FROM {table} WHERE length(frame) <= ? ORDER BY {order} LIMIT ?"
         found: list[bytes] = []
         if self._database is not None:
             with self._excused(), failures_named(self._path):
-                rows = self._database.conn.execute(query, (DECISION_FRAME_BYTES_MAX, BALLOTS_MAX))
+                rows = self._database.conn.execute(query, (DECISION_FRAME_BYTES_MAX, most))
                 found = [bytes(frame) for (frame,) in rows]
         return found
 
@@ -77,6 +97,14 @@ class BallotBox:
     def drop(self, frame: bytes) -> None:
         """Drop a ballot that counts for nothing."""
         self._write("DELETE FROM ballots WHERE frame = ?", (frame,))
+
+    def put_approval(self, name: bytes, frame: bytes) -> None:
+        """Keep what the operator has approved, as signed last."""
+        self._write("INSERT OR REPLACE INTO approvals VALUES (?, ?)", (name, frame))
+
+    def drop_approval(self, name: bytes) -> None:
+        """Drop what the operator approves no more."""
+        self._write("DELETE FROM approvals WHERE name = ?", (name,))
 
     def close(self) -> None:
         """Close the file."""

@@ -7,7 +7,9 @@ Spec: docs/reference/api.md (Decisions). Deviations: none.
 from __future__ import annotations
 
 from node.api.decision_views import DecisionSeat, DecisionView, Signature
-from node.settlement.decisions import DecisionDesk, Proposal
+from node.settlement.ballots import Proposal
+from node.settlement.decisions import DecisionDesk
+from primitives.errors import InvalidMessage
 
 
 class DecisionBoard:
@@ -18,25 +20,37 @@ class DecisionBoard:
 
     def all(self) -> tuple[DecisionView, ...]:
         """Return what is open, by chain and nonce."""
-        found = self._desk.proposals.values()
-        order = sorted(found, key=lambda one: (one.chain_id, one.decision.nonce, one.id))
-        return tuple(_view(one) for one in order)
+        names = {one.name for one in self._desk.proposals.values()}
+        found = [one for one in map(self._desk.find, names) if one is not None]
+        order = sorted(found, key=lambda one: (one.chain_id, one.decision.nonce, one.name))
+        return tuple(self._view(one) for one in order)
 
     async def propose(
         self, chain_id: int, vault: bytes, kind: int, subject: bytes, value: int, days: int
     ) -> DecisionView:
         """Sign a new decision. Raises InvalidMessage, TransientError."""
-        return _view(await self._desk.propose(chain_id, vault, kind, subject, value, days))
+        return self._view(await self._desk.propose(chain_id, vault, kind, subject, value, days))
 
-    def approve(self, proposal_id: bytes) -> DecisionView:
-        """Sign another's. Raises InvalidMessage."""
-        return _view(self._desk.approve(proposal_id))
+    async def approve(self, name: bytes) -> DecisionView:
+        """Sign another's. Raises InvalidMessage, TransientError."""
+        return self._view(await self._desk.approve(name))
+
+    def withdraw(self, name: bytes) -> DecisionView:
+        """Sign it no more in the epochs to come. Raises InvalidMessage."""
+        proposal = self._desk.find(name)
+        if not self._desk.withdraw(name) or proposal is None:
+            raise InvalidMessage("this node has not signed such a decision")
+        return self._view(proposal)
+
+    def _view(self, one: Proposal) -> DecisionView:
+        return _show(one, is_approved=one.name in self._desk.approvals)
 
 
-def _view(one: Proposal) -> DecisionView:
+def _show(one: Proposal, *, is_approved: bool) -> DecisionView:
     members, terms = one.committee.members, one.decision
     return DecisionView(
-        id=one.id,
+        id=one.name,
+        approved_here=is_approved,
         chain_id=one.chain_id,
         vault=one.vault,
         kind=terms.kind,

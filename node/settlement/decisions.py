@@ -1,8 +1,9 @@
 """Gather signatures of the committee's hot keys for decisions about a vault.
 
-Rule: a node signs only what its own operator asked it to; a signature counts when its signer sits
-in the committee that the vault follows. Everything is kept and repeated until it is decided or has
-expired, so nodes may come and go, and all of them may restart.
+Rule: a node signs only what its own operator has approved, and signs it again in every epoch that
+the vault comes to until it is carried out, expires or is withdrawn. A signature counts when its
+signer sits in the committee of its epoch. Everything is kept and repeated, so nodes may come and
+go, and all of them may restart.
 Spec: docs/spec/settlement.md §7; docs/how-to/decide.md. Deviations: none.
 """
 
@@ -11,8 +12,9 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import Annotated, TypeVar
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from typing import TypeVar
 
 import msgspec
 import trio
@@ -30,6 +32,7 @@ from node.limits import (
 )
 from node.network_file import Chain
 from node.settlement.ballot_box import BallotBox
+from node.settlement.ballots import Ballot, Proposal, as_on_chain, name_decision
 from primitives import codec
 from primitives.errors import InvalidMessage, NodeError, PeerError
 from primitives.secp256k1 import PrivateKey, recover_address
@@ -37,62 +40,6 @@ from primitives.secp256k1 import PrivateKey, recover_address
 log = logging.getLogger("omnibazaar.settlement")
 T = TypeVar("T")
 DAY_S = 86_400
-Unsigned = Annotated[int, msgspec.Meta(ge=0, lt=1 << 62)]
-
-
-class Ballot(
-    msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, kw_only=True
-):
-    """A decision with one signature, as nodes send it to each other."""
-
-    chain_id: Unsigned
-    vault: Annotated[bytes, msgspec.Meta(min_length=20, max_length=20)]
-    epoch: Unsigned
-    nonce: Unsigned
-    valid_until_s: Unsigned
-    kind: Annotated[int, msgspec.Meta(ge=1, le=3)]
-    subject: Annotated[bytes, msgspec.Meta(min_length=20, max_length=20)]
-    value: Annotated[bytes, msgspec.Meta(min_length=32, max_length=32)]  # big-endian
-    signature: Annotated[bytes, msgspec.Meta(min_length=65, max_length=65)]
-
-    @property
-    def decision(self) -> Decision:
-        """What is signed."""
-        return Decision(
-            epoch=self.epoch,
-            nonce=self.nonce,
-            valid_until_s=self.valid_until_s,
-            kind=self.kind,
-            subject=self.subject,
-            value=int.from_bytes(self.value, "big"),
-        )
-
-
-@dataclass(slots=True, kw_only=True)
-class Proposal:
-    """One decision and who has signed it."""
-
-    id: bytes  # the digest that is signed
-    chain_id: int
-    vault: bytes
-    decision: Decision
-    committee: Committee
-    signatures: dict[int, bytes] = field(default_factory=dict)  # by seat
-
-    @property
-    def signers(self) -> list[bytes]:
-        """Addresses of those who have signed."""
-        return [self.committee.address(seat) for seat in self.signatures]
-
-    @property
-    def weight(self) -> int:
-        """Weight of those who have signed."""
-        return self.committee.weight(self.signatures)
-
-    @property
-    def is_carried(self) -> bool:
-        """Whether the vault would take it."""
-        return self.weight >= self.committee.quorum
 
 
 @dataclass(slots=True, kw_only=True)
@@ -102,6 +49,13 @@ class Place:
     chain: Chain
     client: SettlementClient
     limiter: trio.CapacityLimiter
+    epoch: int = 0  # of the committee that it follows, as last read
+
+    async def read_terms(self) -> tuple[int, int, int]:
+        """Ask for epoch, next nonce and EVM time in seconds. Raises NodeError."""
+        epoch, nonce, now_s = await self.call(self.client.decision_terms)
+        self.epoch = epoch
+        return epoch, nonce, now_s
 
     async def call(self, function: Callable[..., T], *arguments: object) -> T:
         """Ask the chain in a thread."""
@@ -135,7 +89,8 @@ class DecisionDesk:
         self._box = box
         self._kept = box.frames()  # from before the restart, not counted yet
         self.places: dict[tuple[int, bytes], Place] = {}  # by chain and vault
-        self.proposals: dict[bytes, Proposal] = {}
+        self.proposals: dict[bytes, Proposal] = {}  # by digest
+        self.approvals: dict[bytes, Ballot] = {}  # the operator's, by name: as last signed
 
     # What the operator wants
 
@@ -148,7 +103,7 @@ class DecisionDesk:
             raise InvalidMessage(f"this network has no vault 0x{vault.hex()} on chain {chain_id}")
         if not 1 <= days <= DECISION_DAYS_MAX:
             raise InvalidMessage(f"a decision is open for 1 to {DECISION_DAYS_MAX} days")
-        epoch, nonce, now_s = await place.call(place.client.decision_terms)
+        epoch, nonce, now_s = await place.read_terms()
         decision = Decision(
             epoch=epoch,
             nonce=nonce,
@@ -157,39 +112,60 @@ class DecisionDesk:
             subject=subject,
             value=value,
         )
-        return self._sign(chain_id, vault, decision)
+        return self._give(chain_id, vault, decision)
 
-    def approve(self, proposal_id: bytes) -> Proposal:
-        """Sign what somebody else has proposed. Raises InvalidMessage."""
-        proposal = self.proposals.get(proposal_id)
+    async def approve(self, name: bytes) -> Proposal:
+        """Sign what somebody else has proposed. Raises InvalidMessage, TransientError."""
+        proposal = self.find(name)
         if proposal is None:
             raise InvalidMessage("this node knows no such decision; it may have expired")
-        return self._sign(proposal.chain_id, proposal.vault, proposal.decision)
+        place = self.places[(proposal.chain_id, proposal.vault)]
+        epoch, nonce, now_s = await place.read_terms()
+        terms = proposal.decision
+        if terms.nonce < nonce or terms.valid_until_s < now_s:
+            raise InvalidMessage("the decision has expired, or another was carried out before it")
+        return self._give(proposal.chain_id, proposal.vault, replace(terms, epoch=epoch))
 
-    def _sign(self, chain_id: int, vault: bytes, decision: Decision) -> Proposal:
-        ballot = Ballot(
-            chain_id=chain_id,
-            vault=vault,
-            epoch=decision.epoch,
-            nonce=decision.nonce,
-            valid_until_s=decision.valid_until_s,
-            kind=decision.kind,
-            subject=decision.subject,
-            value=decision.value.to_bytes(32, "big"),
-            signature=self._key.sign(self._digest(chain_id, vault, decision)),
-        )
+    def withdraw(self, name: bytes) -> bool:
+        """Approve a decision no more; what was signed stands until the vault's next epoch. Returns
+        whether it was approved.
+        """
+        self._box.drop_approval(name)
+        return self.approvals.pop(name, None) is not None
+
+    def find(self, name: bytes) -> Proposal | None:
+        """Return a decision in the epoch of its vault, or where most have signed it."""
+        found = [one for one in self.proposals.values() if one.name == name]
+        return max(found, key=self._rank, default=None)
+
+    def _rank(self, one: Proposal) -> tuple[bool, int, int]:
+        place = self.places.get((one.chain_id, one.vault))
+        is_current = place is not None and place.epoch == one.decision.epoch
+        return is_current, one.weight, one.decision.epoch
+
+    def _give(self, chain_id: int, vault: bytes, decision: Decision) -> Proposal:
+        """Sign now, and again in every epoch to come."""
+        ballot = self._sign(chain_id, vault, decision)
         proposal = self._count(ballot)
+        self.approvals[proposal.name] = ballot
+        self._box.put_approval(proposal.name, codec.encode(ballot))
         self._broadcast(codec.encode(ballot))
-        log.info("signed the decision 0x%s about chain %d", proposal.id.hex(), chain_id)
+        log.info("signed the decision 0x%s about chain %d", proposal.name.hex(), chain_id)
         return proposal
+
+    def _sign(self, chain_id: int, vault: bytes, decision: Decision) -> Ballot:
+        digest = self._digest(chain_id, vault, decision)
+        return Ballot.of(chain_id, vault, decision, self._key.sign(digest))
 
     # What others have signed
 
     def on_frame(self, _sender: bytes, body: bytes) -> None:
         """Take a ballot. Raises PeerError for one that nobody could have sent by mistake."""
         ballot = codec.decode(body, Ballot, max_bytes=DECISION_FRAME_BYTES_MAX)
-        is_known = (ballot.chain_id, ballot.vault) in self.places
-        if is_known and self._is_open(ballot.valid_until_s):
+        place = self.places.get((ballot.chain_id, ballot.vault))
+        if place is None or ballot.epoch < place.epoch:
+            return
+        if self._is_open(ballot.valid_until_s):
             self._count(ballot)
 
     def _count(self, ballot: Ballot) -> Proposal:
@@ -202,7 +178,8 @@ class DecisionDesk:
             if committee is None:
                 raise InvalidMessage(f"epoch {decision.epoch} is not known here")
             proposal = Proposal(
-                id=digest,
+                name=self._name(ballot),
+                digest=digest,
                 chain_id=ballot.chain_id,
                 vault=ballot.vault,
                 decision=decision,
@@ -212,34 +189,38 @@ class DecisionDesk:
         if seat is None:
             raise InvalidMessage("the signer has no seat in the committee that decides")
         if digest not in self.proposals:
-            self._make_room(signer)
+            self._make_room(signer, proposal.name)
             self.proposals[digest] = proposal
         if seat not in proposal.signatures:  # others that the key makes say nothing new
-            signature = _as_on_chain(ballot.signature)
+            signature = as_on_chain(ballot.signature)
             proposal.signatures[seat] = signature
             kept = msgspec.structs.replace(ballot, signature=signature)
             self._box.put(digest, seat, codec.encode(kept))
         return proposal
 
-    def _make_room(self, signer: bytes) -> None:
+    def _make_room(self, signer: bytes, name: bytes) -> None:
         """Few signers must not fill the table for the others: when it is full, a decision that only
         those have signed who have signed more than the newcomer gives way, never one of our own.
         """
-        signed = Counter(who for one in self.proposals.values() for who in one.signers)
-        if signed[signer] >= DECISIONS_PER_SIGNER_MAX:
+        known = {(who, one.name) for one in self.proposals.values() for who in one.signers}
+        signed = Counter(who for who, _ in known)
+        if (signer, name) not in known and signed[signer] >= DECISIONS_PER_SIGNER_MAX:
             raise InvalidMessage("this signer has too many open decisions")
         if len(self.proposals) < DECISIONS_MAX:
             return
         crowds = {
-            one.id: min(signed[who] for who in one.signers)
+            one.digest: min(signed[who] for who in one.signers)
             for one in self.proposals.values()
             if self._key.address not in one.signers
         }
         victim = max(crowds, key=lambda one: (crowds[one], one), default=None)
         if victim is None or crowds[victim] <= signed[signer]:
             raise InvalidMessage("too many decisions are open")
-        del self.proposals[victim]
-        self._box.forget(victim)
+        self._drop(victim)
+
+    def _drop(self, digest: bytes) -> None:
+        del self.proposals[digest]
+        self._box.forget(digest)
 
     def _is_open(self, valid_until_s: int) -> bool:
         now_s = self._clock.now_ms() // 1_000
@@ -250,10 +231,19 @@ class DecisionDesk:
             decision, network_id=self._network_id, chain_id=chain_id, vault=vault
         )
 
+    def _name(self, ballot: Ballot) -> bytes:
+        return name_decision(
+            ballot.decision,
+            network_id=self._network_id,
+            chain_id=ballot.chain_id,
+            vault=ballot.vault,
+        )
+
     # What was kept
 
     def recall(self) -> None:
         """Count what was kept, as if it had just been heard; what cannot be true is dropped."""
+        self._recall_approvals()
         kept, self._kept = self._kept, []
         for frame in kept:
             try:
@@ -270,48 +260,57 @@ class DecisionDesk:
                 log.warning("a kept ballot counts for nothing: %s", error)
                 self._box.drop(frame)
 
+    def _recall_approvals(self) -> None:
+        """Believe of the approvals on disk those that this node's own key has signed."""
+        for frame in self._box.approvals():
+            with suppress(PeerError):
+                ballot = codec.decode(frame, Ballot, max_bytes=DECISION_FRAME_BYTES_MAX)
+                digest = self._digest(ballot.chain_id, ballot.vault, ballot.decision)
+                if recover_address(digest, ballot.signature) == self._key.address:
+                    self.approvals.setdefault(self._name(ballot), ballot)
+
     # Time
 
     async def run(self) -> None:
-        """Repeat all signatures and forget what is over, until cancelled."""
+        """Repeat signatures, sign again in a new epoch, forget what is over; until cancelled."""
         while True:
             self.recall()
             await trio.sleep(DECISION_REPEAT_S)
             for where, place in list(self.places.items()):
                 try:
-                    epoch, nonce, now_s = await place.call(place.client.decision_terms)
+                    epoch, nonce, now_s = await place.read_terms()
                 except NodeError as error:
                     log.debug("decisions of chain %d: %s", place.chain.chain_id, error)
                     continue
                 self._forget(where, epoch, nonce, now_s)
+                self._renew(where, epoch)
             self._repeat()
 
     def _forget(self, where: tuple[int, bytes], epoch: int, nonce: int, now_s: int) -> None:
+        def is_over(terms: Decision) -> bool:
+            return terms.nonce < nonce or terms.valid_until_s < now_s
+
         for one in list(self.proposals.values()):
-            terms = one.decision
-            is_over = terms.nonce < nonce or terms.epoch < epoch or terms.valid_until_s < now_s
-            if (one.chain_id, one.vault) == where and is_over:
-                del self.proposals[one.id]
-                self._box.forget(one.id)
+            if (one.chain_id, one.vault) == where and (
+                is_over(one.decision) or one.decision.epoch < epoch
+            ):
+                self._drop(one.digest)
+        for name, approval in list(self.approvals.items()):
+            if (approval.chain_id, approval.vault) == where and is_over(approval.decision):
+                self.withdraw(name)
+
+    def _renew(self, where: tuple[int, bytes], epoch: int) -> None:
+        """Sign in this epoch what was approved in an earlier one."""
+        for approval in list(self.approvals.values()):
+            if (approval.chain_id, approval.vault) != where or approval.epoch == epoch:
+                continue
+            try:
+                self._give(*where, replace(approval.decision, epoch=epoch))
+            except InvalidMessage as error:  # no seat in this epoch; perhaps in a later one
+                log.debug("a decision cannot be signed in epoch %d: %s", epoch, error)
 
     def _repeat(self) -> None:
         for one in self.proposals.values():
-            terms = one.decision
             for signature in one.signatures.values():
-                ballot = Ballot(
-                    chain_id=one.chain_id,
-                    vault=one.vault,
-                    epoch=terms.epoch,
-                    nonce=terms.nonce,
-                    valid_until_s=terms.valid_until_s,
-                    kind=terms.kind,
-                    subject=terms.subject,
-                    value=terms.value.to_bytes(32, "big"),
-                    signature=signature,
-                )
+                ballot = Ballot.of(one.chain_id, one.vault, one.decision, signature)
                 self._broadcast(codec.encode(ballot))
-
-
-def _as_on_chain(signature: bytes) -> bytes:
-    """With 27 or 28 at the end: the vault refuses 0 and 1, which are as good here."""
-    return signature[:64] + bytes([27 + signature[64] % 27])

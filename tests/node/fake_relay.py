@@ -48,6 +48,7 @@ class FakeRelay:
 
 DECISION = DecisionView(
     id=b"d" * 32,
+    approved_here=True,
     chain_id=31337,
     vault=b"\x22" * 20,
     kind=1,
@@ -74,5 +75,8 @@ class FakeDecisions:
     ) -> DecisionView:
         return DECISION
 
-    def approve(self, proposal_id: bytes) -> DecisionView:
+    async def approve(self, name: bytes) -> DecisionView:
+        return DECISION
+
+    def withdraw(self, name: bytes) -> DecisionView:
         return DECISION

@@ -60,6 +60,7 @@ BODIES: dict[str, Any] = {
         "value": "1",
     },
     "/v1/operator/decisions/approve": {"id": "0x" + "11" * 32},
+    "/v1/operator/decisions/withdraw": {"id": "0x" + "11" * 32},
     "/v1/sealed": {"commit": SIGNED, "opening": SIGNED},
     "/v1/operator/peers": {"multiaddr": "/ip4/127.0.0.1/tcp/1"},
     "/v1/operator/peers/ban": {"peer": "x"},

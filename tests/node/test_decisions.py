@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import sqlite3
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -18,7 +19,8 @@ from contracts.decisions import DecisionKind
 from node.limits import BALLOTS_MAX
 from node.settlement import decisions
 from node.settlement.ballot_box import BallotBox
-from node.settlement.decisions import Ballot, DecisionDesk, Place
+from node.settlement.ballots import Ballot
+from node.settlement.decisions import DecisionDesk, Place
 from primitives import codec
 from primitives.errors import InvalidMessage, PeerError
 from primitives.keccak import keccak256
@@ -42,6 +44,7 @@ class Table:
         self.folder = folder
         self.frames: list[bytes] = []
         self.terms = (1, 5, NOW_S)
+        self.committees = {1: COMMITTEE}
         self.desks = [self._make(key) for key in keys]
 
     def _make(self, key: PrivateKey) -> DecisionDesk:
@@ -49,7 +52,7 @@ class Table:
             network_id=NETWORK.network_id,
             key=key,
             clock=SimpleNamespace(now_ms=lambda: NOW_S * 1_000),  # type: ignore[arg-type]
-            committee_of=lambda epoch: COMMITTEE if epoch == 1 else None,
+            committee_of=self.committees.get,
             broadcast=self.frames.append,
             box=self.box(key),
         )
@@ -86,12 +89,12 @@ async def test_a_decision_is_carried_when_more_than_two_thirds_have_signed() -> 
     assert (made.decision.epoch, made.decision.nonce) == (1, 5)
     table.deliver()
     for count, desk in enumerate(table.desks[1:3], start=2):
-        assert not desk.proposals[made.id].is_carried
-        assert desk.approve(made.id).weight == count
+        assert not desk.proposals[made.digest].is_carried
+        assert (await desk.approve(made.name)).weight == count
         table.deliver()
     for desk in table.desks:
-        assert desk.proposals[made.id].is_carried
-        assert sorted(desk.proposals[made.id].signatures) == [0, 1, 2]
+        assert desk.proposals[made.digest].is_carried
+        assert sorted(desk.proposals[made.digest].signatures) == [0, 1, 2]
 
 
 async def test_nobody_signs_what_its_operator_has_not_approved() -> None:
@@ -99,7 +102,7 @@ async def test_nobody_signs_what_its_operator_has_not_approved() -> None:
     made = await propose(table.desks[0])
     table.deliver()
     table.deliver()
-    assert table.desks[1].proposals[made.id].weight == 1
+    assert table.desks[1].proposals[made.digest].weight == 1
 
 
 async def test_ballots_of_strangers_and_altered_ones_count_for_nothing() -> None:
@@ -151,7 +154,7 @@ async def test_few_signers_cannot_fill_the_table_for_the_others(
     for frame in crowded:  # what gave way comes again
         with suppress(InvalidMessage):
             table.desks[3].on_frame(b"", frame)
-    assert all(wanted.id in desk.proposals for desk in table.desks)
+    assert all(wanted.digest in desk.proposals for desk in table.desks)
     assert all(len(desk.proposals) == 8 for desk in table.desks)
     assert (
         sum(table.desks[0]._key.address in p.signers for p in table.desks[0].proposals.values())
@@ -169,12 +172,132 @@ async def test_what_is_over_is_forgotten_and_what_is_open_is_repeated() -> None:
     assert len(table.frames) == 1
     late = Table().desks[3]  # it was away when the others signed
     late.on_frame(b"", table.frames[0])
-    assert late.proposals[made.id].weight == 1
+    assert late.proposals[made.digest].weight == 1
     for terms in ((1, 6, NOW_S), (2, 5, NOW_S), (1, 5, NOW_S + 8 * 86_400)):
         later = Table().desks[3]
         later.on_frame(b"", table.frames[0])
         later._forget(PLACE, *terms)
         assert not later.proposals
+
+
+def cross(table: Table, epoch: int, committee: Committee = COMMITTEE) -> None:
+    """The vault comes to another epoch, and the nodes notice one after the other."""
+    table.committees[epoch] = committee
+    table.terms = (epoch, *table.terms[1:])
+    for desk in table.desks:
+        desk.places[PLACE].epoch = epoch
+        desk._forget(PLACE, *table.terms)
+        desk._renew(PLACE, epoch)
+        table.deliver()
+
+
+async def test_what_is_approved_is_signed_again_in_every_epoch(tmp_path: Path) -> None:
+    table = Table(folder=tmp_path)
+    made = await propose(table.desks[0])
+    table.deliver()
+    await table.desks[1].approve(made.name)
+    table.deliver()
+    cross(table, 2)
+    for desk in table.desks:
+        found = desk.find(made.name)
+        assert found is not None
+        assert (found.decision.epoch, sorted(found.signatures)) == (2, [0, 1])
+        assert len(desk.proposals) == 1
+    table.restart()
+    for desk in table.desks:
+        desk.recall()
+    cross(table, 3)
+    approved = await table.desks[3].approve(made.name)
+    assert (approved.decision.epoch, approved.is_carried) == (3, True)
+    table.deliver()
+    for desk in table.desks:  # carried out: nobody signs it ever again
+        desk._forget(PLACE, 3, 6, NOW_S)
+    table.restart()
+    for desk in table.desks:
+        desk.recall()
+    cross(table, 4)
+    assert not any(desk.proposals or desk.approvals for desk in table.desks)
+
+
+async def test_an_approval_outlives_an_epoch_without_a_seat() -> None:
+    table = Table()
+    made = await propose(table.desks[0])
+    table.deliver()
+    cross(table, 2, Committee(COMMITTEE.members[1:]))
+    assert not any(desk.proposals for desk in table.desks)
+    cross(table, 3)
+    assert all(
+        sorted(desk.proposals[one].signatures) == [0]
+        for desk in table.desks[:1]
+        for one in desk.proposals
+    )
+    assert all(desk.find(made.name) for desk in table.desks)
+
+
+async def test_what_is_withdrawn_is_not_signed_again(tmp_path: Path) -> None:
+    table = Table(folder=tmp_path)
+    made = await propose(table.desks[0])
+    table.deliver()
+    await table.desks[1].approve(made.name)
+    table.deliver()
+    assert table.desks[0].withdraw(made.name)
+    assert not table.desks[0].withdraw(made.name)
+    table.restart()
+    for desk in table.desks:
+        desk.recall()  # its signature of this epoch stands
+        assert sorted(desk.proposals[made.digest].signatures) == [0, 1]
+    cross(table, 2)
+    found = table.desks[2].find(made.name)
+    assert found is not None
+    assert sorted(found.signatures) == [1]
+
+
+async def test_an_early_ballot_of_the_next_epoch_hides_nothing() -> None:
+    table = Table()
+    table.committees[2] = COMMITTEE
+    made = await propose(table.desks[0])
+    table.deliver()
+    await table.desks[1].approve(made.name)
+    table.deliver()
+    desk = table.desks[2]
+    hasty = table.desks[3]
+    early = hasty._sign(*PLACE, replace(made.decision, epoch=2))
+    desk.on_frame(b"", codec.encode(early))
+    found = desk.find(made.name)
+    assert found is not None
+    assert found.digest == made.digest
+    assert (await desk.approve(made.name)).is_carried
+    desk.places[PLACE].epoch = 2
+    table.frames.clear()
+    hasty.on_frame(b"", codec.encode(hasty._sign(*PLACE, made.decision)))
+    desk._forget(PLACE, 2, 5, NOW_S)
+    desk.on_frame(b"", codec.encode(hasty._sign(*PLACE, made.decision)))  # of an epoch that is over
+    assert made.digest not in desk.proposals
+
+
+async def test_what_is_over_cannot_be_approved() -> None:
+    table = Table()
+    made = await propose(table.desks[0])
+    table.deliver()
+    for terms in ((1, 6, NOW_S), (1, 5, NOW_S + 8 * 86_400)):
+        table.terms = terms
+        with pytest.raises(InvalidMessage, match="expired"):
+            await table.desks[1].approve(made.name)
+        assert not table.desks[1].approvals
+
+
+async def test_approvals_that_the_own_key_has_not_signed_count_for_nothing(tmp_path: Path) -> None:
+    table = Table(folder=tmp_path)
+    made = await propose(table.desks[0])
+    foreign = table.frames[0]
+    box = table.desks[1]._box
+    for number, frame in enumerate((foreign, b"\xff" * 40, foreign[:-1] + b"\x05")):
+        box.put_approval(bytes([number]), frame)
+    table.restart()
+    for desk in table.desks:
+        desk.recall()
+    assert list(table.desks[0].approvals) == [made.name]
+    assert not table.desks[1].approvals
 
 
 async def test_wishes_that_make_no_sense_are_refused() -> None:
@@ -184,26 +307,26 @@ async def test_wishes_that_make_no_sense_are_refused() -> None:
     with pytest.raises(InvalidMessage, match="days"):
         await desk.propose(*PLACE, DecisionKind.PAUSE, NOBODY, 1, 31)
     with pytest.raises(InvalidMessage, match="knows no"):
-        desk.approve(bytes(32))
+        await desk.approve(bytes(32))
 
 
 async def test_a_network_that_restarts_has_forgotten_no_ballot(tmp_path: Path) -> None:
     table = Table(folder=tmp_path)
     made = await propose(table.desks[0])
     table.deliver()
-    table.desks[1].approve(made.id)
+    await table.desks[1].approve(made.name)
     table.deliver()
     table.restart()
     for desk in table.desks:
         assert not desk.proposals
         desk.recall()
-        assert sorted(desk.proposals[made.id].signatures) == [0, 1]
-    assert table.desks[2].approve(made.id).is_carried
+        assert sorted(desk.proposals[made.digest].signatures) == [0, 1]
+    assert (await table.desks[2].approve(made.name)).is_carried
     table.deliver()
     table.restart()
     for desk in table.desks:
         desk.recall()
-        assert desk.proposals[made.id].is_carried
+        assert desk.proposals[made.digest].is_carried
         desk._forget(PLACE, 1, 6, NOW_S)  # it has been carried out
     table.restart()
     for desk in table.desks:
@@ -226,7 +349,7 @@ async def test_kept_ballots_wait_for_their_vault_and_their_committee(tmp_path: P
     assert not desk.proposals
     desk._committee_of = known
     desk.recall()
-    assert desk.proposals[made.id].weight == 1
+    assert desk.proposals[made.digest].weight == 1
 
 
 async def test_only_the_first_signature_of_a_member_is_written(
@@ -242,7 +365,7 @@ async def test_only_the_first_signature_of_a_member_is_written(
     for signature in (twin, ballot.signature, twin):  # the vault takes 27 and 28 only
         desk.on_frame(b"", codec.encode(msgspec.structs.replace(ballot, signature=signature)))
     assert written == [codec.encode(ballot)]
-    assert desk.proposals[made.id].signatures == {0: ballot.signature}
+    assert desk.proposals[made.digest].signatures == {0: ballot.signature}
 
 
 async def test_what_is_found_in_the_box_is_not_believed(
@@ -262,8 +385,8 @@ async def test_what_is_found_in_the_box_is_not_believed(
     desk = table._make(KEYS[0])
     with caplog.at_level(logging.WARNING):
         desk.recall()
-    assert list(desk.proposals) == [made.id]
-    assert desk.proposals[made.id].weight == 1
+    assert list(desk.proposals) == [made.digest]
+    assert desk.proposals[made.digest].weight == 1
     assert len(desk._box.frames()) == 1
     assert "counts for nothing" in caplog.text
 

@@ -120,16 +120,15 @@ def list_decisions(context: Context, as_json: bool) -> None:
         show_json(found)
         return
     show_table(
-        ("decision", "chain", "nonce", "wish", "address", "value", "weight", "this node"),
+        ("decision", "chain", "nonce", "wish", "address", "signed by", "this node"),
         [
             (
                 shorten(one["id"]),
                 one["chain_id"],
                 one["nonce"],
                 _name(one),
-                shorten(one["subject"]),
-                one["value"],
-                f"{one['weight']} of {one['quorum']}",
+                "-" if one["subject"] == NOBODY else shorten(one["subject"]),
+                _describe_weight(one),
                 "approves" if one["approved_here"] else "-",
             )
             for one in found
@@ -227,7 +226,7 @@ class TooFewSigned(OperatorError):
 def _require_weight(found: dict[str, Any]) -> None:
     if found["weight"] < found["quorum"]:
         raise TooFewSigned(
-            f"{found['weight']} of {found['quorum']} have signed it",
+            f"only {_describe_weight(found)} have signed it",
             code="DEC001",
             fix="ask the other validators: `omnibazaar decision approve`; who has approved signs "
             "again within half a minute after an epoch border",
@@ -285,10 +284,18 @@ def _name(one: dict[str, Any]) -> str:
     return f"kind {one['kind']}"
 
 
+def _describe_weight(one: dict[str, Any]) -> str:
+    """Say how many have signed, and how much of the weight that is; the vault wants over 2/3."""
+    members = one["members"]
+    tenths = 1_000 * one["weight"] // sum(member["weight"] for member in members)
+    share = f"{tenths // 10}.{tenths % 10} %"
+    return f"{len(one['signatures'])} of {len(members)} validators ({share}, > 66.6 % needed)"
+
+
 def _show(one: dict[str, Any], as_json: bool) -> None:
     if as_json:
         show_json(one)
         return
     click.echo(f"{_name(one)}: decision {one['id']}")
-    click.echo(f"signed by {one['weight']} of {one['quorum']}; the others approve it with")
+    click.echo(f"signed by {_describe_weight(one)}; the others approve it with")
     click.echo(f"  omnibazaar decision approve {one['id'][:12]}")

@@ -1,7 +1,8 @@
 """Deposit and claim without gas: sign a fee, let a relay bring it, wait until it is done.
 
-Rule: relays are asked in turn, the healthy ones with the fewest jobs first; one that refuses, hangs
-or dies is followed by the next, for nothing that is signed here can happen twice.
+Rule: relays are asked in turn, the healthy ones with the fewest jobs first; one that refuses,
+hangs, dies or lies is followed by the next, for nothing that is signed here can happen twice. It is
+done when the vault says so, asked through the trader's own EVM node.
 Spec: docs/how-to/relay.md; docs/spec/settlement.md §3, §5, §14. Deviations: none.
 """
 
@@ -9,14 +10,17 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
+from typing import Any, TypeAlias
 
+import msgspec
 import trio
 
 from client.errors import NotRelayed, RequestRefused
-from client.limits import RELAY_POLL_S, RELAY_WAIT_S, SIGNED_FEE_S
+from client.evm_views import is_order_done, is_paid
+from client.limits import RELAY_POLL_S, RELAY_SHOWN_S, RELAY_WAIT_S, SIGNED_FEE_S
 from client.permit_terms import PermitTerms
 from client.rest import RestClient
 from client.views import Asset, Atoms, View, WithdrawalProof
@@ -30,6 +34,9 @@ from primitives.vault_orders import (
     compute_deposit_digest,
     sign_permit,
 )
+
+IsDone: TypeAlias = Callable[[], Awaitable[bool]]
+"""Asks the vault. Raises NodeError."""
 
 
 class RelayFee(View, frozen=True, kw_only=True):
@@ -80,11 +87,12 @@ async def deposit_by_relay(
     atoms: int,
     fee: int,
     permit: PermitTerms,
+    rpc_url: str,
 ) -> Relayed:
     """Deposit `atoms` for the wallet's account, `fee` of them for the relay; needs no gas.
 
-    Returns when the deposit is on the EVM chain; the ledger credits it some blocks later. Raises
-    NotRelayed when no relay did it. `permit` is from `read_permit_terms`.
+    Returns when the EVM node at `rpc_url` has the deposit; the ledger credits it some blocks later.
+    Raises NotRelayed when no relay did it. `permit` is from `read_permit_terms`.
     """
     deadline_s = _now_s() + SIGNED_FEE_S
     order = DepositOrder(
@@ -119,7 +127,9 @@ async def deposit_by_relay(
         "signature": "0x" + wallet.sign(digest).hex(),
         "permit": _permit_body(allowed),
     }
-    return await _bring(relays, asset.chain_id, "/v1/relay/deposits", body)
+    is_done = partial(is_order_done, rpc_url, asset.vault, digest)
+    place = asset.chain_id, asset.vault
+    return await _bring(relays, place, "/v1/relay/deposits", body, is_done)
 
 
 async def claim_by_relay(
@@ -129,10 +139,12 @@ async def claim_by_relay(
     network_id: bytes,
     proof: WithdrawalProof,
     fee: int,
+    rpc_url: str,
 ) -> Relayed:
     """Have a proven withdrawal paid to its receiver, less `fee` for the relay.
 
-    The receiver of the withdrawal must be the wallet. Raises NotRelayed when no relay did it.
+    The receiver of the withdrawal must be the wallet. Returns when the EVM node at `rpc_url` has
+    the payment. Raises NotRelayed when no relay did it.
     """
     promise = ClaimFee(index=proof.index, atoms=fee, deadline_s=_now_s() + SIGNED_FEE_S)
     digest = compute_claim_fee_digest(
@@ -144,50 +156,73 @@ async def claim_by_relay(
         "deadline_s": promise.deadline_s,
         "signature": "0x" + wallet.sign(digest).hex(),
     }
-    return await _bring(relays, proof.chain_id, "/v1/relay/claims", body)
+    is_done = partial(is_paid, rpc_url, proof.vault, proof.index)
+    place = proof.chain_id, proof.vault
+    return await _bring(relays, place, "/v1/relay/claims", body, is_done)
 
 
 async def _bring(
-    relays: Sequence[RestClient], chain_id: int, path: str, body: dict[str, Any]
+    relays: Sequence[RestClient],
+    place: tuple[int, bytes],
+    path: str,
+    body: dict[str, Any],
+    is_done: IsDone,
 ) -> Relayed:
-    """Ask one relay after the other until one has done it."""
-    problems = []
-    for relay in await _in_turn(relays, chain_id):
+    """Ask one relay after the other until the vault says that it is done."""
+    problems: list[str] = []
+    for relay in await _in_turn(relays, place, problems):
         try:
             job = await relay.post_json(path, body, RelayJob)
-            return Relayed(job=await _wait(relay, job), url=relay.url)
+            return Relayed(job=await _wait(relay, job, is_done), url=relay.url)
         except NodeError as error:
             problems.append(f"{relay.url}: {error}")
-    raise NotRelayed("; ".join(problems) or "no relay serves this chain")
+    raise NotRelayed("; ".join(problems) or "no relay was named")
 
 
-async def _in_turn(relays: Sequence[RestClient], chain_id: int) -> list[RestClient]:
-    """The relays that serve a chain, the healthy ones with the fewest jobs first."""
+async def _in_turn(
+    relays: Sequence[RestClient], place: tuple[int, bytes], problems: list[str]
+) -> list[RestClient]:
+    """The relays that serve a vault, the healthy ones with the fewest jobs first."""
     found: list[tuple[bool, int, int]] = []
 
-    async def ask(place: int) -> None:
+    async def ask(number: int) -> None:
         try:
-            terms = await relays[place].get("/v1/relay", RelayTerms)
-        except NodeError:
+            terms = await relays[number].get("/v1/relay", RelayTerms)
+        except NodeError as error:
+            problems.append(f"{relays[number].url}: {error}")
             return
-        rooms = [room for room in terms.chains if room.chain_id == chain_id]
-        found.extend((not room.healthy, room.waiting, place) for room in rooms[:1])
+        rooms = [room for room in terms.chains if (room.chain_id, room.vault) == place]
+        found.extend((not room.healthy, room.waiting, number) for room in rooms[:1])
+        if not rooms:
+            problems.append(f"{relays[number].url}: relays nothing on chain {place[0]}")
 
     async with trio.open_nursery() as nursery:
-        for place in range(len(relays)):
-            nursery.start_soon(ask, place)
-    return [relays[place] for *_, place in sorted(found)]
+        for number in range(len(relays)):
+            nursery.start_soon(ask, number)
+    return [relays[number] for *_, number in sorted(found)]
 
 
-async def _wait(relay: RestClient, job: RelayJob) -> RelayJob:
-    """Wait for the end of a job. Raises RequestRefused when it was refused or takes too long."""
-    with trio.move_on_after(RELAY_WAIT_S):
-        while job.state == "waiting":
+async def _wait(relay: RestClient, job: RelayJob, is_done: IsDone) -> RelayJob:
+    """Wait until the vault shows it. Raises RequestRefused when it was refused, was not done in
+    time, or was said to be done and is not.
+    """
+    doubt = ""
+    with trio.move_on_after(RELAY_WAIT_S) as patience:
+        while job.state in ("waiting", "done"):
+            try:
+                if await is_done():
+                    return msgspec.structs.replace(job, state="done")
+                doubt = "the vault does not have it"
+            except NodeError as error:
+                doubt = f"the vault cannot be asked: {error}"
+            if job.state == "done":
+                patience.deadline = min(patience.deadline, trio.current_time() + RELAY_SHOWN_S)
             await trio.sleep(RELAY_POLL_S)
-            job = await relay.get(f"/v1/relay/jobs/0x{job.id.hex()}", RelayJob)
-    if job.state != "done":
-        raise RequestRefused("relay_refused", f"{job.state}: {job.detail or 'not done in time'}")
-    return job
+            if job.state == "waiting":
+                job = await relay.get(f"/v1/relay/jobs/0x{job.id.hex()}", RelayJob)
+    if job.state == "done":
+        raise RequestRefused("relay_refused", f"says that it is done, but {doubt}")
+    raise RequestRefused("relay_refused", f"{job.state}: {job.detail or 'not done in time'}")
 
 
 def _permit_body(permit: Permit) -> dict[str, Any]:

@@ -30,6 +30,7 @@ OUTCOME_TIMEOUT_S: Final = 30.0  # until a trader calls an outcome unknown
 
 RELAY_WAIT_S: Final = 120.0  # for one relay, before the next is asked
 RELAY_POLL_S: Final = 0.5
+RELAY_SHOWN_S: Final = 20.0  # for the own EVM node to show what a relay says that it has done
 SIGNED_FEE_S: Final = 3_600  # how long a signed fee or deposit can be used
 RPC_ANSWER_BYTES_MAX: Final = 1 << 16  # an EVM node's answer to one view
 

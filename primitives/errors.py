@@ -52,17 +52,26 @@ class LimitExceeded(PeerError):
 
 
 class OperatorError(NodeError):
-    """The user can fix it. `code` is stable and documented, `fix` says what to do."""
+    """The user can fix it. `code` is stable and documented, `fix` says what to do, `risk` what it
+    means for the funds where that is not plain.
+    """
 
     default_code = "ERR001"
     default_exit_code = 1
 
     def __init__(
-        self, message: str, *, code: str = "", fix: str = "", exit_code: int | None = None
+        self,
+        message: str,
+        *,
+        code: str = "",
+        fix: str = "",
+        risk: str = "",
+        exit_code: int | None = None,
     ) -> None:
         super().__init__(message)
         self.code = code or self.default_code
         self.fix = fix
+        self.risk = risk
         self.exit_code = self.default_exit_code if exit_code is None else exit_code
 
 

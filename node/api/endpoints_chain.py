@@ -56,9 +56,9 @@ async def get_withdrawal_proof(call: Call) -> WithdrawalProof:
     if proof is None:
         raise ApiError(
             "not_found",
-            "no checkpoint on chain covers this withdrawal yet",
-            risk="none; the withdrawal stays valid",
-            fix="Try again after the next one.",
+            f"no checkpoint on chain covers a withdrawal {call.values['index']} yet",
+            risk="none; a withdrawal on the ledger stays valid",
+            fix="Try again after the next one, and look that it is listed: `wallet withdrawals`.",
         )
     return proof
 

@@ -1,7 +1,7 @@
 """Let somebody else pay the gas: the SDK's deposits and claims through relays, for commands.
 
 Rule: nothing is signed here that the SDK does not sign; what no relay did becomes one error that
-names the ways out.
+says what may still happen and names the ways out.
 Spec: docs/how-to/relay.md; docs/spec/settlement.md §14. Deviations: none.
 """
 
@@ -9,12 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import trio
 
 from client.errors import NotRelayed
-from client.gasless import Relayed, claim_by_relay, deposit_by_relay
+from client.evm_views import is_paid
+from client.gasless import Relayed, RelayJob, claim_by_relay, deposit_by_relay
 from client.permit_terms import read_permit_terms
 from client.rest import RestClient
 from primitives.errors import OperatorError
@@ -23,9 +24,17 @@ if TYPE_CHECKING:
     from node.network_file import NetworkFile
     from primitives.secp256k1 import PrivateKey
 
+ALREADY: Final = "already done"
+
 
 def claim_for_fee(
-    network: NetworkFile, node: str, relays: Sequence[str], index: int, atoms: int, key: PrivateKey
+    network: NetworkFile,
+    node: str,
+    relays: Sequence[str],
+    rpc: str,
+    index: int,
+    atoms: int,
+    key: PrivateKey,
 ) -> dict[str, Any]:
     """Have a proven withdrawal claimed for a fee. Raises OperatorError when no relay does it."""
 
@@ -33,11 +42,13 @@ def claim_for_fee(
         proof = await rest.withdrawal_proof(index)
         if proof is None:
             raise NotRelayed(f"no checkpoint covers withdrawal {index} yet")
+        if await is_paid(rpc, proof.vault, index):
+            return Relayed(job=RelayJob(id=b"", state="done", detail=ALREADY), url="")
         return await claim_by_relay(
-            brought_by, key, network_id=network.network_id, proof=proof, fee=atoms
+            brought_by, key, network_id=network.network_id, proof=proof, fee=atoms, rpc_url=rpc
         )
 
-    return _run(node, relays, claim)
+    return _run(node, relays, claim, "none: a withdrawal is paid once, whoever claims it")
 
 
 def deposit_for_fee(
@@ -65,15 +76,23 @@ def deposit_for_fee(
             atoms=atoms,
             fee=fee,
             permit=await read_permit_terms(rpc, asset.token, key.address),
+            rpc_url=rpc,
         )
 
-    return _run(node, relays, deposit)
+    return _run(
+        node,
+        relays,
+        deposit,
+        "a relay that was asked may still bring this deposit, once, within the hour: look at "
+        "`wallet balance` before you repeat it",
+    )
 
 
 def _run(
     node: str,
     relays: Sequence[str],
     work: Callable[[RestClient, list[RestClient]], Awaitable[Relayed]],
+    risk: str,
 ) -> dict[str, Any]:
     """Do one thing through relays; return the job and who did it, for people and programs."""
 
@@ -90,6 +109,7 @@ def _run(
         raise OperatorError(
             f"no relay has done it: {error}",
             code="EVM008",
+            risk=risk,
             fix="name other relays with --relay, raise the fee, or pay the gas without --fee",
         ) from None
     job = done.job

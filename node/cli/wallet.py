@@ -160,7 +160,8 @@ def deposit(
 ) -> None:
     """Move AMOUNT of ASSET from the EVM wallet into the vault; with --fee, without gas.
 
-    After a failure run it again: what was on its way is finished, not repeated.
+    After a failure run it again: what was on its way is finished, not repeated. With --fee, what
+    was signed may still be brought for an hour: look at the balance before you repeat it.
 
     \b
     Example:
@@ -303,6 +304,7 @@ def claim(
     url = context.find_url()
     proof = http.get(url, f"/v1/settlement/withdrawals/{index}/proof")
     secret = context.load_key(key, password_file)
+    endpoint = find_rpc_url(context, rpc, proof["chain_id"])
     if fee is not None:
         from node.cli.relaying import claim_for_fee
         from node.network_file import load_network
@@ -310,15 +312,16 @@ def claim(
         network = load_network(context.data.network_file)
         terms = next(a for a in list_assets(url) if place_of(a) == place_of(proof))
         atoms = atoms_of(fee, terms)
-        done = claim_for_fee(network, url, relays or (url,), index, atoms, secret)
+        done = claim_for_fee(network, url, relays or (url,), endpoint, index, atoms, secret)
         if as_json:
             show_json(done)
+        elif not done["relay"]:
+            click.echo(f"withdrawal {index} had been paid to {proof['to']} before; no fee was due")
         else:
             click.echo(
                 f"withdrawal {index} paid to {proof['to']}, less the fee, by {done['relay']}"
             )
         return
-    endpoint = find_rpc_url(context, rpc, proof["chain_id"])
     outcome = claim_withdrawal(context, endpoint, url, proof, secret).value
     result = {"index": index, "to": proof["to"], "amount": proof["amount"], "state": outcome}
     if as_json:

@@ -258,10 +258,12 @@ def test_a_trader_without_gas_deposits_and_withdraws(devnet: LocalDevnet, tmp_pa
         MARGIN * 40,
         "a checkpoint with the withdrawal",
     )
-    assert "wants" in wallet("claim", index, "--fee", "0.000001", *relays)
-    assert wallet("claim", index, "--fee", "1", *relays)["relay"] == devnet.url("v1")
+    assert "wants" in wallet("claim", index, "--fee", "0.000001", *relays, *rpc)
+    assert wallet("claim", index, "--fee", "1", *relays, *rpc)["relay"] == devnet.url("v1")
     assert owner.token_balance(usdx) == 149 * WHOLE
-    again = wallet("claim", index, "--fee", "1", *relays)  # somebody else's proof, or our second
+    again = wallet(
+        "claim", index, "--fee", "1", *relays, *rpc
+    )  # somebody else's proof, or our second
     assert again["state"] == "done"
     assert owner.token_balance(usdx) == 149 * WHOLE
 
@@ -287,6 +289,7 @@ async def deposit_by_sdk(devnet: LocalDevnet, key: PrivateKey) -> None:
             atoms=10 * WHOLE,
             fee=1 * WHOLE,
             permit=permit,
+            rpc_url=devnet.record.rpc_of(1),
         )
     assert done.url == devnet.url("v1")
 

@@ -43,6 +43,7 @@ SWITCHED_OFF = re.compile(
 ERROR_CODE = re.compile(r"\"([A-Z]{3}[0-9]{3})\"")
 VARIABLE = re.compile(r"\bOMNIBAZAAR_[A-Z_]*[A-Z]\b")
 MARKDOWN_LINK = re.compile(r"\]\(([^)\s]+)\)")
+NAMED_TEST = re.compile(r"(tests/[\w/]+\.py)::(test_\w+)")
 PAGE = re.compile(r"\bdocs/[\w/.-]+\.(?:md|json)\b")
 
 
@@ -218,6 +219,16 @@ def test_links_between_documents_lead_somewhere():
             if is_ours and not (path.parent / name).exists():
                 faults.append(f"{named(path)}: {target}")
     assert_none(faults, "a link that leads nowhere")
+
+
+def test_the_tests_that_pages_name_exist():
+    faults = []
+    for path, text in text_files():
+        for place, name in NAMED_TEST.findall(text) if path.suffix == ".md" else ():
+            file = ROOT / place
+            if not file.is_file() or f"def {name}(" not in file.read_text(encoding="utf-8"):
+                faults.append(f"{named(path)}: {place}::{name}")
+    assert_none(faults, "a claim is shown by a test that does not exist")
 
 
 def test_the_pages_that_modules_cite_exist():

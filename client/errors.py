@@ -14,6 +14,7 @@ Rule: every failure the SDK raises on purpose is one of these; after `OutcomeUnk
     │   ├── NotRelayed             no relay brought a deposit or claim; it may still be brought
     │   ├── RiskyRecipient         a withdrawal to a contract or to nobody was not confirmed
     │   └── ProofRefused           what a node showed does not follow from the contract's state
+    │       └── AnchorOutdated     it is of a later epoch than the contract knows yet: ask later
     └── TransientError
         └── ConnectionLost         the node cannot be reached
 
@@ -60,6 +61,10 @@ class UnknownMarket(ClientError, KeyError):
 
 class ProofRefused(ClientError):
     """A proof does not hold: the node is wrong, or the contract is not that network's."""
+
+
+class AnchorOutdated(ProofRefused):
+    """What a node showed is of a later epoch than the contract knows; a checkpoint tells it."""
 
 
 class ActionRejected(ClientError):

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from client.errors import ProofRefused
+from client.errors import AnchorOutdated, ProofRefused
 from client.views import ProvenBalance
 from consensus.certificate import Certificate, verify_certificate
 from consensus.committee import Committee, Member
@@ -137,6 +137,10 @@ def verify_finality(
     for words, child in zip(proof.headers, headers[1:], strict=False):
         if child.parent_hash != hash_header(words):
             raise ProofRefused("the headers do not follow each other")
+    if headers[0].epoch > anchor.epoch:
+        raise AnchorOutdated(
+            f"the node has shown epoch {headers[0].epoch}, the contract knows {anchor.epoch} yet"
+        )
     if any(header.epoch != anchor.epoch for header in headers):
         raise ProofRefused(f"the headers are not of epoch {anchor.epoch}")
     certificate = proof.certificate

@@ -234,6 +234,7 @@ class Trader:
         notional_cap: int = 0,
         notional_total: int = 0,
         orders_cap: int = 0,
+        cancel_on_revoke: bool = False,
         timeout_s: float = OUTCOME_TIMEOUT_S,
     ) -> None:
         """Let a session key trade for this account; the wallet signs. Raises ActionRejected.
@@ -248,6 +249,7 @@ class Trader:
             notional_cap=notional_cap,
             notional_total=notional_total,
             orders_cap=orders_cap,
+            cancel_on_revoke=cancel_on_revoke,
         )
         verify_accepted(await self.execute(op, timeout_s=timeout_s))
 

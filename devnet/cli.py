@@ -20,7 +20,7 @@ from click.core import ParameterSource
 from devnet import faults
 from devnet.folders import FOLDER, Folder, Record
 from devnet.limits import EPOCH_BLOCKS
-from devnet.show import name_program, print_banner, print_status, run_live_line
+from devnet.show import print_banner, print_status, run_live_line
 from devnet.start import (
     Wishes,
     keep_made,
@@ -32,6 +32,7 @@ from devnet.start import (
     wait_ready,
 )
 from devnet.status import read_status
+from node.cli.context import name_program
 from primitives.address import to_checksum
 from primitives.errors import OperatorError
 

@@ -7,10 +7,8 @@ Spec: docs/reference/devnet.md (Output). Deviations: none.
 from __future__ import annotations
 
 import os
-import shutil
 import sys
 import time
-from pathlib import Path
 
 import click
 
@@ -18,6 +16,7 @@ from devnet.folders import Folder, Record
 from devnet.limits import LIVE_LINE_S, PLAIN_LINE_S
 from devnet.plan import DevnetPlan, name_asset
 from devnet.status import DevnetStatus, FeeShares, read_status
+from node.cli.context import name_program
 from node.cli.show import format_atoms
 from primitives.address import to_checksum
 
@@ -59,15 +58,6 @@ def print_banner(folder: Folder, record: Record, plan: DevnetPlan, seconds: floa
     echo(f"             {me} -d {home} wallet deposit USDX 1000 --as alice")
     echo(f"             {me} -d {home} trade buy 100 XOM-USDX --limit 0.12 --as alice")
     echo(f"             {me} devnet down\n")
-
-
-def name_program() -> str:
-    """Return what to type for this program: its name if the shell finds it, else its path."""
-    program = Path(sys.argv[0])
-    found = shutil.which("omnibazaar")
-    if program.name != "omnibazaar" or (found and Path(found).samefile(program)):
-        return "omnibazaar"
-    return os.path.relpath(program)
 
 
 def print_status(status: DevnetStatus) -> None:

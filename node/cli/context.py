@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ipaddress
 import os
+import shutil
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -53,9 +54,9 @@ class Context:
     def spell(self, command: str) -> str:
         """Return what to type for another command about the same data directory."""
         if self.data_dir is not None:
-            return f"omnibazaar -d {self.data_dir} {command}"
+            return f"{name_program()} -d {self.data_dir} {command}"
         of_network = "" if self.network == "devnet" else f"-n {self.network} "
-        return f"omnibazaar {of_network}{command}"
+        return f"{name_program()} {of_network}{command}"
 
     def load_config(self, flags: dict[str, Any] | None = None) -> Loaded:
         """Return the settings of the data directory. Raises ConfigError."""
@@ -77,7 +78,8 @@ class Context:
             if self.data_dir is not None or not DEVNET.is_dir():
                 raise
             raise NotRunning(
-                str(error), fix=f"there is a devnet here: omnibazaar -d {DEVNET} …, if it is up"
+                str(error),
+                fix=f"there is a devnet here: {name_program()} -d {DEVNET} …, if it is up",
             ) from None
 
     @property
@@ -163,6 +165,13 @@ class Context:
             raise
         return load_key(info, self.ask_password(password_file))
 
+    def find_address(self, key: str) -> str:
+        """Return the address of a key here, checksummed; no password. Raises KeystoreError."""
+        from node.keys.keystore import find_key
+        from primitives.address import to_checksum
+
+        return to_checksum(find_key(self.data.keys, key).address)
+
     def _configured_password_file(self) -> Path | None:
         if not self.data.config_file.is_file():
             return None
@@ -179,3 +188,12 @@ def is_here(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return False
+
+
+def name_program() -> str:
+    """Return what to type for this program: its name if the shell finds it, else its path."""
+    program = Path(sys.argv[0])
+    found = shutil.which("omnibazaar")
+    if program.name != "omnibazaar" or (found and Path(found).samefile(program)):
+        return "omnibazaar"
+    return os.path.relpath(program)

@@ -27,6 +27,17 @@ class Refused(NodeError):
         self.fix = str(error.get("fix", ""))
 
 
+class Answer(dict[str, Any]):
+    """What a node said: a JSON object. A name it lacks means that something else has answered."""
+
+    def __init__(self, url: str, values: dict[str, Any]) -> None:
+        super().__init__(values)
+        self._url = url
+
+    def __missing__(self, name: str) -> Any:
+        raise _not_a_node(self._url)
+
+
 def get(url: str, path: str, token: str = "", **query: object) -> Any:
     """Return the JSON a node answers to GET. Raises Refused or NotRunning."""
     text = urlencode({name: value for name, value in query.items() if value is not None})
@@ -66,7 +77,15 @@ def _request(url: str, method: str, path: str, body: dict[str, Any] | None, toke
     try:
         value = json.loads(content)
     except ValueError:
-        raise NotRunning(f"{url} is no OmniBazaar node", fix="check the URL") from None
-    if answer.status >= 400 and isinstance(value, dict) and "error" in value:
-        raise Refused(answer.status, value["error"])
-    return value
+        raise _not_a_node(url) from None
+    if not isinstance(value, dict):
+        raise _not_a_node(url)
+    if answer.status < 400:
+        return Answer(url, value)
+    if not isinstance(value.get("error"), dict):
+        raise _not_a_node(url)
+    raise Refused(answer.status, value["error"])
+
+
+def _not_a_node(url: str) -> NotRunning:
+    return NotRunning(f"{url} is no OmniBazaar node, or of another version", fix="check the URL")

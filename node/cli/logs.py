@@ -7,7 +7,6 @@ Spec: docs/reference/cli.md. Deviations: none.
 from __future__ import annotations
 
 import json
-import re
 import sys
 import time
 from collections import deque
@@ -18,10 +17,10 @@ from typing import Final
 import click
 
 from node.cli.context import Context
+from node.cli.units import parse_span
 from primitives.errors import OperatorError
 
 LEVELS: Final = ("debug", "info", "warning", "error", "critical")
-UNITS_S: Final = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
 POLL_S: Final = 0.3
 
 
@@ -88,8 +87,5 @@ def _is_wanted(line: str, level: str, oldest: str) -> bool:
 def _parse_since(text: str | None) -> str:
     if text is None:
         return ""
-    match = re.fullmatch(r"([0-9]{1,6})([smhd])", text)
-    if match is None:
-        raise click.UsageError("--since is a number and s, m, h or d, as in 10m")
-    moment = time.time() - int(match[1]) * UNITS_S[match[2]]
+    moment = time.time() - parse_span(text, "--since")
     return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(moment))

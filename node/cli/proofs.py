@@ -7,12 +7,13 @@ Spec: docs/spec/light-client.md. Deviations: none.
 
 from __future__ import annotations
 
+import time
 from contextlib import closing
-from typing import Any
+from typing import Any, Final
 
 import trio
 
-from client.errors import ClientError, ProofRefused
+from client.errors import AnchorOutdated, ClientError, ProofRefused
 from client.light import Anchor, verify_proven_balance
 from client.node_client import open_node
 from client.views import ProvenBalance
@@ -21,18 +22,31 @@ from contracts.settlement_client import SettlementClient
 from contracts.succession import read_newest
 from node.network_file import NetworkFile
 from primitives.eip712 import network_domain
-from primitives.errors import ConfigError
+from primitives.errors import ConfigError, TransientError
+
+EPOCH_WAIT_S: Final = 30  # for the contract to learn of an epoch that has just begun
+EPOCH_POLL_S: Final = 1
 
 
 def verify_ledger_balance(
     file: NetworkFile, url: str, rpc: str, asset: dict[str, Any], owner: bytes, sub: int
 ) -> tuple[int, int, int]:
-    """Return (height, free, held); raises ProofRefused, TransientError, WrongNetwork."""
+    """Return (height, free, held); raises ProofRefused, TransientError, WrongNetwork.
+
+    After the border of an epoch it waits until a checkpoint has told the contract the committee.
+    """
     number = asset["id"]
     verify_asset_named(file, number, asset["symbol"])
-    anchor = read_anchor(file, rpc, asset["chain_id"])
-    found = trio.run(_fetch, url, file.network_id, owner, number, sub)
-    return verify_proven_balance(anchor, found, owner=owner, sub=sub, asset=number)
+    deadline = time.monotonic() + EPOCH_WAIT_S
+    while True:
+        anchor = read_anchor(file, rpc, asset["chain_id"])
+        found = trio.run(_fetch, url, file.network_id, owner, number, sub)
+        try:
+            return verify_proven_balance(anchor, found, owner=owner, sub=sub, asset=number)
+        except AnchorOutdated as error:
+            if time.monotonic() > deadline:
+                raise TransientError(f"{error}; try again after the next checkpoint") from error
+        time.sleep(EPOCH_POLL_S)
 
 
 def verify_asset_named(file: NetworkFile, number: int, symbol: str) -> None:

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from node.cli import http
-from node.cli.account_options import account_options
 from node.cli.context import Context, json_option
 from node.cli.show import show_json, show_result, show_table
 from node.cli.trade_options import (
@@ -22,6 +21,7 @@ from node.cli.trade_options import (
     count_ticks,
     end_of,
     find_market,
+    rest_option,
     signer_options,
     with_trader,
 )
@@ -45,14 +45,17 @@ def _side(name: str, verb: str) -> None:
     @trade.command(
         name=name,
         help=f"{verb} SIZE (in base units) of MARKET at LIMIT or better.\n\n"
-        "Without --maker the order is sealed until its place in line is fixed and takes what it"
-        " finds; with --maker it rests in the book and never takes.\n\n"
-        f"\b\nExample:\n  omnibazaar trade {name} 0.5 WETH-USDX --limit 2000 --maker",
+        "The order is sealed until its place in line is fixed, takes what it finds, and ends; with"
+        " --rest, what finds nothing rests in the book. With --maker it only rests and never"
+        " takes.\n\n"
+        f"\b\nExample:\n  omnibazaar trade {name} 0.5 WETH-USDX --limit 2000 --as alice\n"
+        f"  omnibazaar trade {name} 0.5 WETH-USDX --limit 2000 --maker --as alice",
     )
     @click.argument("size")
     @click.argument("market")
     @click.option("--limit", required=True, help="Price in quote units per base unit.")
     @click.option("--maker", is_flag=True, help="Rest in the book (post-only).")
+    @rest_option
     @signer_options
     @json_option
     @click.pass_obj
@@ -62,13 +65,19 @@ def _side(name: str, verb: str) -> None:
         market: str,
         limit: str,
         maker: bool,
+        rest: bool,
         as_json: bool,
         *,
         signer: Signer,
     ) -> None:
+        if maker and rest:
+            raise click.UsageError("--maker only rests, --rest takes first: give one of them")
         terms = find_market(context, market)
         ticks, lots = count_ticks(limit, terms), count_lots(size, terms)
-        work = partial(_place if maker else _take, terms, name == "buy", ticks, lots)
+        if maker:
+            work = partial(_place, terms, name == "buy", ticks, lots)
+        else:
+            work = partial(_take, terms, name == "buy", ticks, lots, rest)
         result = with_trader(context, signer, work)
         show_result(result, _describe(result, terms), as_json)
 
@@ -166,34 +175,6 @@ def book(context: Context, market: str, depth: int, as_json: bool) -> None:
     show_table(("side", "price", "size", "orders"), rows)
 
 
-@trade.command()
-@account_options
-@json_option
-@click.pass_obj
-def orders(context: Context, as_json: bool, *, owner: bytes) -> None:
-    """Show resting orders.
-
-    \b
-    Example:
-      omnibazaar trade orders --account 0x70997970C51812dc3A010C7d01b50e0d17dc79C8
-    """
-    from primitives.address import to_checksum
-
-    url = context.find_url()
-    found = http.get(url, "/v1/orders", account=to_checksum(owner))
-    if as_json:
-        show_json(found)
-        return
-    markets = {market["id"]: market for market in http.get(url, "/v1/markets")["markets"]}
-    rows = []
-    for order in found["orders"]:
-        terms = markets[order["market"]]
-        price = show(get_price_step(terms) * order["price"])
-        left = show(get_size_step(terms) * order["remaining"])
-        rows.append((order["id"], terms["name"], order["side"], price, left, order["sub"]))
-    show_table(("order", "market", "side", "price", "open", "sub"), rows)
-
-
 async def _place(
     terms: dict[str, Any], is_buy: bool, ticks: int, lots: int, trader: Trader
 ) -> dict[str, Any]:
@@ -204,14 +185,15 @@ async def _place(
 
 
 async def _take(
-    terms: dict[str, Any], is_buy: bool, ticks: int, lots: int, trader: Trader
+    terms: dict[str, Any], is_buy: bool, ticks: int, lots: int, rest: bool, trader: Trader
 ) -> dict[str, Any]:
-    from exchange.actions import BUY, SELL
+    from exchange.actions import BUY, GTC, IOC, SELL
 
-    taken = await trader.take(terms["id"], BUY if is_buy else SELL, ticks, lots)
+    tif = GTC if rest else IOC
+    taken = await trader.take(terms["id"], BUY if is_buy else SELL, ticks, lots, tif=tif)
     return {
         "order_id": taken.order_id,
-        "code": taken.code,
+        "code": "resting" if taken.code == "ok" else taken.code,
         "filled": taken.filled,
         "notional": taken.notional,
         "fee": str(taken.fee),
@@ -220,21 +202,31 @@ async def _take(
         "commit_height": taken.commit_height,
         "height": taken.height,
         "elapsed_ms": taken.elapsed_ms,
+        "price": ticks,
         "size": lots,
     }
 
 
 def _describe(result: dict[str, Any], terms: dict[str, Any]) -> str:
     base, quote = terms["base"]["symbol"], terms["quote"]["symbol"]
-    size = show(get_size_step(terms) * result["size"])
+    price = f"{show(get_price_step(terms) * result['price'])} {quote}"
+    step, filled = get_size_step(terms), result["filled"]
+    left = f"{show(step * (result['size'] - filled))} {base}"
+    parts = []
+    if filled:
+        mean = get_price_step(terms) * result["notional"] / filled
+        whole = show(step * result["size"])
+        parts.append(f"filled: {show(step * filled)} of {whole} {base} at {show(mean)} {quote}")
+        parts[0] += " on average"
     if result["code"] == "resting":
-        price = show(get_price_step(terms) * result["price"])
-        return f"order {result['order_id']} rests: {size} {base} at {price} {quote}"
-    filled = show(get_size_step(terms) * result["filled"])
-    line = f"{result['code']}: {filled} of {size} {base}"
-    if result["filled"]:
-        mean = get_price_step(terms) * result["notional"] / result["filled"]
-        line += f" at {show(mean)} {quote} on average"
-    return f"{line}   sealed in {result['commit_height']}, cleared in {result['height']}," + (
-        f" {result['elapsed_ms']} ms"
-    )
+        parts.append(f"order {result['order_id']} rests: {left} at {price}")
+    elif not filled:
+        found_none = result["code"] == "ioc_unfilled"
+        reason = f"no counterpart at {price} or better" if found_none else result["code"]
+        parts.append(f"nothing filled: {reason}")
+    elif filled < result["size"]:
+        parts.append(f"the other {left} found nothing and ended")
+    if "height" in result:
+        parts[-1] += f"   sealed in {result['commit_height']}, cleared in {result['height']},"
+        parts[-1] += f" {result['elapsed_ms']} ms"
+    return "; ".join(parts)

@@ -1,7 +1,7 @@
 """Share what the trade commands have in common: who signs, what is ordered, the exits, the end.
 
 Rule: an option means the same in every command and is written once, here; a command gets the
-options of the signer as one value.
+options of the signer as one value, and one that sends one order is made by `order_command`.
 Spec: docs/reference/cli.md. Deviations: none.
 """
 
@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 import click
 
 from node.cli import http
-from node.cli.context import Context
+from node.cli.context import Context, json_option
+from node.cli.show import show_result
 from node.cli.units import count_steps, get_price_step, get_size_step
 from node.cli.wallet_options import key_option, password_option
 
@@ -33,6 +34,9 @@ below_option = click.option(
 rest_option = click.option("--rest", is_flag=True, help="What finds nothing rests at the limit.")
 until_option = click.option(
     "--for", "seconds", type=click.IntRange(1), help="Seconds until it is cancelled."
+)
+sub_option = click.option(
+    "--sub", type=click.IntRange(0, 127), default=0, show_default=True, help="Sub-account."
 )
 Leg = tuple[str, str]
 
@@ -59,18 +63,27 @@ def signer_options(command: F) -> F:
 
     changed: Any = with_signer
     for option in (
-        click.option(
-            "--sub",
-            type=click.IntRange(0, 127),
-            default=0,
-            show_default=True,
-            help="Sub-account.",
-        ),
+        sub_option,
         click.option("--account", help="The wallet a session key acts for."),
         password_option,
         key_option,
     ):
         changed = option(changed)
+    return changed  # type: ignore[no-any-return]
+
+
+def wallet_options(command: F) -> F:
+    """Add the options that name the wallet itself, for what no session key may sign.
+
+    The command gets them as `signer`.
+    """
+
+    @wraps(command)
+    def with_wallet(*arguments: Any, key: str, password_file: Path | None, **options: Any) -> Any:
+        signer = Signer(key, password_file, None, options.pop("sub", 0))
+        return command(*arguments, signer=signer, **options)
+
+    changed: Any = key_option(password_option(with_wallet))
     return changed  # type: ignore[no-any-return]
 
 
@@ -83,6 +96,63 @@ def order_arguments(command: F) -> F:
     ):
         command = argument(command)
     return command
+
+
+class Ordered(NamedTuple):
+    """What every order says: its side, its size in lots, and the terms of its market."""
+
+    side: int
+    lots: int
+    terms: dict[str, Any]
+
+    @property
+    def market(self) -> int:
+        """The market's id."""
+        return int(self.terms["id"])
+
+    def count_lots(self, size: str, name: str) -> int:
+        """Return another size in lots. Raises click.UsageError."""
+        return count_lots(size, self.terms, name)
+
+    def count_ticks(self, price: str, name: str = "--limit") -> int:
+        """Return a price in ticks. Raises click.UsageError."""
+        return count_ticks(price, self.terms, name)
+
+
+def order_command(end: str) -> Callable[[Callable[..., Any]], click.Command]:
+    """Make a command of a function that turns what is ordered, and options of its own, into an
+    operation. The command sends it and prints the order's number and `end`.
+    """
+
+    def decorate(make: Callable[..., Any]) -> click.Command:
+        own = make.__dict__.pop("__click_params__", [])
+
+        @wraps(make)
+        def command(
+            context: Context,
+            /,
+            *,
+            side: str,
+            size: str,
+            market: str,
+            as_json: bool,
+            signer: Signer,
+            **options: Any,
+        ) -> None:
+            terms = find_market(context, market)
+            op = make(Ordered(int(side == "sell"), count_lots(size, terms), terms), **options)
+
+            async def work(trader: Trader) -> dict[str, Any]:
+                return {"order_id": await trader.place_waiting(op)}
+
+            result = with_trader(context, signer, work)
+            show_result(result, f"order {result['order_id']} {end}", as_json)
+
+        changed: Any = signer_options(json_option(click.pass_obj(command)))
+        changed.__click_params__ += own
+        return click.command()(order_arguments(changed))
+
+    return decorate
 
 
 def exit_options(command: F) -> F:
@@ -155,7 +225,7 @@ def with_trader(context: Context, signer: Signer, work: Callable[[Trader], Any])
 
     async def main() -> Any:
         async with (
-            open_node(url) as node,
+            open_node(url, network_id=context.network_id) as node,
             open_trader(node, credentials, sub=signer.sub) as trader,
         ):
             return await work(trader)

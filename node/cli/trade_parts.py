@@ -6,18 +6,20 @@ Spec: docs/reference/cli.md; docs/spec/orders.md (Orders in parts). Deviations: 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from node.cli.context import Context, json_option
-from node.cli.show import show_json, show_result
+from node.cli.show import show_json
 from node.cli.trade import trade
+from node.cli.trade_account import fills, orders
 from node.cli.trade_changes import approve, replace
 from node.cli.trade_fees import allowance, fees
 from node.cli.trade_options import (
     Leg,
+    Ordered,
     Signer,
     count_lots,
     count_ticks,
@@ -25,6 +27,7 @@ from node.cli.trade_options import (
     exit_options,
     find_market,
     order_arguments,
+    order_command,
     read_exits,
     rest_option,
     signer_options,
@@ -37,132 +40,72 @@ from node.cli.units import count_steps
 
 if TYPE_CHECKING:
     from client.trader import Trader
+    from exchange.actions import PlaceBracket, PlaceIceberg, PlaceSchedule
 
 
-@click.command()
-@order_arguments
+@order_command("trades in parts")
 @click.option("--limit", required=True, help="Price of every part.")
 @click.option("--visible", required=True, help="Size of the part in the book.")
 @until_option
-@signer_options
-@json_option
-@click.pass_obj
-def iceberg(
-    context: Context,
-    side: str,
-    size: str,
-    market: str,
-    limit: str,
-    visible: str,
-    seconds: int | None,
-    as_json: bool,
-    *,
-    signer: Signer,
-) -> None:
+def iceberg(ordered: Ordered, limit: str, visible: str, seconds: int | None) -> PlaceIceberg:
     """Rest in the book with one part at a time; each has its own place in line.
 
     \b
     Example:
       omnibazaar trade iceberg sell 5 WETH-USDX --limit 2010 --visible 0.5
     """
-    terms = find_market(context, market)
-    lots, part = count_lots(size, terms), count_lots(visible, terms, "--visible")
-    ticks = count_ticks(limit, terms)
+    from exchange.actions import PlaceIceberg
 
-    async def work(trader: Trader) -> dict[str, Any]:
-        from exchange.actions import PlaceIceberg
-
-        end = end_of(seconds)
-        op = PlaceIceberg(terms["id"], int(side == "sell"), ticks, lots, part, expiry_ms=end)
-        return {"order_id": await trader.place_waiting(op)}
-
-    _finish(context, signer, work, as_json, "trades in parts")
+    part, ticks = ordered.count_lots(visible, "--visible"), ordered.count_ticks(limit)
+    return PlaceIceberg(
+        ordered.market, ordered.side, ticks, ordered.lots, part, expiry_ms=end_of(seconds)
+    )
 
 
-@click.command()
-@order_arguments
+@order_command("rests with its exits")
 @click.option("--limit", required=True, help="Price of the entry, which rests.")
 @exit_options
 @rest_option
-@signer_options
-@json_option
-@click.pass_obj
 def bracket(
-    context: Context,
-    side: str,
-    size: str,
-    market: str,
-    limit: str,
-    above: Leg | None,
-    below: Leg | None,
-    rest: bool,
-    as_json: bool,
-    *,
-    signer: Signer,
-) -> None:
+    ordered: Ordered, limit: str, above: Leg | None, below: Leg | None, rest: bool
+) -> PlaceBracket:
     """Rest in the book; what is filled gets a stop and a take-profit that cancel each other.
 
     \b
     Example:
       omnibazaar trade bracket buy 1 WETH-USDX --limit 2000 --below 1900 1880 --above 2200 2190
     """
+    from client.waiting import make_bracket
+
     verify_exits(above, below)
-    terms = find_market(context, market)
-    lots, ticks = count_lots(size, terms), count_ticks(limit, terms)
-    high, low = read_exits(above, below, terms)
-
-    async def work(trader: Trader) -> dict[str, Any]:
-        from client.waiting import make_bracket
-
-        op = make_bracket(
-            terms["id"], int(side == "sell"), ticks, lots, above=high, below=low, rests=rest
-        )
-        return {"order_id": await trader.place_waiting(op)}
-
-    _finish(context, signer, work, as_json, "rests with its exits")
+    high, low = read_exits(above, below, ordered.terms)
+    ticks = ordered.count_ticks(limit)
+    return make_bracket(
+        ordered.market, ordered.side, ticks, ordered.lots, above=high, below=low, rests=rest
+    )
 
 
-@click.command()
-@order_arguments
+@order_command("trades in parts")
 @click.option("--limit", required=True, help="Worst price of every part.")
 @click.option("--slots", type=click.IntRange(2, 1_024), required=True, help="Number of parts.")
 @click.option("--every", type=click.IntRange(1, 86_400), required=True, help="Seconds between.")
 @click.option("--share", help="Percent of others' volume that a part may be; else equal parts.")
-@signer_options
-@json_option
-@click.pass_obj
 def schedule(
-    context: Context,
-    side: str,
-    size: str,
-    market: str,
-    limit: str,
-    slots: int,
-    every: int,
-    share: str | None,
-    as_json: bool,
-    *,
-    signer: Signer,
-) -> None:
+    ordered: Ordered, limit: str, slots: int, every: int, share: str | None
+) -> PlaceSchedule:
     """Trade in parts over time (TWAP), or by a share of the volume (VWAP). Everybody can see it.
 
     \b
     Example:
       omnibazaar trade schedule buy 5 WETH-USDX --limit 2050 --slots 60 --every 60
     """
-    from fractions import Fraction
+    from exchange.actions import PlaceSchedule
 
-    terms = find_market(context, market)
-    lots, ticks = count_lots(size, terms), count_ticks(limit, terms)
+    ticks = ordered.count_ticks(limit)
     bps = count_steps(share, Fraction(1, 100), "--share") if share else 0
-
-    async def work(trader: Trader) -> dict[str, Any]:
-        from exchange.actions import PlaceSchedule
-
-        op = PlaceSchedule(terms["id"], int(side == "sell"), ticks, lots, slots, every * 1_000, bps)
-        return {"order_id": await trader.place_waiting(op)}
-
-    _finish(context, signer, work, as_json, "trades in parts")
+    return PlaceSchedule(
+        ordered.market, ordered.side, ticks, ordered.lots, slots, every * 1_000, bps
+    )
 
 
 @click.command()
@@ -208,18 +151,8 @@ def ladder(
         click.echo(f"order {order['order_id']}: {order['code']}")
 
 
-def _finish(
-    context: Context,
-    signer: Signer,
-    work: Callable[[Trader], Any],
-    as_json: bool,
-    end: str,
-) -> None:
-    result = with_trader(context, signer, work)
-    show_result(result, f"order {result['order_id']} {end}", as_json)
-
-
 for _command in (
-    trigger, trail, bracket, iceberg, schedule, ladder, replace, fees, allowance, approve,
+    trigger, trail, bracket, iceberg, schedule, ladder, replace, orders, fills, fees, allowance,
+    approve,
 ):  # fmt: skip
     trade.add_command(_command)

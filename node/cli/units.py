@@ -1,4 +1,4 @@
-"""Turn what people write (prices, sizes, amounts) into ticks, lots and atoms, exactly.
+"""Turn what people write (prices, sizes, amounts, spans) into ticks, lots, atoms, seconds, exactly.
 
 Rule: nothing is rounded: what is not a whole number of ticks, lots or atoms is refused with the
 nearest values that are.
@@ -8,11 +8,13 @@ Spec: docs/spec/exchange.md (Units). Deviations: none.
 from __future__ import annotations
 
 import re
+from datetime import UTC, datetime
 from fractions import Fraction
 from typing import Any, Final
 
 import click
 
+UNITS_S: Final = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
 DECIMAL: Final = re.compile(r"[0-9]{1,30}(\.[0-9]{1,30})?")
 
 
@@ -65,3 +67,16 @@ def show(value: Fraction) -> str:
     whole, part = divmod(scaled.numerator // scaled.denominator, 10**18)
     text = f"{part:018d}".rstrip("0")
     return f"{whole}.{text}" if text else str(whole)
+
+
+def parse_span(text: str, what: str) -> int:
+    """Return the seconds of `30s`, `10m`, `2h` or `7d`. Raises click.UsageError."""
+    match = re.fullmatch(r"([1-9][0-9]{0,6})([smhd])", text)
+    if match is None:
+        raise click.UsageError(f"{what} is a number with s, m, h or d, for instance 10m")
+    return int(match[1]) * UNITS_S[match[2]]
+
+
+def format_time(time_ms: int) -> str:
+    """Return a time in UTC to the second."""
+    return datetime.fromtimestamp(time_ms // 1_000, tz=UTC).strftime("%Y-%m-%d %H:%M:%S")

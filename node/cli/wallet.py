@@ -20,7 +20,9 @@ from node.cli.confidential import deposit_private, onboard, private, unwrap, wra
 from node.cli.context import Context, json_option
 from node.cli.earnings import earnings, statement
 from node.cli.escape import escape, escape_proof
+from node.cli.sessions import grant, grants, revoke
 from node.cli.show import format_atoms, show_json, show_table
+from node.cli.transferring import transfer
 from node.cli.wallet_options import (
     fee_option,
     find_rpc_url,
@@ -54,7 +56,7 @@ wallet.add_command(escape)
 wallet.add_command(escape_proof)
 wallet.add_command(statement)
 wallet.add_command(earnings)
-for _command in (onboard, private, wrap, unwrap):
+for _command in (grant, grants, revoke, transfer, onboard, private, wrap, unwrap):
     wallet.add_command(_command)
 
 

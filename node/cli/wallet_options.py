@@ -164,16 +164,20 @@ def find_vault(
     return at_vault(chain, address)
 
 
-def warn_of_recipient(context: Context, url: str, chain_id: int, address: str, sure: bool) -> None:
+def warn_of_recipient(
+    context: Context, url: str, chain_id: int, address: str, sure: bool, doing: str = "withdraw"
+) -> None:
     """Ask before something is paid to a contract or to nobody. Raises OperatorError."""
     found = http.get(url, f"/v1/recipients/{address}", chain=chain_id)
     if not found["warning"] or sure:
         return
     click.echo(f"{address} is {found['warning']}", err=True)
-    if context.may_ask and click.confirm("Withdraw there all the same?", err=True):
+    if context.may_ask and click.confirm(f"{doing.capitalize()} there all the same?", err=True):
         return
     raise OperatorError(
-        "nothing was withdrawn", code="WAL001", fix="repeat it with --sure if you mean it"
+        f"refused to {doing} there; nothing was changed",
+        code="WAL001",
+        fix="repeat it with --sure if you mean it",
     )
 
 

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from client.errors import ProofRefused
+from client.errors import AnchorOutdated, ProofRefused
 from client.light import (
     Anchor,
     BalanceProof,
@@ -195,6 +195,16 @@ def test_no_flipped_bit_of_certificate_or_headers_is_believed(
 def test_another_contract_believes_nothing(answer: ProvenBalance, anchor: Anchor) -> None:
     with pytest.raises(ProofRefused):
         verify(anchor, answer)
+
+
+def test_an_epoch_that_the_contract_does_not_know_yet_is_told_from_a_lie(
+    answer: ProvenBalance,
+) -> None:
+    with pytest.raises(AnchorOutdated, match="the contract knows"):
+        verify(replace(ANCHOR, epoch=EPOCH - 1), answer)
+    with pytest.raises(ProofRefused) as refused:
+        verify(replace(ANCHOR, epoch=EPOCH + 1), answer)
+    assert not isinstance(refused.value, AnchorOutdated)
 
 
 def test_two_of_four_or_another_kind_finalize_nothing() -> None:

@@ -14,7 +14,7 @@ import msgspec
 import pytest
 
 from devnet.folders import Folder, Record
-from devnet.show import name_program, print_status, run_live_line
+from devnet.show import print_status, run_live_line
 from devnet.status import (
     DevnetStatus,
     FeeShares,
@@ -22,6 +22,7 @@ from devnet.status import (
     SettlementStatus,
     ValidatorStatus,
 )
+from node.cli.context import name_program
 
 SHARES = {"total": "1000001", "validators": "700001", "company": "200000", "development": "100000"}
 

@@ -22,6 +22,7 @@ def update_gauges(node: Node) -> None:
     metrics.view.set(node.replica.view)
     metrics.epoch.set(node.book.current.number)
     metrics.ready.set(int(node.is_ready))
+    metrics.decisions_waiting.set(len(node.decisions.waiting()))
     metrics.mempool_actions.set(len(node.bundles.mempool))
     metrics.execution_queue.set(node.final_blocks.executor.waiting)
     metrics.validators_connected.set(len(node.wire.connected()))

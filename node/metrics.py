@@ -72,6 +72,9 @@ class Metrics:
         self.validators_connected = self._gauge(
             "validators_connected", "Other validators with open streams."
         )
+        self.decisions_waiting = self._gauge(
+            "decisions_waiting", "Decisions about vaults that wait for this operator's word."
+        )
         self.mempool_actions = self._gauge("mempool_actions", "Own clients' actions not yet sent.")
         self.execution_queue = self._gauge("execution_queue_blocks", "Final, not executed blocks.")
 

@@ -89,6 +89,7 @@ class Status(View, frozen=True, kw_only=True):
     verified_signatures: int  # by this process since it started
     chat_messages: int
     checkpoints: int  # accepted by the contract, as far as this node has seen
+    decisions_waiting: int  # about vaults: this node could sign them and has not approved them
     evm: bool  # the EVM endpoint answers
     protocol: Protocol
 

@@ -109,6 +109,10 @@ def describe(found: dict[str, Any], markets: list[dict[str, Any]]) -> list[str]:
         f"activity   {found['actions']} actions  {found['trades']} trades"
         f"  {found['chat_messages']} messages  {found['verified_signatures']} signatures verified",
     ]
+    if found["decisions_waiting"]:
+        lines.append(
+            f"decisions  {found['decisions_waiting']} wait for your word: omnibazaar decision list"
+        )
     for market in markets[:6]:
         lines.append(
             f"market     {market['name']:<12} last {_price(market, market['last_price'])}"

@@ -10,7 +10,7 @@ Spec: docs/spec/settlement.md §7; docs/how-to/decide.md. Deviations: none.
 from __future__ import annotations
 
 import logging
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -90,6 +90,7 @@ class DecisionDesk:
         self._kept = box.frames()  # from before the restart, not counted yet
         self.places: dict[tuple[int, bytes], Place] = {}  # by chain and vault
         self.proposals: dict[bytes, Proposal] = {}  # by digest
+        self._told: deque[bytes] = deque(maxlen=DECISIONS_MAX)  # names that the log has
         self.approvals: dict[bytes, Ballot] = {}  # the operator's, by name: as last signed
 
     # What the operator wants
@@ -137,6 +138,17 @@ class DecisionDesk:
         """Return a decision in the epoch of its vault, or where most have signed it."""
         found = [one for one in self.proposals.values() if one.name == name]
         return max(found, key=self._rank, default=None)
+
+    def waiting(self) -> set[bytes]:
+        """Return the names of decisions that this node could sign and its operator has not
+        approved.
+        """
+        return {
+            one.name
+            for one in self.proposals.values()
+            if one.name not in self.approvals
+            and one.committee.index_of(self._key.address) is not None
+        }
 
     def _rank(self, one: Proposal) -> tuple[bool, int, int]:
         place = self.places.get((one.chain_id, one.vault))
@@ -190,6 +202,9 @@ class DecisionDesk:
             raise InvalidMessage("the signer has no seat in the committee that decides")
         if digest not in self.proposals:
             self._make_room(signer, proposal.name)
+            if proposal.name not in self._told and signer != self._key.address:
+                self._told.append(proposal.name)
+                log.info("0x%s asks to decide 0x%s", signer.hex(), proposal.name.hex())
             self.proposals[digest] = proposal
         if seat not in proposal.signatures:  # others that the key makes say nothing new
             signature = as_on_chain(ballot.signature)

@@ -63,6 +63,7 @@ def show_status(node: Node) -> views.Status:
         verified_signatures=node.verifier.verified_total,
         chat_messages=node.chat.messages,
         checkpoints=count_checkpoints(node),
+        decisions_waiting=len(node.decisions.waiting()),
         evm=all(monitor.is_online for monitor in node.monitors),
         protocol=show_protocol(node.ledger.state.protocol),
     )

@@ -252,7 +252,7 @@ class FakeService(FakeFees, FakeListings, FakeMarketData):
             ),
             mempool_actions=height % 7, actions=height * 31, trades=self.trade_count,
             verified_signatures=height * 31, chat_messages=len(self.messages),
-            checkpoints=height // 64, evm=True,
+            checkpoints=height // 64, decisions_waiting=0, evm=True,
             protocol=Protocol(version=1, newest=1, round=0, next_version=0, next_height=0),
         )  # fmt: skip
 

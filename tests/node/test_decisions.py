@@ -97,6 +97,22 @@ async def test_a_decision_is_carried_when_more_than_two_thirds_have_signed() -> 
         assert sorted(desk.proposals[made.digest].signatures) == [0, 1, 2]
 
 
+async def test_operators_are_told_what_waits_for_their_word(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    table = Table()
+    with caplog.at_level(logging.INFO):
+        made = await propose(table.desks[0])
+        table.deliver()
+        cross(table, 2)
+    assert caplog.text.count("asks to decide") == 3  # one line on each of the others
+    assert [len(desk.waiting()) for desk in table.desks] == [0, 1, 1, 1]
+    await table.desks[1].approve(made.name)
+    assert not table.desks[1].waiting()
+    cross(table, 3, Committee(COMMITTEE.members[:3]))
+    assert [len(desk.waiting()) for desk in table.desks] == [0, 0, 1, 0]  # the last has no seat
+
+
 async def test_nobody_signs_what_its_operator_has_not_approved() -> None:
     table = Table()
     made = await propose(table.desks[0])

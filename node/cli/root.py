@@ -123,9 +123,18 @@ def call(arguments: list[str] | None = None) -> int:
         expected = find_expected(failure)
         if expected is None:
             raise
-        show_error(expected)
+        show_error(_explain(expected))
         return exit_code_of(expected)
     return code if isinstance(code, int) else exits.OK
+
+
+def _explain(error: NodeError) -> NodeError:
+    chain = sys.modules.get("contracts.errors")  # loaded only by the commands that use it
+    if chain is None or not isinstance(error, chain.ContractRefused):
+        return error
+    from contracts.vault_reasons import explain_refusal
+
+    return explain_refusal(error)
 
 
 def find_expected(failure: BaseException) -> NodeError | None:

@@ -15,6 +15,7 @@ import pytest
 
 from tests.devnet.fake_clock import find_library
 from tests.devnet.local_devnet import LocalDevnet
+from tests.devnet.storm import Storm, storm_seed
 
 _left_out_key = pytest.StashKey[list[str]]()
 
@@ -56,15 +57,21 @@ def pytest_report_collectionfinish(config: pytest.Config) -> list[str]:
 def new_devnet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[], LocalDevnet]]:
     """Make folders for devnets; what runs in them at the end of the file is stopped."""
     made: list[LocalDevnet] = []
+    roots: list[Path] = []
+    storm = Storm(storm_seed(), roots) if storm_seed() else None
 
     def make() -> LocalDevnet:
-        root: Path = tmp_path_factory.mktemp("devnet")
-        made.append(LocalDevnet(root))
+        roots.append(tmp_path_factory.mktemp("devnet"))
+        made.append(LocalDevnet(roots[-1]))
         return made[-1]
 
+    if storm is not None:
+        storm.start()
     try:
         yield make
     finally:
+        if storm is not None:
+            storm.end()
         for devnet in made:
             devnet.remove()
 

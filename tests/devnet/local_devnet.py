@@ -15,6 +15,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterable
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -31,11 +32,16 @@ from devnet.plan import DevnetPlan
 from devnet.ports import PortBlock
 from devnet.start import plan_of
 from devnet.status import DevnetStatus, read_status
+from tests.devnet.storm import SIGNALS, shorten_epochs
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 MARGIN = 3  # a machine that runs tests is slower than one that does not
-COMMAND_S = 180.0
+PATIENCE_S = 240.0  # for a fact that nothing but a fault keeps from coming
+COMMAND_S = 300.0
+LOOK_S = 10.0  # for an answer that is asked for again
+ANSWER_S = 60.0  # a stalled process answers late; a dead one refuses at once
 POLL_S = 0.1
+FAULTS = ("kill", "start", "pause", "resume", "down", "reset", "partition")
 T = TypeVar("T")
 
 
@@ -66,7 +72,7 @@ class LocalDevnet:
     def start_command(self, *arguments: str) -> subprocess.Popen[str]:
         environment = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
         return subprocess.Popen(
-            [sys.executable, "-m", "devnet.cli", *arguments],
+            [sys.executable, "-m", "devnet.cli", *shorten_epochs(arguments)],
             cwd=self.root,
             env=environment,
             stdout=subprocess.PIPE,
@@ -76,6 +82,10 @@ class LocalDevnet:
 
     def command(self, *arguments: str, code: int = 0) -> str:
         """Run one command and return what it printed; it must end with `code`."""
+        with SIGNALS if arguments[0] in FAULTS else nullcontext():
+            return self._command(arguments, code)
+
+    def _command(self, arguments: tuple[str, ...], code: int) -> str:
         with self.start_command(*arguments) as process:
             output, errors = process.communicate(timeout=COMMAND_S)
         assert process.returncode == code, f"{arguments} ended with {process.returncode}: {errors}"
@@ -103,12 +113,16 @@ class LocalDevnet:
         return f"http://127.0.0.1:{PortBlock(base=self.record.port_base).api(index)}"
 
     def ask(self, name: str, path: str) -> Any:
-        """Return a node's JSON answer, None when it does not answer or has nothing."""
+        """Return a node's JSON answer, None when it does not answer soon or has nothing."""
         try:
-            status, body = self.fetch(name, path)
+            status, body = self.fetch(name, path, limit_s=LOOK_S)
         except (OSError, http.client.HTTPException):
             return None
         return json.loads(body) if status == 200 else None
+
+    def read(self, name: str, path: str) -> Any:
+        """Return what a node that runs has to answer sooner or later."""
+        return self.until(lambda: self.ask(name, path), f"{name} answers {path}")
 
     def fetch(
         self,
@@ -118,10 +132,11 @@ class LocalDevnet:
         *,
         raw: bytes | None = None,
         token: str = "",
+        limit_s: float = ANSWER_S,
     ) -> tuple[int, bytes]:
         """GET, or POST a body as JSON; return status and bytes. Raises when nobody answers."""
         url = urlsplit(self.url(name))
-        connection = http.client.HTTPConnection(url.hostname or "", url.port, timeout=10)
+        connection = http.client.HTTPConnection(url.hostname or "", url.port, timeout=limit_s)
         try:
             if body is not None:
                 raw = json.dumps(body).encode()
@@ -143,11 +158,15 @@ class LocalDevnet:
         return [self.final(name) for name in tuple(names) or self.names]
 
     def hashes(self, name: str, low: int, high: int) -> dict[int, str]:
-        """Return the hash of every final block of a range as a node tells it."""
+        """Return the hash of every final block of a range as a node tells it.
+
+        A block is stored a little later than it is final, so the newest may have to be waited for.
+        """
         found: dict[int, str] = {}
+        if high >= low:
+            self.read(name, f"/v1/blocks/{high}")
         while high >= low:
-            page = self.ask(name, f"/v1/blocks?from={high}&limit=500")
-            assert page is not None, f"{name} does not answer"
+            page = self.read(name, f"/v1/blocks?from={high}&limit=500")
             rows = [b for b in page["blocks"] if b["height"] >= low]
             if not rows:
                 break
@@ -157,7 +176,7 @@ class LocalDevnet:
 
     # Waiting
 
-    def until(self, fact: Callable[[], T], limit_s: float, what: str) -> T:
+    def until(self, fact: Callable[[], T], what: str, limit_s: float = PATIENCE_S) -> T:
         """Return the first truthy answer of `fact`."""
         deadline = time.monotonic() + limit_s
         while True:
@@ -169,28 +188,34 @@ class LocalDevnet:
                 raise AssertionError(f"not within {limit_s:.0f} s: {what}; {state}")
             time.sleep(POLL_S)
 
-    def wait_final(self, above: int, names: Iterable[str] = (), limit_s: float = 45) -> None:
-        """Wait until nodes have finalized beyond a height."""
+    def wait_final(self, above: int, names: Iterable[str] = ()) -> None:
+        """Wait until nodes have finalized beyond a height, as long as they come nearer to it."""
         wanted = tuple(names) or self.names
-        self.until(
-            lambda: min(self.finals(wanted)) > above,
-            limit_s,
-            f"{', '.join(wanted)} finalize beyond {above}",
-        )
+        reached = min(self.finals(wanted))
+        while reached <= above:
+            before = reached
+            reached = self.until(
+                lambda before=before: max(min(self.finals(wanted)), before) - before,  # type: ignore[misc]
+                f"{', '.join(wanted)} finalize beyond {above}",
+            )
+            reached += before
 
     # Faults
 
     def kill(self, *names: str) -> None:
-        assert faults.kill(self.folder, names) == list(names)
+        with SIGNALS:
+            assert faults.kill(self.folder, names) == list(names)
 
     def start(self, *names: str) -> None:
         assert faults.start(self.folder, self.record, names) == list(names)
 
     def pause(self, *names: str) -> None:
-        assert faults.pause(self.folder, names) == list(names)
+        with SIGNALS:
+            assert faults.pause(self.folder, names) == list(names)
 
     def resume(self, *names: str) -> None:
-        assert faults.resume(self.folder, names) == list(names)
+        with SIGNALS:
+            assert faults.resume(self.folder, names) == list(names)
 
     # On disk
 

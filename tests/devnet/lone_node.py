@@ -20,10 +20,9 @@ from devnet.folders import Folder, node_command, node_environment
 from devnet.plan import DevnetPlan
 from devnet.start import Wishes, prepare
 from node.datadir import DataDir
-from tests.devnet.local_devnet import MARGIN, POLL_S, REPOSITORY
+from tests.devnet.local_devnet import LOOK_S, PATIENCE_S, POLL_S, REPOSITORY
 
 T = TypeVar("T")
-START_S = MARGIN * 15
 
 
 class LoneNode:
@@ -67,7 +66,7 @@ class LoneNode:
         """Start and wait until it finalizes."""
         assert self.process is None or self.process.poll() is not None
         self.process = self.launch()
-        self.until(lambda: self.final() > 0, START_S, "a first final block")
+        self.until(lambda: self.final() > 0, "a first final block")
 
     def end(self, number: signal.Signals, limit_s: float) -> int:
         """Send a signal; return the exit code, which must come within the limit."""
@@ -85,7 +84,7 @@ class LoneNode:
     def status(self) -> dict[str, Any]:
         """Return what the node says of itself; empty when it does not answer."""
         port = self.plan.validators[0].api_port
-        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=LOOK_S)
         try:
             connection.request("GET", "/v1/status")
             answer: dict[str, Any] = json.loads(connection.getresponse().read())
@@ -105,9 +104,9 @@ class LoneNode:
         """Return what it has written to the terminal, without colours."""
         return re.sub(r"\x1b\[[0-9;]*m", "", self.log.read_text(errors="replace"))
 
-    def until(self, fact: Callable[[], T], limit_s: float, what: str) -> T:
+    def until(self, fact: Callable[[], T], what: str) -> T:
         """Return the first truthy answer of `fact`."""
-        deadline = time.monotonic() + limit_s
+        deadline = time.monotonic() + PATIENCE_S
         while True:
             answer = fact()
             if answer:
@@ -118,4 +117,4 @@ class LoneNode:
             time.sleep(POLL_S)
 
     def wait_final(self, above: int) -> None:
-        self.until(lambda: self.final() > above, MARGIN * 10, f"a final block above {above}")
+        self.until(lambda: self.final() > above, f"a final block above {above}")

@@ -19,7 +19,7 @@ from exchange.actions import BUY, POST_ONLY, Place
 from primitives.address import to_checksum
 from primitives.eip712 import network_domain
 from primitives.secp256k1 import PrivateKey
-from tests.devnet.local_devnet import MARGIN, LocalDevnet
+from tests.devnet.local_devnet import LocalDevnet
 
 MARKET = 0  # XOM-USDX; one lot at one tick is one atom of USDX
 LOW_PRICE = 100  # far below what the demo traders quote: such orders stay
@@ -59,7 +59,6 @@ class Member:
         wallet.deposit(devnet.plan.deployment.vault, token, DEPOSIT)
         devnet.until(
             lambda: all(devnet.ask(name, f"/v1/accounts/{self.address}") for name in devnet.names),
-            MARGIN * 15,
             "the deposit is credited on every node",
         )
 
@@ -74,12 +73,12 @@ class Member:
         results: list[dict[str, object]] = json.loads(answer)["results"]
         return results
 
-    def place(self, name: str, limit_s: float = MARGIN * 10) -> bytes:
+    def place(self, name: str) -> bytes:
         """Place an order that rests and wait until the node says that it is executed."""
         action = self.sign_order()
         (result,) = self.send(name, action)
         assert result["accepted"], result
-        self.devnet.until(lambda: self.confirm(name, action.id), limit_s, f"{name} executes it")
+        self.devnet.until(lambda: self.confirm(name, action.id), f"{name} executes it")
         return action.id
 
     def confirm(self, name: str, action_id: bytes) -> bool:
@@ -101,7 +100,6 @@ class Member:
             for action_id in self.placed:
                 self.devnet.until(
                     lambda name=name, action_id=action_id: self.confirm(name, action_id),
-                    MARGIN * 10,
                     f"{name} knows a final order",
                 )
             shown = self.devnet.ask(name, f"/v1/orders?account={self.address}")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -17,9 +16,10 @@ from contracts.chain.anvil import find_anvil, start_anvil
 from contracts.rpc import HttpRpc
 from contracts.rpc_values import data, parse_quantity
 from primitives.errors import TransientError
+from tests.devnet.local_devnet import PATIENCE_S
+from tests.free_ports import free_port
 
 REPOSITORY = Path(__file__).parents[2]
-START_S = 60
 PROGRAMS = [found] if (found := find_anvil()) else []
 pytestmark = pytest.mark.processes
 
@@ -35,7 +35,7 @@ def start(port: int, place: Path) -> subprocess.Popen[bytes]:
 
 def height(rpc: HttpRpc) -> int:
     """Its newest block, as soon as it answers."""
-    deadline = time.monotonic() + START_S
+    deadline = time.monotonic() + PATIENCE_S
     while True:
         try:
             return parse_quantity(rpc.call("eth_blockNumber"))
@@ -47,9 +47,7 @@ def height(rpc: HttpRpc) -> int:
 @pytest.mark.parametrize("program", PROGRAMS)
 def test_a_kill_ends_the_chain_and_a_start_goes_on_with_it(tmp_path: Path, program: str) -> None:
     assert Path(program).is_file()
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     rpc = HttpRpc(f"http://127.0.0.1:{port}")
     account = data(account_key(5, 1).address)
     chain = start(port, tmp_path)
@@ -60,12 +58,12 @@ def test_a_kill_ends_the_chain_and_a_start_goes_on_with_it(tmp_path: Path, progr
         rpc.call("evm_mine")
         state = tmp_path / "anvil.json"
         written = state.stat().st_mtime_ns
-        deadline = time.monotonic() + START_S
+        deadline = time.monotonic() + PATIENCE_S
         while state.stat().st_mtime_ns == written and time.monotonic() < deadline:
             time.sleep(0.1)
     finally:
         chain.send_signal(signal.SIGTERM)
-        chain.wait(START_S)
+        chain.wait(PATIENCE_S)
     with pytest.raises(TransientError):
         rpc.call("eth_blockNumber")
     chain = start(port, tmp_path)
@@ -74,7 +72,7 @@ def test_a_kill_ends_the_chain_and_a_start_goes_on_with_it(tmp_path: Path, progr
         assert parse_quantity(rpc.call("eth_getBalance", account, "latest")) == 7
     finally:
         chain.kill()
-        chain.wait(START_S)
+        chain.wait(PATIENCE_S)
     with pytest.raises(TransientError):
         rpc.call("eth_blockNumber")
     rpc.close()

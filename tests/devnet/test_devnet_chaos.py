@@ -36,7 +36,7 @@ from devnet.plan import USDX
 from node.settlement.relay_desk import make_claim
 from primitives.errors import TransientError
 from primitives.secp256k1 import PrivateKey
-from tests.devnet.local_devnet import MARGIN, LocalDevnet
+from tests.devnet.local_devnet import PATIENCE_S, LocalDevnet
 
 pytestmark = pytest.mark.processes
 SOAK = int(os.environ.get("OMNIBAZAAR_SOAK", "1"))
@@ -249,7 +249,7 @@ async def _open(
     node: Any, user: User, *, task_status: trio.TaskStatus[Trader] = trio.TASK_STATUS_IGNORED
 ) -> None:
     async with open_trader(node, Credentials.of_wallet(user.key)) as trader:
-        await trader.wait_until(lambda t: USDX in t.balances, timeout_s=MARGIN * 40)
+        await trader.wait_until(lambda t: USDX in t.balances, timeout_s=PATIENCE_S)
         task_status.started(trader)
         await trio.sleep_forever()
 

@@ -117,7 +117,7 @@ def far(new_devnet: Callable[[], LocalDevnet]) -> Iterator[Relayed]:
 def measure(devnet: LocalDevnet, blocks: int) -> list[int]:
     """Return the finality of blocks that are yet to come."""
     first = max(devnet.finals()) + 5
-    devnet.wait_final(first + blocks, limit_s=2 * blocks)
+    devnet.wait_final(first + blocks)
     return finality_by_proposer(devnet, first, min(devnet.finals()))
 
 
@@ -175,9 +175,7 @@ def test_a_minority_never_finalizes_and_comes_back(far: Relayed) -> None:
     chain = devnet.hashes(devnet.names[0], low, reached)
     assert list(chain) == list(range(reached, low - 1, -1))
     for name in few:  # what is final is stored a little later
-        devnet.until(
-            lambda name=name: len(devnet.hashes(name, low, reached)) == len(chain), 15, name
-        )
+        devnet.until(lambda name=name: len(devnet.hashes(name, low, reached)) == len(chain), name)
     for name in devnet.names:
         assert devnet.hashes(name, low, reached) == chain, f"{name} tells another chain"
 

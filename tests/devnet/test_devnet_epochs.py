@@ -41,9 +41,9 @@ def test_a_node_that_slept_through_borders_takes_its_seat_again(devnet: LocalDev
     devnet.wait_final(2 * EPOCH + 5, ("v0", "v1", "v2"))
     devnet.start("v3")
     devnet.wait_final(2 * EPOCH + 10)
-    votes = devnet.ask("v3", "/v1/status")["validator"]["votes_sent"]
+    votes = devnet.read("v3", "/v1/status")["validator"]["votes_sent"]
     devnet.until(
-        lambda: devnet.ask("v3", "/v1/status")["validator"]["votes_sent"] > votes, 45, "v3 votes"
+        lambda: devnet.read("v3", "/v1/status")["validator"]["votes_sent"] > votes, "v3 votes"
     )
     for height, epoch in epochs_of(devnet).items():
         assert epoch == (height - 1) // EPOCH + 1
@@ -65,7 +65,7 @@ def test_the_vault_follows_and_takes_checkpoints_of_later_epochs(devnet: LocalDe
         return status.epoch >= 3 and status.block_height > 2 * EPOCH
 
     try:
-        devnet.until(has_followed, 60, "the vault is in the third epoch, with a checkpoint of it")
+        devnet.until(has_followed, "the vault is in the third epoch, with a checkpoint of it")
     finally:
         rpc.close()
 
@@ -73,10 +73,10 @@ def test_the_vault_follows_and_takes_checkpoints_of_later_epochs(devnet: LocalDe
 def test_all_killed_near_a_border_come_back_on_one_chain(devnet: LocalDevnet, soak: int) -> None:
     for _ in range(KILLS * soak):
         border = (max(devnet.finals()) // EPOCH + 1) * EPOCH
-        devnet.wait_final(border - 2, ("v0",), limit_s=90)
+        devnet.wait_final(border - 2, ("v0",))
         devnet.kill(*devnet.names)
         devnet.start(*devnet.names)
-        devnet.wait_final(border + 3, limit_s=90)
+        devnet.wait_final(border + 3)
     top = min(devnet.finals())
     chains = [devnet.hashes(name, max(1, top - 3 * EPOCH), top) for name in devnet.names]
     assert all(chain == chains[0] for chain in chains)
@@ -84,21 +84,21 @@ def test_all_killed_near_a_border_come_back_on_one_chain(devnet: LocalDevnet, so
 
 def test_the_committee_of_the_epoch_is_shown_with_selected_weights(devnet: LocalDevnet) -> None:
     devnet.wait_final(EPOCH + 5)
-    rows = devnet.ask("v1", "/v1/validators")["validators"]
+    rows = devnet.read("v1", "/v1/validators")["validators"]
     assert {row["name"] for row in rows} == set(devnet.names)
     assert len({row["weight"] for row in rows}) == 1, "four equal shares, whatever the scores"
     assert rows[0]["weight"] > 1, "weights come from selection, not from the network file"
-    seat = devnet.ask("v1", "/v1/status")["validator"]["index"]
+    seat = devnet.read("v1", "/v1/status")["validator"]["index"]
     assert rows[seat]["is_self"]
 
 
 def test_all_of_them_earn_points_for_storage_after_kills_and_sleep(devnet: LocalDevnet) -> None:
     def earn() -> bool:
-        for row in devnet.ask("v0", "/v1/validators")["validators"]:
-            parts = devnet.ask("v0", f"/v1/validators/{row['address']}/score")["parts"]
+        for row in devnet.read("v0", "/v1/validators")["validators"]:
+            parts = devnet.read("v0", f"/v1/validators/{row['address']}/score")["parts"]
             storage = next(part for part in parts if part["name"] == "storage")
             if not storage["credits"] and not storage["ratio"]:
                 return False
         return True
 
-    devnet.until(earn, 90, "the ledger holds answers of all four")
+    devnet.until(earn, "the ledger holds answers of all four")

@@ -28,7 +28,7 @@ from node.keys.keystore import save_key
 from node.settlement.escape_replay import load_archive
 from primitives.cid import Cid
 from storage.car import read_blocks, read_roots
-from tests.devnet.local_devnet import MARGIN, REPOSITORY, LocalDevnet
+from tests.devnet.local_devnet import REPOSITORY, LocalDevnet
 
 pytestmark = pytest.mark.processes
 DAY = 24 * 3_600
@@ -70,12 +70,11 @@ def take_archive(devnet: LocalDevnet, file: Path) -> None:
                 lambda: next(
                     (
                         vault
-                        for vault in devnet.ask("v0", "/v1/settlement")["vaults"]
+                        for vault in devnet.read("v0", "/v1/settlement")["vaults"]
                         if vault["archive"] and vault["height"] > SNAPSHOT_BELOW
                     ),
                     None,
                 ),
-                MARGIN * 60,
                 "a checkpoint whose state is kept, with a snapshot below it",
             )
             status, car = devnet.fetch("v0", f"/ipfs/{found['archive']}?format=car")

@@ -27,7 +27,7 @@ from exchange.actions import BUY, IOC, SELL
 from node.cli.root import root
 from primitives.address import parse_address, to_checksum
 from primitives.secp256k1 import PrivateKey
-from tests.devnet.local_devnet import MARGIN, REPOSITORY, LocalDevnet
+from tests.devnet.local_devnet import PATIENCE_S, REPOSITORY, LocalDevnet
 from tests.devnet.test_devnet_two_chains import make_home, run_cli
 
 pytestmark = pytest.mark.processes
@@ -59,7 +59,7 @@ def agree(devnet: LocalDevnet, terms: dict[str, Any], *options: str) -> None:
     file.write_text(json.dumps(terms))
     run(devnet, "v0", "market", "propose", str(file), *options)
     for name in VOTERS[1:]:
-        shown = devnet.until(lambda name=name: proposals(devnet, name), 20, "a proposal is seen")
+        shown = devnet.until(lambda name=name: proposals(devnet, name), "a proposal is seen")
         run(devnet, name, "market", "vote", shown[0]["id"][:12])
 
 
@@ -78,7 +78,6 @@ def wait_market(devnet: LocalDevnet, market: str = "LINK-WETH", **fields: object
         lambda: all(
             fields.items() <= market_of(devnet, name, market).items() for name in devnet.names
         ),
-        MARGIN * 15,
         f"every node shows {fields}",
     )
 
@@ -100,20 +99,18 @@ def test_a_token_is_listed_on_the_ledger_then_in_the_vault(devnet: LocalDevnet) 
     agree(devnet, {**terms, "chain_id": devnet.record.chain_id})
     devnet.until(
         lambda: all(
-            len(devnet.ask(name, "/v1/assets")["assets"]) == LINK + 1 for name in devnet.names
+            len(devnet.read(name, "/v1/assets")["assets"]) == LINK + 1 for name in devnet.names
         ),
-        MARGIN * 15,
         "every node knows the asset",
     )
     made = json.loads(run(devnet, "v0", "decision", "propose", "list", token, "--json"))
     for name in VOTERS[1:]:
         devnet.until(
-            lambda name=name: devnet.ask(name, "/v1/decisions")["decisions"], 20, "it is heard of"
+            lambda name=name: devnet.read(name, "/v1/decisions")["decisions"], "it is heard of"
         )
         run(devnet, name, "decision", "approve", made["id"])
     devnet.until(
-        lambda: len(devnet.ask("v0", "/v1/decisions")["decisions"][0]["signatures"]) == 3,
-        20,
+        lambda: len(devnet.read("v0", "/v1/decisions")["decisions"][0]["signatures"]) == 3,
         "three have signed",
     )
     for key in (ALICE, BOB):
@@ -140,21 +137,21 @@ async def test_a_market_opens_and_is_traded_on_every_node(devnet: LocalDevnet) -
         open_trader(one, Credentials.of_wallet(ALICE)) as seller,
         open_trader(two, Credentials.of_wallet(BOB)) as buyer,
     ):
-        await seller.wait_until(lambda t: LINK in t.balances, timeout_s=MARGIN * 20)
-        await buyer.wait_until(lambda t: WETH in t.balances, timeout_s=MARGIN * 20)
+        await seller.wait_until(lambda t: LINK in t.balances, timeout_s=PATIENCE_S)
+        await buyer.wait_until(lambda t: WETH in t.balances, timeout_s=PATIENCE_S)
         order = await seller.place("LINK-WETH", SELL, 5_000, 300)
         wait_market(devnet, phase="OPEN", best_ask=5_000)
         await buyer.place("LINK-WETH", BUY, 5_000, 100, tif=IOC)
-        await buyer.wait_until(lambda t: LINK in t.balances, timeout_s=MARGIN * 20)
+        await buyer.wait_until(lambda t: LINK in t.balances, timeout_s=PATIENCE_S)
         assert buyer.balances[LINK].free == 100 * 10**15
         assert order in seller.orders
     wait_market(devnet, trades=1, last_price=5_000)
     for name in devnet.names:
-        rooms = devnet.ask(name, "/v1/chat/rooms")["rooms"]
+        rooms = devnet.read(name, "/v1/chat/rooms")["rooms"]
         assert "LINK-WETH" in {room["name"] for room in rooms}
-        candles = devnet.ask(name, "/v1/markets/LINK-WETH/candles?interval=1d")["candles"]
+        candles = devnet.read(name, "/v1/markets/LINK-WETH/candles?interval=1d")["candles"]
         assert [int(candle[5]) for candle in candles] == [100]
-        assert devnet.ask(name, "/v1/markets/LINK-WETH/l3")["asks"]
+        assert devnet.read(name, "/v1/markets/LINK-WETH/l3")["asks"]
 
 
 async def test_a_market_in_mode_auction_trades_at_one_price(devnet: LocalDevnet) -> None:
@@ -168,17 +165,17 @@ async def test_a_market_in_mode_auction_trades_at_one_price(devnet: LocalDevnet)
     ):
         known = len(one.markets)
         await trio.to_thread.run_sync(lambda: agree(devnet, terms, "--opening-blocks", "4"))
-        with trio.fail_after(MARGIN * 20):
+        with trio.fail_after(PATIENCE_S):
             while len(one.markets) == known or one.markets[-1].phase != "OPEN":
                 await one.markets_changed.wait()
         had = buyer.balances[LINK].free
         await seller.place("LINK-CALL", SELL, 4_990, 30)
         await buyer.place("LINK-CALL", BUY, 5_010, 50)
-        await buyer.wait_until(lambda t: t.balances[LINK].free > had, timeout_s=MARGIN * 20)
+        await buyer.wait_until(lambda t: t.balances[LINK].free > had, timeout_s=PATIENCE_S)
         assert buyer.balances[LINK].free == had + 30 * 10**15
     wait_market(devnet, "LINK-CALL", mode="auction", phase="OPEN", trades=1, last_price=5_000)
     for name in devnet.names:
-        events = devnet.ask(name, "/v1/markets/LINK-CALL/events")["events"]
+        events = devnet.read(name, "/v1/markets/LINK-CALL/events")["events"]
         assert [(e["number"], e["kind"]) for e in events if e["kind"] == "listed"] == [
             (1, "listed")
         ]
@@ -202,5 +199,5 @@ async def test_delisted_its_orders_end_and_funds_are_free(devnet: LocalDevnet) -
         open_node(devnet.url("v3")) as node,
         open_trader(node, Credentials.of_wallet(ALICE)) as seller,
     ):
-        await seller.wait_until(lambda t: LINK in t.balances, timeout_s=MARGIN * 20)
+        await seller.wait_until(lambda t: LINK in t.balances, timeout_s=PATIENCE_S)
         assert (seller.balances[LINK].free, seller.balances[LINK].held) == (4_870 * 10**15, 0)

@@ -16,12 +16,11 @@ import pytest
 from devnet.folders import node_command, node_environment
 from node.cli import exits
 from node.cli.root import call
-from tests.devnet.local_devnet import MARGIN, REPOSITORY, LocalDevnet
+from tests.devnet.local_devnet import PATIENCE_S, REPOSITORY, LocalDevnet
 
 pytestmark = pytest.mark.processes
 
 BLOCKS_BETWEEN = 40  # more than the guard keeps above its floor
-START_S = MARGIN * 30
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +38,7 @@ def run_v3(devnet: LocalDevnet) -> int:
         env={**node_environment(), "PYTHONPATH": str(REPOSITORY)},
         stdin=subprocess.DEVNULL,
         capture_output=True,
-        timeout=START_S,
+        timeout=PATIENCE_S,
         check=False,
     ).returncode
 
@@ -50,7 +49,7 @@ def test_an_old_copy_stops_and_comes_back_in_silence(devnet: LocalDevnet, tmp_pa
     devnet.kill("v3")
     shutil.copytree(data.root, tmp_path / "copy")
     devnet.start("v3")
-    devnet.wait_final(max(devnet.finals()) + BLOCKS_BETWEEN, limit_s=MARGIN * 60)
+    devnet.wait_final(max(devnet.finals()) + BLOCKS_BETWEEN)
     devnet.kill("v3")
     shutil.rmtree(data.root)
     shutil.copytree(tmp_path / "copy", data.root)
@@ -61,9 +60,8 @@ def test_an_old_copy_stops_and_comes_back_in_silence(devnet: LocalDevnet, tmp_pa
     data.doppelganger_file.unlink()
     devnet.start("v3")
     reached = max(devnet.finals(("v0", "v1", "v2")))
-    devnet.wait_final(reached, ("v3",), limit_s=MARGIN * 30)
+    devnet.wait_final(reached, ("v3",))
     devnet.until(
-        lambda: devnet.ask("v3", "/v1/status")["validator"]["last_signed_view"] > 0,
-        MARGIN * 30,
+        lambda: devnet.read("v3", "/v1/status")["validator"]["last_signed_view"] > 0,
         "v3 votes again",
     )

@@ -22,7 +22,7 @@ from devnet.funding import open_wallet
 from devnet.plan import USDX, XOM_SUPPLY
 from primitives.address import to_checksum
 from primitives.secp256k1 import PrivateKey
-from tests.devnet.local_devnet import MARGIN, REPOSITORY, LocalDevnet
+from tests.devnet.local_devnet import REPOSITORY, LocalDevnet
 from tests.devnet.test_devnet_two_chains import make_home
 
 pytestmark = pytest.mark.processes
@@ -73,14 +73,13 @@ def test_private_tokens_go_in_and_come_out(devnet: LocalDevnet, tmp_path: Path) 
     assert done["amount"] == str(400 * WHOLE)
     assert shell.run("private", "PUSDX")["balance"] == str(600 * WHOLE)
     path = f"/v1/accounts/0x{key.address.hex()}"
-    devnet.until(lambda: devnet.ask("v0", path), MARGIN * 20, "a credit")
-    (balance,) = devnet.ask("v1", path)["balances"]
+    devnet.until(lambda: devnet.ask("v0", path), "a credit")
+    (balance,) = devnet.read("v1", path)["balances"]
     assert (balance["symbol"], balance["free"]) == ("PUSDX", str(400 * WHOLE))
 
     index = str(shell.run("withdraw", "PUSDX", "150", needs_rpc=False)["index"])
     devnet.until(
         lambda: devnet.ask("v0", f"/v1/settlement/withdrawals/{index}/proof"),
-        MARGIN * 40,
         "a checkpoint with the withdrawal",
     )
     assert shell.run("claim", index)["state"] == "done"
@@ -103,7 +102,7 @@ def test_block_rewards_reach_the_payout_accounts(devnet: LocalDevnet) -> None:
         found = devnet.ask("v1", f"/v1/accounts/{payout}") or {"balances": ()}
         return any(one["symbol"] == "XOM" for one in found["balances"])
 
-    devnet.until(lambda: all(map(has_xom, payouts)), MARGIN * 60, "rewards for everybody")
+    devnet.until(lambda: all(map(has_xom, payouts)), "rewards for everybody")
     total = Decimal(0)
     for payout in payouts:
         command = ("--url", devnet.url("v1"), "wallet", "statement", "--account", payout, "--json")

@@ -106,7 +106,7 @@ def read_pauses_ms(devnet: LocalDevnet) -> list[int]:
     times: list[int] = []
     top = max(devnet.finals())
     while top > 0:
-        page = devnet.ask("v1", f"/v1/blocks?from={top}&limit=500")["blocks"]
+        page = devnet.read("v1", f"/v1/blocks?from={top}&limit=500")["blocks"]
         times += [block["time_ms"] for block in page]
         top = page[-1]["height"] - 1
     return [after - before for after, before in pairwise(times)]
@@ -123,14 +123,14 @@ def test_all_founders_are_replaced_without_a_pause(
             newcomer.run_section(title)
         newcomer.start()
         hot_key = newcomer.address("validator")
-        devnet.until(lambda key=hot_key: key in seats(devnet), SEATED_S, f"{newcomer.name} sits")
-        devnet.until(newcomer.votes, 120, "it votes")
+        devnet.until(lambda key=hot_key: key in seats(devnet), f"{newcomer.name} sits", SEATED_S)
+        devnet.until(newcomer.votes, "it votes")
         leave(devnet, newcomer, index)
         gone = to_checksum(devnet.plan.validators[index].key.address)
-        devnet.until(lambda key=gone: key not in seats(devnet), GONE_S, f"v{index} has no seat")
+        devnet.until(lambda key=gone: key not in seats(devnet), f"v{index} has no seat", GONE_S)
         print(f"{newcomer.name} for v{index} after {time.monotonic() - began:.0f} s", flush=True)
     assert not seats(devnet) & founders
-    devnet.wait_final(max(devnet.finals()) + 2 * EPOCH_BLOCKS_MIN, limit_s=120)
+    devnet.wait_final(max(devnet.finals()) + 2 * EPOCH_BLOCKS_MIN)
     watch.is_over.set()
     watch.join()
     pauses = read_pauses_ms(devnet)[:-1]

@@ -23,7 +23,7 @@ from node.replica.ledger import Ledger
 from node.settlement.escape_replay import load_archive, rebuild
 from primitives.address import to_checksum
 from storage.car import read_blocks, read_roots
-from tests.devnet.local_devnet import MARGIN, LocalDevnet
+from tests.devnet.local_devnet import LocalDevnet
 from tests.devnet.successor import Successor, read_sections
 from tests.devnet.test_devnet_escape import open_settlement, pass_time
 
@@ -37,9 +37,9 @@ SCRYPT_N = 1 << 12
 def devnet(new_devnet: Callable[[], LocalDevnet]) -> LocalDevnet:
     devnet = new_devnet()
     devnet.up("--traders", str(TRADERS))
-    devnet.until(lambda: has_traded(devnet), MARGIN * 20, "somebody trades")
+    devnet.until(lambda: has_traded(devnet), "somebody trades")
     height = devnet.final("v0")
-    devnet.until(lambda: find_settled(devnet) > height, MARGIN * 20, "trades are settled")
+    devnet.until(lambda: find_settled(devnet) > height, "trades are settled")
     return devnet
 
 
@@ -109,7 +109,7 @@ def test_a_network_goes_on_without_half_of_its_keys(devnet: LocalDevnet) -> None
     for name in ("v2", "v3"):
         shutil.rmtree(devnet.folder.data(name).root)
     alive = ("v0", "v1")
-    devnet.until(lambda: len(set(devnet.finals(alive))) == 1, MARGIN * 10, "they know the same")
+    devnet.until(lambda: len(set(devnet.finals(alive))) == 1, "they know the same")
     with open_settlement(devnet) as vault:
         found = devnet.until(
             lambda: next(
@@ -120,7 +120,6 @@ def test_a_network_goes_on_without_half_of_its_keys(devnet: LocalDevnet) -> None
                 ),
                 None,
             ),
-            MARGIN * 20,
             "the state that is settled last is kept",
         )
     (curl,) = sections["Save what users are paid by"]
@@ -175,7 +174,6 @@ def _bring_over(devnet: LocalDevnet, successor: Successor, operator: Path, ledge
     assert "given notice" in said
     devnet.until(
         lambda: (devnet.ask("v0", "/v1/status") or {}).get("final", 0) > 0,
-        MARGIN * 20,
         "the new network finalizes",
     )
     pass_time(devnet, 2 * DAY)
@@ -198,7 +196,6 @@ def _bring_over(devnet: LocalDevnet, successor: Successor, operator: Path, ledge
         due = owned(ledger, key.address)
         devnet.until(
             lambda key=key, due=due: _balances(devnet, key.address) == due,  # type: ignore[misc]
-            MARGIN * 15,
             "balances are what they were",
         )
 
@@ -224,9 +221,9 @@ def _trade(devnet: LocalDevnet, successor: Successor) -> None:
     for index, side, how in ((0, "buy", "--maker"), (1, "sell", "")):
         folder = devnet.root / f"user{index}"
         line = f"{order} --password-file password.txt"
-        assert not devnet.ask("v3", f"/v1/accounts/{address_of(devnet, index)}/state")["orders"]
+        assert not devnet.read("v3", f"/v1/accounts/{address_of(devnet, index)}/state")["orders"]
         successor.run(line, folder, SIDE=side, HOW=how)
-    devnet.until(lambda: has_traded(devnet, "v2"), MARGIN * 10, "a trade")
+    devnet.until(lambda: has_traded(devnet, "v2"), "a trade")
     devnet.wait_final(min(devnet.finals()) + 5)
 
 

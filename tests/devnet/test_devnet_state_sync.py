@@ -37,24 +37,22 @@ def test_a_validator_without_its_chain_fetches_the_state_and_votes(devnet: Local
     devnet.wait_final(3)
     devnet.kill("v3")
     others = ("v0", "v1", "v2")
-    devnet.wait_final(BEHIND + 55, others, limit_s=120)
+    devnet.wait_final(BEHIND + 55, others)
     data = devnet.folder.data("v3")
     shutil.rmtree(data.chain)
     shutil.rmtree(data.cache)
     with data.config_file.open("a") as config:
         config.write(f"\n[sync]\nbehind_blocks = {BEHIND}\n")
     devnet.start("v3")
-    devnet.wait_final(max(devnet.finals(others)) + 5, limit_s=90)
-    devnet.until(
-        lambda: devnet.ask("v3", "/v1/status")["validator"]["votes_sent"] > 3, 60, "v3 votes"
-    )
+    devnet.wait_final(max(devnet.finals(others)) + 5)
+    devnet.until(lambda: devnet.read("v3", "/v1/status")["validator"]["votes_sent"] > 3, "v3 votes")
     assert "adopted the state of height" in data.log_file.read_text()
     assert not data.sync_file.exists()
     oldest = min(devnet.hashes("v3", 1, devnet.final("v3")))
     assert oldest >= BEHIND, "the blocks before the state were not fetched"
     top = min(devnet.finals())
     assert devnet.hashes("v3", oldest, top) == devnet.hashes("v0", oldest, top)
-    assert devnet.ask("v3", "/v1/markets")["markets"][0]["trades"] > 0
+    assert devnet.read("v3", "/v1/markets")["markets"][0]["trades"] > 0
 
 
 def prune(devnet: LocalDevnet, name: str) -> int:
@@ -77,12 +75,12 @@ def test_a_running_node_that_nobody_can_give_blocks_fetches_the_state_by_itself(
     begun = log.read_text().count("adopted the state of height")
     devnet.pause("v3")
     paused = max(devnet.finals(others))
-    devnet.wait_final(paused + 4 * CHECKPOINT_INTERVAL + 40, others, limit_s=120)
+    devnet.wait_final(paused + 4 * CHECKPOINT_INTERVAL + 40, others)
     devnet.kill(*others)
     assert min(prune(devnet, name) for name in others) > paused + 1
     devnet.start(*others)
     devnet.resume("v3")
-    devnet.wait_final(paused + 4 * CHECKPOINT_INTERVAL + 40, limit_s=120)
+    devnet.wait_final(paused + 4 * CHECKPOINT_INTERVAL + 40)
     assert "too far behind a certified state" in log.read_text()
     assert log.read_text().count("adopted the state of height") == begun + 1
     found = devnet.hashes("v3", paused + 1, devnet.final("v3"))  # as far as they are executed
@@ -93,4 +91,4 @@ def test_a_running_node_that_nobody_can_give_blocks_fetches_the_state_by_itself(
 def test_it_starts_again_from_what_it_adopted(devnet: LocalDevnet) -> None:
     devnet.kill("v3")
     devnet.start("v3")
-    devnet.wait_final(max(devnet.finals(("v0", "v1", "v2"))) + 5, limit_s=60)
+    devnet.wait_final(max(devnet.finals(("v0", "v1", "v2"))) + 5)

@@ -36,7 +36,7 @@ from devnet.plan import TOKENS, USDX
 from node.keys.keystore import save_key
 from primitives.address import to_checksum
 from primitives.secp256k1 import PrivateKey
-from tests.devnet.local_devnet import MARGIN, REPOSITORY, LocalDevnet
+from tests.devnet.local_devnet import PATIENCE_S, REPOSITORY, LocalDevnet
 
 pytestmark = pytest.mark.processes
 USDX_2 = len(TOKENS) + USDX
@@ -127,13 +127,13 @@ async def deposit(devnet: LocalDevnet, key: PrivateKey, chain: int, atoms: int) 
 
 async def wait_credit(trader: Trader, asset: int, atoms: int) -> None:
     await trader.wait_until(
-        lambda t: asset in t.balances and t.balances[asset].free == atoms, timeout_s=MARGIN * 20
+        lambda t: asset in t.balances and t.balances[asset].free == atoms, timeout_s=PATIENCE_S
     )
 
 
 async def claim_of(devnet: LocalDevnet, owner: bytes) -> WithdrawalClaim | None:
     """The owner's newest withdrawal as its vault's newest root proves it."""
-    rows = devnet.ask("v1", f"/v1/accounts/0x{owner.hex()}/withdrawals")["withdrawals"]
+    rows = devnet.read("v1", f"/v1/accounts/0x{owner.hex()}/withdrawals")["withdrawals"]
     async with RestClient(devnet.url("v1")) as rest:
         proof = await rest.withdrawal_proof(rows[0]["index"])
     if proof is None:
@@ -153,7 +153,7 @@ async def claim_of(devnet: LocalDevnet, owner: bytes) -> WithdrawalClaim | None:
 
 
 async def wait_claim(devnet: LocalDevnet, owner: bytes) -> WithdrawalClaim:
-    with trio.fail_after(MARGIN * 40):
+    with trio.fail_after(PATIENCE_S):
         while (claim := await claim_of(devnet, owner)) is None:
             await trio.sleep(0.3)
     return claim
@@ -161,7 +161,7 @@ async def wait_claim(devnet: LocalDevnet, owner: bytes) -> WithdrawalClaim:
 
 async def wait_settled(devnet: LocalDevnet, chain: int, above: int) -> None:
     """Wait until one node has seen more checkpoints; another one may have seen them earlier."""
-    with trio.fail_after(MARGIN * 20):
+    with trio.fail_after(PATIENCE_S):
         while checkpoints(devnet, chain) <= above:
             await trio.sleep(0.1)
 
@@ -192,7 +192,7 @@ async def test_a_chain_that_is_away_holds_up_nobody_elses_funds(devnet: LocalDev
         await buyer.buy_sealed(MARKET, 1_000, 30)
         await wait_credit(buyer, USDX_2, 30 * WHOLE)
         await seller.wait_until(
-            lambda t: USDX in t.balances and t.balances[USDX].free > 0, timeout_s=MARGIN * 20
+            lambda t: USDX in t.balances and t.balances[USDX].free > 0, timeout_s=PATIENCE_S
         )
         earned = seller.balances[USDX].free
         bought = 30 * WHOLE
@@ -240,11 +240,11 @@ def test_a_trader_without_gas_deposits_and_withdraws(devnet: LocalDevnet, tmp_pa
         return run_wallet(home, devnet.url("v0"), *arguments)
 
     # The chain has been away in the test before; a relay says itself when it sees it again.
-    devnet.until(lambda: is_healthy(devnet, "v1"), MARGIN * 20, "the relay sees its chain")
+    devnet.until(lambda: is_healthy(devnet, "v1"), "the relay sees its chain")
     done = wallet("deposit", "USDX.2", "400", "--fee", "2", *relays, *rpc)
     assert isinstance(done, dict), done
     assert (done["state"], done["relay"]) == ("done", devnet.url("v1"))
-    devnet.until(lambda: devnet.ask("v0", f"/v1/accounts/0x{key.address.hex()}"), 60, "a credit")
+    devnet.until(lambda: devnet.ask("v0", f"/v1/accounts/0x{key.address.hex()}"), "a credit")
     free = wallet("balance")["balances"][0]["free"]
     assert int(free) == 398 * WHOLE
     owner = open_wallet(devnet.record, key, 1)
@@ -255,7 +255,6 @@ def test_a_trader_without_gas_deposits_and_withdraws(devnet: LocalDevnet, tmp_pa
     index = str(wallet("withdraw", "USDX.2", "50")["index"])
     devnet.until(
         lambda: devnet.ask("v0", f"/v1/settlement/withdrawals/{index}/proof"),
-        MARGIN * 40,
         "a checkpoint with the withdrawal",
     )
     assert "wants" in wallet("claim", index, "--fee", "0.000001", *relays, *rpc)
@@ -271,7 +270,6 @@ def test_a_trader_without_gas_deposits_and_withdraws(devnet: LocalDevnet, tmp_pa
     assert owner.token_balance(usdx) == 139 * WHOLE
     devnet.until(
         lambda: int(wallet("balance")["balances"][0]["free"]) == (398 - 50 + 9) * WHOLE,
-        MARGIN * 20,
         "the deposit that the SDK made is credited",
     )
 
@@ -301,7 +299,7 @@ def test_the_committee_pauses_one_vault_and_not_the_other(
     made = run_node(devnet, "v0", "decision", "propose", "pause", "--chain", chain)
     name = made["id"][:14]
     devnet.until(
-        lambda: devnet.ask("v1", "/v1/decisions")["decisions"], 30, "v1 hears of the decision"
+        lambda: devnet.read("v1", "/v1/decisions")["decisions"], "v1 hears of the decision"
     )
     assert made["weight"] < made["quorum"]
     key = PrivateKey.generate()

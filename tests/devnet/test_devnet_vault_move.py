@@ -31,7 +31,6 @@ from tests.devnet.local_devnet import MARGIN, REPOSITORY, LocalDevnet
 
 pytestmark = pytest.mark.processes
 WHOLE = 10**6
-LIMIT_S = MARGIN * 40
 NOTICE_STEPS = (6 * 86_400, 6 * 86_400, 2 * 86_400 + 60)
 """A vault without a checkpoint for nine days would close."""
 
@@ -89,15 +88,15 @@ class Move:
 
     def _knows(self, name: str, wanted: str) -> bool:
         return any(
-            one["id"] == wanted for one in self.devnet.ask(name, "/v1/decisions")["decisions"]
+            one["id"] == wanted for one in self.devnet.read(name, "/v1/decisions")["decisions"]
         )
 
     def _weight(self, wanted: str) -> int:
-        found = self.devnet.ask("v0", "/v1/decisions")["decisions"]
+        found = self.devnet.read("v0", "/v1/decisions")["decisions"]
         return next(int(one["weight"]) for one in found if one["id"] == wanted)
 
     def until(self, fact: Callable[[], Any], what: str) -> Any:
-        return self.devnet.until(fact, LIMIT_S, what)
+        return self.devnet.until(fact, what)
 
     def vaults(self, name: str = "v0") -> dict[str, dict[str, Any]]:
         found = self.devnet.ask(name, "/v1/settlement") or {"vaults": ()}
@@ -189,7 +188,7 @@ def test_a_network_moves_to_another_vault_to_the_atom(
 
 
 def _is_funded(move: Move) -> bool:
-    left = move.devnet.ask("v0", "/v1/settlement")["left"]
+    left = move.devnet.read("v0", "/v1/settlement")["left"]
     with move.open(move.old) as old:
         leaving = VaultLeaving(old)
         given = [leaving.count_owed(parse_address(one["token"])) == 0 for one in left]

@@ -39,7 +39,7 @@ from p2p.network import Network
 from primitives.eip712 import network_domain
 from primitives.secp256k1 import PrivateKey
 from tests.devnet.attacks import DEEP, LONG, WIDE, damage, frames, lies, two_faced_votes
-from tests.devnet.local_devnet import MARGIN, LocalDevnet
+from tests.devnet.local_devnet import ANSWER_S, PATIENCE_S, LocalDevnet
 from tests.devnet.member import LOW_PRICE, MARKET, Member, as_json
 from tests.p2p.p2p_world import closes, open_raw, stranger
 
@@ -184,7 +184,7 @@ async def liar(devnet: LocalDevnet) -> AsyncIterator[tuple[Network, list[Journal
     plan = devnet.plan
     if devnet.folder.processes.is_alive("v3"):
         devnet.kill("v3")
-        devnet.until(lambda: is_free(plan.validators[LIAR].p2p_port), 10, "v3's port is free")
+        devnet.until(lambda: is_free(plan.validators[LIAR].p2p_port), "v3's port is free")
     path = devnet.folder.data("v3").chain / "journal" / "00000001.log"
     records = [decode_record(data) for data in scan_journal(path.read_bytes()).records]
     seat = plan.validators[LIAR]
@@ -209,7 +209,7 @@ async def liar(devnet: LocalDevnet) -> AsyncIterator[tuple[Network, list[Journal
 
 async def connected(devnet: LocalDevnet, network: Network) -> None:
     """Wait until the three others take what v3 sends; they are told to forgive it."""
-    with trio.fail_after(MARGIN * 15):
+    with trio.fail_after(PATIENCE_S):
         while not all(peer.sending for peer in network.peers()):
             forgive(devnet)
             await trio.sleep(0.2)
@@ -269,7 +269,7 @@ async def test_a_committee_member_with_two_faces(
     key = devnet.plan.validators[LIAR].key
     async with liar(devnet) as (network, _):
         for _ in range(10 * soak):
-            view = devnet.ask("v0", "/v1/status")["view"]
+            view = devnet.read("v0", "/v1/status")["view"]
             for ahead in range(8):
                 for vote in two_faced_votes(key, LIAR, domain, 1, view + ahead, dice):
                     frame = encode_frame(FrameKind.CONSENSUS, vote)
@@ -294,7 +294,7 @@ def test_the_registry_has_punished_the_liar_and_nobody_else(devnet: LocalDevnet)
         return [one.stake for one in found if one is not None]
 
     try:
-        devnet.until(lambda: stakes()[LIAR] < stakes()[0], MARGIN * 15, "v3 is slashed")
+        devnet.until(lambda: stakes()[LIAR] < stakes()[0], "v3 is slashed")
         first, *others = stakes()[:LIAR]
         assert others == [first, first], "the honest ones have what they staked"
         assert stakes()[LIAR] <= first * 95 // 100
@@ -302,18 +302,17 @@ def test_the_registry_has_punished_the_liar_and_nobody_else(devnet: LocalDevnet)
         rpc.close()
     address = "0x" + plan.validators[LIAR].key.address.hex()
     devnet.until(
-        lambda: int(devnet.ask("v0", f"/v1/validators/{address}/score")["stake"]) < first,
-        MARGIN * 15,
+        lambda: int(devnet.read("v0", f"/v1/validators/{address}/score")["stake"]) < first,
         "the slashing is attested on the ledger",
     )
-    assert devnet.ask("v0", f"/v1/validators/{address}/score")["is_convicted"]
+    assert devnet.read("v0", f"/v1/validators/{address}/score")["is_convicted"]
 
 
 async def test_the_true_validator_is_taken_back(devnet: LocalDevnet) -> None:
     if not devnet.folder.processes.is_alive("v3"):
         devnet.start("v3")
     forgive(devnet)
-    devnet.wait_final(max(devnet.finals(TRUE_WORDS)), ("v3",), limit_s=MARGIN * 15)
+    devnet.wait_final(max(devnet.finals(TRUE_WORDS)), ("v3",))
 
 
 def stored_bundles(devnet: LocalDevnet) -> list[bytes]:
@@ -438,7 +437,7 @@ def test_actions_that_must_not_count_are_refused_with_their_reason(
     )
     replayed = member.sign_order()
     assert member.send("v0", replayed)[0]["accepted"]
-    devnet.until(lambda: member.confirm("v0", replayed.id), MARGIN * 10, "it is executed")
+    devnet.until(lambda: member.confirm("v0", replayed.id), "it is executed")
     (again,) = member.send("v0", replayed)  # a client that lost the answer may repeat itself
     assert again["accepted"], again
     twin = Member(devnet, key=member.key)
@@ -489,13 +488,11 @@ def test_orders_with_absurd_numbers_are_rejected_one_by_one(
         if not result["accepted"]:
             assert result["code"]
             continue
-        receipt = devnet.until(
-            lambda action=action: executed(devnet, action.id), MARGIN * 10, "it is executed"
-        )
+        receipt = devnet.until(lambda action=action: executed(devnet, action.id), "it is executed")
         assert receipt["statuses"][0]["code"] not in ("ok", "pending"), (wish, receipt)
     action = member.builder.sign(CancelAll(MARKET))
     assert member.send("v0", action)[0]["accepted"]
-    devnet.until(lambda: executed(devnet, action.id), MARGIN * 10, "cancelling works")
+    devnet.until(lambda: executed(devnet, action.id), "cancelling works")
     member.placed.clear()
 
 
@@ -561,7 +558,7 @@ async def send_frames(port: int, data: bytes) -> bytes:
         assert head.startswith(b"HTTP/1.1 101")
         async with trio.open_nursery() as nursery:
             nursery.start_soon(push, stream, data)
-            with suppress(trio.BrokenResourceError), trio.move_on_after(MARGIN * 2):
+            with suppress(trio.BrokenResourceError), trio.move_on_after(ANSWER_S):
                 while b"\x88" not in answer and (chunk := await stream.receive_some(1 << 16)):
                     answer += chunk
             nursery.cancel_scope.cancel()

@@ -22,14 +22,13 @@ import pytest
 
 from node.network_file import dump_network
 from tests.devnet.fake_clock import FakeClock, find_library
-from tests.devnet.local_devnet import MARGIN
-from tests.devnet.lone_node import START_S, LoneNode
+from tests.devnet.local_devnet import PATIENCE_S
+from tests.devnet.lone_node import LoneNode
 from tests.devnet.member import wait_s
 
 pytestmark = pytest.mark.processes
 
 STOP_S = 5
-RECOVER_S = MARGIN * 5
 DISK_MB = 64
 EXIT_TERM, EXIT_INT = 143, 130
 CONFIG, IN_USE, GUARD, WRONG_NETWORK = 3, 4, 11, 14
@@ -58,7 +57,7 @@ def _goes_on(request: pytest.FixtureRequest) -> Iterator[None]:
 
 
 def test_a_node_without_evm_chain_is_ready_and_says_what_is_missing(node: LoneNode) -> None:
-    status = node.until(lambda: node.status() if node.status()["ready"] else None, 10, "ready")
+    status = node.until(lambda: node.status() if node.status()["ready"] else None, "ready")
     assert status["evm"] is False
     assert status["final"] > 0
 
@@ -69,7 +68,7 @@ def test_a_signal_ends_it_in_order_and_it_goes_on_later(
 ) -> None:
     reached = node.final()
     begin = time.monotonic()
-    assert node.end(signal.Signals[number], MARGIN * STOP_S) == code
+    assert node.end(signal.Signals[number], PATIENCE_S) == code
     assert time.monotonic() - begin < STOP_S
     assert node.text().rstrip().endswith("stopped")
     assert not node.data.api_file.exists()
@@ -80,36 +79,36 @@ def test_a_signal_ends_it_in_order_and_it_goes_on_later(
 
 def test_a_kill_leaves_nothing_that_keeps_it_from_starting(node: LoneNode) -> None:
     reached = node.final()
-    assert node.end(signal.SIGKILL, 10) == -signal.SIGKILL
+    assert node.end(signal.SIGKILL, PATIENCE_S) == -signal.SIGKILL
     node.start()
     assert node.final() >= reached
 
 
 def test_a_second_daemon_on_the_same_data_is_refused(node: LoneNode) -> None:
     written = len(node.text())
-    assert node.launch().wait(START_S) == IN_USE
+    assert node.launch().wait(PATIENCE_S) == IN_USE
     words = node.text()[written:]
     assert "in use" in words
     assert str(node.pid) in words
 
 
 def test_another_network_file_is_refused(node: LoneNode) -> None:
-    assert node.end(signal.SIGTERM, MARGIN * STOP_S) == EXIT_TERM
+    assert node.end(signal.SIGTERM, PATIENCE_S) == EXIT_TERM
     good = node.data.network_file.read_bytes()
     other = LoneNode(node.folder.root.parent / "other", seed=2)
     node.data.network_file.write_bytes(dump_network(other.plan.network))
     try:
-        assert node.launch().wait(START_S) == WRONG_NETWORK
+        assert node.launch().wait(PATIENCE_S) == WRONG_NETWORK
         assert "network" in node.text()[-1_000:]
         node.data.network_file.write_bytes(good[: len(good) // 2])
-        assert node.launch().wait(START_S) == CONFIG
+        assert node.launch().wait(PATIENCE_S) == CONFIG
     finally:
         node.data.network_file.write_bytes(good)
     node.start()
 
 
 def test_a_taken_port_is_named(node: LoneNode) -> None:
-    assert node.end(signal.SIGTERM, MARGIN * STOP_S) == EXIT_TERM
+    assert node.end(signal.SIGTERM, PATIENCE_S) == EXIT_TERM
     seat = node.plan.validators[0]
     for port in (seat.api_port, seat.p2p_port):
         with socket.socket() as other:
@@ -117,18 +116,18 @@ def test_a_taken_port_is_named(node: LoneNode) -> None:
             other.bind(("127.0.0.1", port))
             other.listen()
             written = len(node.text())
-            assert node.launch().wait(START_S) == CONFIG
+            assert node.launch().wait(PATIENCE_S) == CONFIG
             assert str(port) in node.text()[written:]
     node.start()
 
 
 def test_a_lost_signing_guard_stops_it(node: LoneNode) -> None:
-    assert node.end(signal.SIGTERM, MARGIN * STOP_S) == EXIT_TERM
+    assert node.end(signal.SIGTERM, PATIENCE_S) == EXIT_TERM
     guard = node.data.signing / "signing.sqlite"
     kept = guard.with_suffix(".kept")
     guard.rename(kept)
     try:
-        assert node.launch().wait(START_S) == GUARD
+        assert node.launch().wait(PATIENCE_S) == GUARD
         assert "signing" in node.text()[-1_000:]
     finally:
         guard.unlink(missing_ok=True)
@@ -141,7 +140,7 @@ def test_a_disk_that_takes_no_byte_stops_duties_until_it_does(node: LoneNode) ->
     before = resource.prlimit(node.pid, resource.RLIMIT_FSIZE)
     resource.prlimit(node.pid, resource.RLIMIT_FSIZE, (0, before[1]))
     try:
-        node.until(lambda: "DSK001" in node.problems(), RECOVER_S, "DSK001")
+        node.until(lambda: "DSK001" in node.problems(), "DSK001")
         assert node.status()["ready"] is False
         assert "cannot be written" in node.problems()["DSK001"]
         stopped = settled(node)
@@ -152,9 +151,9 @@ def test_a_disk_that_takes_no_byte_stops_duties_until_it_does(node: LoneNode) ->
     finally:
         resource.prlimit(node.pid, resource.RLIMIT_FSIZE, before)
     node.wait_final(stopped + 2)
-    node.until(lambda: not node.problems().keys() & {"DSK001", "DSK003"}, RECOVER_S, "it is over")
+    node.until(lambda: not node.problems().keys() & {"DSK001", "DSK003"}, "it is over")
     assert node.status()["ready"]
-    assert node.end(signal.SIGKILL, 10) == -signal.SIGKILL
+    assert node.end(signal.SIGKILL, PATIENCE_S) == -signal.SIGKILL
     node.start()  # what it had written before and after fits together
     assert node.final() > stopped
 
@@ -184,14 +183,14 @@ def test_a_clock_that_jumps_is_named_and_blocks_go_on(tmp_path: Path, jump_s: in
     try:
         reached = node.final()
         clock.set(jump_s)
-        node.until(lambda: "CLK001" in node.problems(), RECOVER_S, "CLK001: the clock jumped")
+        node.until(lambda: "CLK001" in node.problems(), "CLK001: the clock jumped")
         found = re.search(r"jumped by (-?[0-9]+) ms", node.problems()["CLK001"])
         assert found is not None
         assert abs(int(found[1]) - jump_s * 1_000) < 1_000
         node.wait_final(reached + 2)
         clock.set(0)
         node.wait_final(node.final() + 2)
-        assert node.end(signal.SIGKILL, 10) == -signal.SIGKILL
+        assert node.end(signal.SIGKILL, PATIENCE_S) == -signal.SIGKILL
         node.start()  # with the true clock, on blocks that are an hour ahead of it
         node.wait_final(node.final() + 2)
     finally:
@@ -225,7 +224,7 @@ def test_a_full_disk_stops_duties_until_there_is_room(small_disk: Path) -> None:
     ballast = small_disk / "ballast"
     try:
         fill(ballast, shutil.disk_usage(small_disk).free - (5 << 20))
-        node.until(lambda: "DSK002" in node.problems(), RECOVER_S, "DSK002: nearly full")
+        node.until(lambda: "DSK002" in node.problems(), "DSK002: nearly full")
         assert not node.status()["ready"]
         stopped = settled(node)
         fill(ballast, 64 << 20)  # to the last byte
@@ -236,8 +235,8 @@ def test_a_full_disk_stops_duties_until_there_is_room(small_disk: Path) -> None:
         assert node.process.poll() is None
         ballast.unlink()
         node.wait_final(stopped + 2)
-        node.until(lambda: not node.problems().keys() & {"DSK001", "DSK002", "DSK003"}, 30, "over")
-        assert node.end(signal.SIGTERM, MARGIN * STOP_S) == EXIT_TERM
+        node.until(lambda: not node.problems().keys() & {"DSK001", "DSK002", "DSK003"}, "over")
+        assert node.end(signal.SIGTERM, PATIENCE_S) == EXIT_TERM
         node.start()
         assert node.final() > stopped
     finally:
@@ -254,9 +253,9 @@ def test_a_disk_that_fills_up_at_once_loses_nothing(small_disk: Path) -> None:
     try:
         fill(ballast, 64 << 20)
         codes = {"DSK001", "DSK002", "DSK003"}
-        node.until(lambda: node.problems().keys() & codes, RECOVER_S, "a problem of the disk")
+        node.until(lambda: node.problems().keys() & codes, "a problem of the disk")
         stopped = settled(node)
-        assert node.end(signal.SIGKILL, 10) == -signal.SIGKILL
+        assert node.end(signal.SIGKILL, PATIENCE_S) == -signal.SIGKILL
         ballast.unlink()
         node.start()
         assert node.final() >= stopped
@@ -280,12 +279,12 @@ def test_a_read_only_disk_is_named_at_the_start(small_disk: Path) -> None:
     node = LoneNode(small_disk / ".devnet", seed=5)
     node.log = small_disk.parent / "node.log"
     node.start()
-    assert node.end(signal.SIGTERM, MARGIN * STOP_S) == EXIT_TERM
+    assert node.end(signal.SIGTERM, PATIENCE_S) == EXIT_TERM
     read_only = mount("-o", "remount,ro", str(small_disk))
     assert read_only.returncode == 0, read_only.stderr
     try:
         written = len(node.text())
-        assert node.launch().wait(START_S) == CONFIG
+        assert node.launch().wait(PATIENCE_S) == CONFIG
         words = node.text()[written:]
         assert "Read-only file system" in words
         assert "Traceback" not in words

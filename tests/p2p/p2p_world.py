@@ -6,7 +6,6 @@ Spec: docs/spec/p2p.md. Deviations: none.
 
 from __future__ import annotations
 
-import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
@@ -27,14 +26,9 @@ from p2p.host import to_id
 from p2p.identity import peer_id_from_seed
 from p2p.network import Network
 from primitives.secp256k1 import PrivateKey
+from tests.free_ports import free_port
 
 NETWORK_ID = b"test-network".ljust(32, b"\0")
-
-
-def free_port() -> int:
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return int(s.getsockname()[1])
 
 
 class World:

@@ -24,7 +24,8 @@ from p2p.identity import peer_id_from_seed
 from p2p.lanes import Lane
 from p2p.network import Network
 from primitives.errors import ConfigError, InvalidMessage, LimitExceeded, PeerError
-from tests.p2p.p2p_world import World, attach, free_port, is_whole, mesh, status, stranger, until
+from tests.free_ports import free_port
+from tests.p2p.p2p_world import World, attach, is_whole, mesh, status, stranger, until
 
 
 async def receive(network: Network, lane: Lane, count: int) -> list:

@@ -15,9 +15,13 @@ import pytest
 
 from tests.devnet.fake_clock import find_library
 from tests.devnet.local_devnet import LocalDevnet
+from tests.devnet.lone_node import LoneNode
+from tests.devnet.report import describe
 from tests.devnet.storm import Storm, storm_seed
 
 _left_out_key = pytest.StashKey[list[str]]()
+_devnets: list[LocalDevnet] = []
+"""Those of the file that runs now."""
 
 
 def can_mount() -> bool:
@@ -53,10 +57,15 @@ def pytest_report_collectionfinish(config: pytest.Config) -> list[str]:
     return config.stash.get(_left_out_key, [])
 
 
+def _lone_nodes(item: pytest.Item) -> list[LoneNode]:
+    fixtures = getattr(item, "funcargs", {}).values()
+    return [one for one in fixtures if isinstance(one, LoneNode)]
+
+
 @pytest.fixture(scope="module")
 def new_devnet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[], LocalDevnet]]:
     """Make folders for devnets; what runs in them at the end of the file is stopped."""
-    made: list[LocalDevnet] = []
+    made = _devnets
     roots: list[Path] = []
     storm = Storm(storm_seed(), roots) if storm_seed() else None
 
@@ -74,16 +83,13 @@ def new_devnet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[]
             storm.end()
         for devnet in made:
             devnet.remove()
+        made.clear()
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]):
-    """Show what the nodes wrote last when a test of theirs fails."""
+    """Show how every node is, what it wrote last and what was typed when a test fails."""
     report = yield
-    fixtures = getattr(item, "funcargs", {})
-    devnet = next((v for v in fixtures.values() if isinstance(v, LocalDevnet)), None)
-    if report.failed and devnet is not None:
-        for log in sorted((devnet.folder.root / "logs").glob("*.log")):
-            lines = log.read_text(errors="replace").splitlines()[-25:]
-            report.sections.append((log.name, "\n".join(line[:300] for line in lines)))
+    if report.failed:
+        report.sections += describe(_devnets, _lone_nodes(item))
     return report

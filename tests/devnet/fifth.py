@@ -15,14 +15,13 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from devnet.folders import node_environment
 from devnet.ports import PortBlock
-from tests.devnet.local_devnet import REPOSITORY, LocalDevnet
+from tests.devnet.commands import REPOSITORY, environment, run_program
+from tests.devnet.local_devnet import LOOK_S, LocalDevnet
 
 PAGE = REPOSITORY / "docs" / "how-to" / "join-as-a-validator.md"
 SECTION = re.compile(r"^## (?:\d+\. )?(.+?)\n(.*?)(?=^## |\Z)", re.MULTILINE | re.DOTALL)
 BLOCK = re.compile(r"^```sh\n(.*?)^```", re.MULTILINE | re.DOTALL)
-COMMAND_S = 120.0
 
 
 def read_sections() -> dict[str, list[str]]:
@@ -69,16 +68,7 @@ class FifthValidator:
         return line.replace("omnibazaar ", f"{sys.executable} -m node.cli ", 1)
 
     def run_line(self, line: str) -> str:
-        done = subprocess.run(
-            ["sh", "-c", self.adapt(line)],
-            cwd=self.devnet.root,
-            env={**node_environment(), "PYTHONPATH": str(REPOSITORY)},
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=COMMAND_S,
-            check=False,
-        )
+        done = run_program(["sh", "-c", self.adapt(line)], self.devnet.root)
         assert done.returncode == 0, f"{line}: {done.stderr}"
         return done.stdout
 
@@ -90,7 +80,7 @@ class FifthValidator:
             self.process = subprocess.Popen(
                 ["sh", "-c", f"exec {self.adapt(line)}"],
                 cwd=self.devnet.root,
-                env={**node_environment(), "PYTHONPATH": str(REPOSITORY)},
+                env=environment(),
                 stdin=subprocess.DEVNULL,
                 stdout=file,
                 stderr=subprocess.STDOUT,
@@ -103,7 +93,9 @@ class FifthValidator:
 
     def status(self) -> dict[str, Any]:
         """Return what the node says of itself; empty when it does not answer."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.ports.api(self.index), timeout=10)
+        connection = http.client.HTTPConnection(
+            "127.0.0.1", self.ports.api(self.index), timeout=LOOK_S
+        )
         try:
             connection.request("GET", "/v1/status")
             answer: dict[str, Any] = json.loads(connection.getresponse().read())

@@ -32,12 +32,12 @@ from devnet.plan import DevnetPlan
 from devnet.ports import PortBlock
 from devnet.start import plan_of
 from devnet.status import DevnetStatus, read_status
+from tests.devnet.commands import REPOSITORY, finish
+from tests.devnet.fair_time import FairTime
 from tests.devnet.storm import SIGNALS, shorten_epochs
 
-REPOSITORY = Path(__file__).resolve().parents[2]
 MARGIN = 3  # a machine that runs tests is slower than one that does not
 PATIENCE_S = 240.0  # for a fact that nothing but a fault keeps from coming
-COMMAND_S = 300.0
 LOOK_S = 10.0  # for an answer that is asked for again
 ANSWER_S = 60.0  # a stalled process answers late; a dead one refuses at once
 POLL_S = 0.1
@@ -70,11 +70,10 @@ class LocalDevnet:
     # Commands
 
     def start_command(self, *arguments: str) -> subprocess.Popen[str]:
-        environment = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
         return subprocess.Popen(
             [sys.executable, "-m", "devnet.cli", *shorten_epochs(arguments)],
             cwd=self.root,
-            env=environment,
+            env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
@@ -86,10 +85,9 @@ class LocalDevnet:
             return self._command(arguments, code)
 
     def _command(self, arguments: tuple[str, ...], code: int) -> str:
-        with self.start_command(*arguments) as process:
-            output, errors = process.communicate(timeout=COMMAND_S)
-        assert process.returncode == code, f"{arguments} ended with {process.returncode}: {errors}"
-        return output
+        done = finish(self.start_command(*arguments))
+        assert done.returncode == code, f"{arguments} ended with {done.returncode}: {done.stderr}"
+        return done.stdout
 
     def up(self, *arguments: str) -> str:
         return self.command("up", "--detach", *arguments)
@@ -176,29 +174,50 @@ class LocalDevnet:
 
     # Waiting
 
-    def until(self, fact: Callable[[], T], what: str, limit_s: float = PATIENCE_S) -> T:
-        """Return the first truthy answer of `fact`."""
+    def fair_time(self) -> FairTime:
+        """Return a stopwatch that knows how the machine serves this devnet."""
+        table = self.folder.processes
+        return FairTime(lambda: [pid for name in table.names() if (pid := table.pid(name))])
+
+    def until(
+        self,
+        fact: Callable[[], T],
+        what: str,
+        limit_s: float = PATIENCE_S,
+        *,
+        promised_s: float | None = None,
+    ) -> T:
+        """Return the first truthy answer of `fact`, which may be promised in fair time."""
+        watch = None if promised_s is None else self.fair_time()
         deadline = time.monotonic() + limit_s
         while True:
             answer = fact()
             if answer:
+                if watch is not None and promised_s is not None:
+                    watch.verify(promised_s, what)
                 return answer
             if time.monotonic() > deadline:
                 state = msgspec.json.encode(self.look()).decode()
                 raise AssertionError(f"not within {limit_s:.0f} s: {what}; {state}")
             time.sleep(POLL_S)
 
-    def wait_final(self, above: int, names: Iterable[str] = ()) -> None:
+    def wait_final(
+        self, above: int, names: Iterable[str] = (), *, promised_s: float | None = None
+    ) -> None:
         """Wait until nodes have finalized beyond a height, as long as they come nearer to it."""
+        watch = None if promised_s is None else self.fair_time()
         wanted = tuple(names) or self.names
+        what = f"{', '.join(wanted)} finalize beyond {above}"
         reached = min(self.finals(wanted))
         while reached <= above:
             before = reached
             reached = self.until(
                 lambda before=before: max(min(self.finals(wanted)), before) - before,  # type: ignore[misc]
-                f"{', '.join(wanted)} finalize beyond {above}",
+                what,
             )
             reached += before
+        if watch is not None and promised_s is not None:
+            watch.verify(promised_s, what)
 
     # Faults
 

@@ -20,7 +20,8 @@ from devnet.folders import Folder, node_command, node_environment
 from devnet.plan import DevnetPlan
 from devnet.start import Wishes, prepare
 from node.datadir import DataDir
-from tests.devnet.local_devnet import LOOK_S, PATIENCE_S, POLL_S, REPOSITORY
+from tests.devnet.commands import REPOSITORY
+from tests.devnet.local_devnet import LOOK_S, PATIENCE_S, POLL_S
 
 T = TypeVar("T")
 

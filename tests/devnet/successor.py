@@ -10,24 +10,23 @@ from __future__ import annotations
 
 import json
 import re
-import subprocess
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from devnet.folders import node_command, node_environment, write_validator
+from devnet.folders import node_command, write_validator
 from devnet.plan import ValidatorPlan, plan_validator
 from devnet.ports import PortBlock
 from node.datadir import DataDir
 from node.network_file import Bootstrap, Seat, load_network
 from primitives.address import to_checksum
-from tests.devnet.local_devnet import REPOSITORY, LocalDevnet
+from tests.devnet.commands import REPOSITORY, environment, run_program
+from tests.devnet.local_devnet import LocalDevnet
 
 PAGE = REPOSITORY / "docs" / "how-to" / "restart-after-lost-keys.md"
 SECTION = re.compile(r"^## (?:\d+\. )?(.+?)\n(.*?)(?=^## |\Z)", re.MULTILINE | re.DOTALL)
 BLOCK = re.compile(r"^```sh\n(.*?)^```", re.MULTILINE | re.DOTALL)
-COMMAND_S = 120.0
 NEW_SEED = 77  # keys of the members who were not there before
 
 
@@ -63,16 +62,7 @@ class Successor:
             line = line.replace(name, value)
         is_ours = line.startswith("omnibazaar ")
         line = line.replace("omnibazaar ", f"{sys.executable} -m node.cli -y ", 1)
-        done = subprocess.run(
-            ["sh", "-c", f"{line} --json" if is_ours else line],
-            cwd=folder,
-            env={**node_environment(), "PYTHONPATH": str(REPOSITORY)},
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=COMMAND_S,
-            check=False,
-        )
+        done = run_program(["sh", "-c", f"{line} --json" if is_ours else line], folder)
         assert done.returncode == code, f"{line}: {done.stderr}"
         return json.loads(done.stdout) if is_ours and done.stdout else done.stderr
 
@@ -115,7 +105,7 @@ class Successor:
             processes.start(
                 seat.name,
                 node_command(data),
-                {**node_environment(), "PYTHONPATH": str(REPOSITORY)},
+                environment(),
             )
 
 

@@ -21,7 +21,8 @@ from devnet.start import Wishes, prepare, start_all, wait_ready
 from node.datadir import write_atomic
 from node.network_file import dump_network
 from primitives.address import to_checksum
-from tests.devnet.local_devnet import REPOSITORY, LocalDevnet
+from tests.devnet.commands import REPOSITORY
+from tests.devnet.local_devnet import LocalDevnet
 from tests.devnet.member import wait_s
 from tests.devnet.relay import Weather
 

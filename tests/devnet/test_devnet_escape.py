@@ -8,9 +8,7 @@ Spec: docs/how-to/escape.md; docs/spec/settlement.md §6. Deviations: none.
 from __future__ import annotations
 
 import json
-import os
 import shutil
-import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
@@ -28,7 +26,8 @@ from node.keys.keystore import save_key
 from node.settlement.escape_replay import load_archive
 from primitives.cid import Cid
 from storage.car import read_blocks, read_roots
-from tests.devnet.local_devnet import REPOSITORY, LocalDevnet
+from tests.devnet.commands import run_program
+from tests.devnet.local_devnet import LocalDevnet
 
 pytestmark = pytest.mark.processes
 DAY = 24 * 3_600
@@ -49,15 +48,8 @@ def make_home(devnet: LocalDevnet, folder: Path) -> Path:
 
 def run(home: Path, *arguments: str, url: str = "", code: int = 0) -> Any:
     """Run one command; return its JSON."""
-    done = subprocess.run(
-        [sys.executable, "-m", "node.cli", "-y", "-d", str(home),
-         *(("--url", url) if url else ()), "wallet", *arguments, "--json"],
-        env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )  # fmt: skip
+    place = ("-y", "-d", str(home), *(("--url", url) if url else ()))
+    done = run_program([sys.executable, "-m", "node.cli", *place, "wallet", *arguments, "--json"])
     assert done.returncode == code, done.stderr
     return json.loads(done.stdout) if done.stdout else done.stderr
 

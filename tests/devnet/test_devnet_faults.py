@@ -63,7 +63,7 @@ def _one_chain(devnet: LocalDevnet, history: dict[int, str]):
     faults.resume(devnet.folder, (*devnet.names, EVM))
     faults.start(devnet.folder, devnet.record, (*devnet.names, EVM))
     faults.partition(devnet.folder, devnet.record, [set(devnet.names)])
-    devnet.wait_final(max(devnet.finals()))
+    devnet.wait_final(max(devnet.finals()), promised_s=MARGIN * BACK_S)
     compare_chains(devnet, history)
 
 
@@ -97,7 +97,7 @@ def test_the_others_go_on_without_one_and_it_comes_back(
             and answer["validator"]["votes_sent"] > 0
         )
 
-    devnet.until(votes, "v2 has caught up and votes")
+    devnet.until(votes, "v2 has caught up and votes", promised_s=MARGIN * BACK_S)
     record_property("back_s", round(time.monotonic() - begin, 1))
     member.verify_nothing_lost()
 
@@ -113,7 +113,7 @@ def test_two_of_four_finalize_nothing_and_lose_nothing(devnet: LocalDevnet, memb
     assert max(devnet.finals(left)) == reached
     assert not any(v.ready for v in devnet.look().validators)
     devnet.start("v0", "v1")
-    devnet.wait_final(reached + 3)
+    devnet.wait_final(reached + 3, promised_s=MARGIN * BACK_S)
     devnet.until(lambda: member.confirm("v0", accepted.id), "the order is final")
     member.verify_nothing_lost()
 
@@ -137,7 +137,7 @@ def test_a_paused_validator_slows_the_others_by_no_more_than_time_outs(
     devnet.pause("v1")
     others = ("v0", "v2", "v3")
     try:
-        devnet.wait_final(first + 20, others)
+        devnet.wait_final(first + 20, others, promised_s=MARGIN * 30)
         member.place("v3")
         last = min(devnet.finals(others))
     finally:
@@ -149,7 +149,7 @@ def test_a_paused_validator_slows_the_others_by_no_more_than_time_outs(
     one_view_ms = timers.leader_ms + timers.view_ms
     assert max(gaps) < MARGIN * one_view_ms, gaps
     assert sum(gap < timers.leader_ms for gap in gaps) > len(gaps) // 3, gaps
-    devnet.wait_final(last, ("v1",))
+    devnet.wait_final(last, ("v1",), promised_s=MARGIN * BACK_S)
 
 
 def test_all_four_killed_again_and_again_lose_no_final_order(
@@ -166,7 +166,7 @@ def test_all_four_killed_again_and_again_lose_no_final_order(
         compare_chains(devnet, history)
         power_cut(devnet, dice)
         devnet.start(*devnet.names)
-        devnet.wait_final(reached + 2)
+        devnet.wait_final(reached + 2, promised_s=MARGIN * 2 * BACK_S)
         compare_chains(devnet, history)
         for action in under_way:
             member.confirm("v0", action.id)
@@ -192,7 +192,7 @@ def test_a_partition_without_quorum_finalizes_nothing(devnet: LocalDevnet, membe
         assert not any(v.ready for v in devnet.look().validators)
     finally:
         devnet.command("partition", "--heal")
-    devnet.wait_final(reached + 3)
+    devnet.wait_final(reached + 3, promised_s=MARGIN * BACK_S)
     member.place("v1")
 
 
@@ -207,7 +207,7 @@ def test_a_minority_of_one_follows_only_after_the_healing(
         assert devnet.final("v3") == alone
     finally:
         devnet.command("partition", "--heal")
-    devnet.wait_final(alone + 5, ("v3",))
+    devnet.wait_final(alone + 5, ("v3",), promised_s=MARGIN * BACK_S)
     member.verify_nothing_lost()
 
 
@@ -216,7 +216,9 @@ def test_trading_goes_on_without_the_evm_chain_and_checkpoints_catch_up(
     devnet: LocalDevnet, member: Member, verbs: tuple[str, str], soak: int
 ) -> None:
     stop, go_on = verbs
-    devnet.until(lambda: devnet.look().settlement.checkpoints, "a first checkpoint")
+    devnet.until(
+        lambda: devnet.look().settlement.checkpoints, "a first checkpoint", promised_s=MARGIN * 40
+    )
     devnet.command(stop, "evm")
     try:
         trade_for(member, EVM_ABSENT_S / 2)  # what was on its way to the nodes has arrived
@@ -232,6 +234,7 @@ def test_trading_goes_on_without_the_evm_chain_and_checkpoints_catch_up(
     devnet.until(
         lambda: devnet.look().settlement.height >= reached,
         f"a checkpoint beyond {reached}",
+        promised_s=MARGIN * 40,
     )
 
 

@@ -27,7 +27,8 @@ from exchange.actions import BUY, IOC, SELL
 from node.cli.root import root
 from primitives.address import parse_address, to_checksum
 from primitives.secp256k1 import PrivateKey
-from tests.devnet.local_devnet import PATIENCE_S, REPOSITORY, LocalDevnet
+from tests.devnet.commands import REPOSITORY
+from tests.devnet.local_devnet import PATIENCE_S, LocalDevnet
 from tests.devnet.test_devnet_two_chains import make_home, run_cli
 
 pytestmark = pytest.mark.processes

@@ -16,7 +16,8 @@ import pytest
 from devnet.folders import node_command, node_environment
 from node.cli import exits
 from node.cli.root import call
-from tests.devnet.local_devnet import PATIENCE_S, REPOSITORY, LocalDevnet
+from tests.devnet.commands import REPOSITORY
+from tests.devnet.local_devnet import PATIENCE_S, LocalDevnet
 
 pytestmark = pytest.mark.processes
 

@@ -7,8 +7,6 @@ Spec: docs/how-to/private-tokens.md; docs/explanation/economics.md. Deviations: 
 from __future__ import annotations
 
 import json
-import os
-import subprocess
 import sys
 from collections.abc import Callable
 from decimal import Decimal
@@ -22,7 +20,8 @@ from devnet.funding import open_wallet
 from devnet.plan import USDX, XOM_SUPPLY
 from primitives.address import to_checksum
 from primitives.secp256k1 import PrivateKey
-from tests.devnet.local_devnet import REPOSITORY, LocalDevnet
+from tests.devnet.commands import run_program
+from tests.devnet.local_devnet import LocalDevnet
 from tests.devnet.test_devnet_two_chains import make_home
 
 pytestmark = pytest.mark.processes
@@ -49,14 +48,8 @@ class Shell:
         """Return a command's JSON, or what it says of a failure."""
         more = ["--password-file", str(self.home / "password"), "--json"]
         more += self._rpc if needs_rpc else ()
-        done = subprocess.run(
-            [sys.executable, "-m", "node.cli", *self._options, "wallet", *arguments, *more],
-            env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
-            capture_output=True,
-            text=True,
-            timeout=120,
-            check=False,
-        )
+        words = (*self._options, "wallet", *arguments, *more)
+        done = run_program([sys.executable, "-m", "node.cli", *words])
         return json.loads(done.stdout) if done.returncode == 0 else done.stderr
 
 
@@ -106,14 +99,7 @@ def test_block_rewards_reach_the_payout_accounts(devnet: LocalDevnet) -> None:
     total = Decimal(0)
     for payout in payouts:
         command = ("--url", devnet.url("v1"), "wallet", "statement", "--account", payout, "--json")
-        done = subprocess.run(
-            [sys.executable, "-m", "node.cli", *command],
-            env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
-            capture_output=True,
-            text=True,
-            check=True,
-            timeout=60,
-        )
+        done = run_program([sys.executable, "-m", "node.cli", *command])
         totals = {(t["asset"], t["type"]): t["amount"] for t in json.loads(done.stdout)["totals"]}
         total += Decimal(totals["XOM", "reward"])
     assert daily <= total < daily * 2

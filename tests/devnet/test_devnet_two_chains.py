@@ -8,9 +8,7 @@ Spec: docs/spec/settlement.md; docs/explanation/trust.md. Deviations: none.
 from __future__ import annotations
 
 import json
-import os
 import shutil
-import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, nullcontext
@@ -36,7 +34,8 @@ from devnet.plan import TOKENS, USDX
 from node.keys.keystore import save_key
 from primitives.address import to_checksum
 from primitives.secp256k1 import PrivateKey
-from tests.devnet.local_devnet import PATIENCE_S, REPOSITORY, LocalDevnet
+from tests.devnet.commands import run_program
+from tests.devnet.local_devnet import PATIENCE_S, LocalDevnet
 
 pytestmark = pytest.mark.processes
 USDX_2 = len(TOKENS) + USDX
@@ -95,25 +94,8 @@ def run_node(devnet: LocalDevnet, name: str, *arguments: str) -> Any:
 
 def run_cli(home: Path, url: str, *arguments: str) -> Any:
     """Run one command; return its JSON, or what it says of a failure."""
-    done = subprocess.run(
-        [
-            sys.executable,
-            "-m",
-            "node.cli",
-            "-y",
-            "-d",
-            str(home),
-            "--url",
-            url,
-            *arguments,
-            "--json",
-        ],
-        env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
+    place = ("-y", "-d", str(home), "--url", url)
+    done = run_program([sys.executable, "-m", "node.cli", *place, *arguments, "--json"])
     return json.loads(done.stdout) if done.returncode == 0 else done.stderr
 
 

@@ -8,9 +8,7 @@ Spec: docs/how-to/move-to-a-new-vault.md; docs/spec/settlement.md §15. Deviatio
 from __future__ import annotations
 
 import json
-import os
 import shutil
-import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
@@ -27,7 +25,8 @@ from devnet.plan import USDX
 from node.keys.keystore import save_key
 from primitives.address import parse_address
 from primitives.secp256k1 import PrivateKey
-from tests.devnet.local_devnet import MARGIN, REPOSITORY, LocalDevnet
+from tests.devnet.commands import run_program
+from tests.devnet.local_devnet import MARGIN, LocalDevnet
 
 pytestmark = pytest.mark.processes
 WHOLE = 10**6
@@ -57,14 +56,7 @@ class Move:
     def run(self, folder: Path, name: str, *arguments: str) -> Any:
         """Run one command; return its JSON."""
         words = ("-y", "-d", str(folder), "--url", self.devnet.url(name), *arguments, "--json")
-        done = subprocess.run(
-            [sys.executable, "-m", "node.cli", *words],
-            env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
-            capture_output=True,
-            text=True,
-            timeout=120,
-            check=False,
-        )
+        done = run_program([sys.executable, "-m", "node.cli", *words])
         assert done.returncode == 0, done.stderr
         return json.loads(done.stdout)
 

@@ -33,7 +33,8 @@ from node.datadir import DataDir
 from primitives.eip712 import network_domain
 from primitives.secp256k1 import PrivateKey
 from storage.chain_reader import ChainReader
-from tests.devnet.local_devnet import LOOK_S, PATIENCE_S, POLL_S, REPOSITORY
+from tests.devnet.commands import REPOSITORY
+from tests.devnet.local_devnet import LOOK_S, PATIENCE_S, POLL_S
 from tests.devnet.member import as_json
 
 pytestmark = pytest.mark.processes

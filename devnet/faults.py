@@ -14,7 +14,7 @@ import signal
 from collections.abc import Sequence
 
 from devnet.folders import Folder, Record
-from devnet.limits import STATUS_S_MAX
+from devnet.limits import FAULT_S_MAX
 from devnet.plan import derive_key
 from devnet.ports import PortBlock
 from devnet.start import start_chain, start_validators, validator_names
@@ -94,7 +94,7 @@ def partition(folder: Folder, record: Record, groups: Sequence[set[str]]) -> lis
 
 
 def _isolate(folder: Folder, name: str, port: int, blocked: list[str]) -> bool:
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=STATUS_S_MAX)
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=FAULT_S_MAX)
     try:
         connection.request(
             "POST",

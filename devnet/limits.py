@@ -20,10 +20,11 @@ EPOCH_BLOCKS: Final = 600  # heights of a devnet's epoch unless asked for; 0: on
 EPOCH_BLOCKS_MIN: Final = 40
 EPOCH_BLOCKS_MAX: Final = 1_000_000
 
-READY_S_MAX: Final = 60  # until all validators are ready
-STOP_S_MAX: Final = 10  # a process has this long to end by itself
+READY_S_MAX: Final = 240  # until all validators are ready; one that has ended is told at once
+STOP_S_MAX: Final = 30  # a process has this long to end by itself
 STATUS_S_MAX: Final = 3  # one validator's answer
 LIVE_LINE_S: Final = 1  # between two refreshes on a terminal
 PLAIN_LINE_S: Final = 10  # between two lines without a terminal
-CHAIN_S_MAX: Final = 30  # until the EVM chain answers
+CHAIN_S_MAX: Final = 120  # until the EVM chain answers; one that has ended is told at once
+FAULT_S_MAX: Final = 20  # a validator takes an order to isolate itself
 STATUS_BYTES_MAX: Final = 4 << 20  # one answer of a validator

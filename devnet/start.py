@@ -194,7 +194,7 @@ def start_all(folder: Folder, record: Record, plan: DevnetPlan) -> None:
     try:
         if not record.deployed:
             for chain in range(record.chains):
-                deploy_contracts(record, plan, chain)
+                deploy_contracts(folder, record, plan, chain)
             folder.save(msgspec.structs.replace(record, deployed=True))
     finally:  # whatever happens, what was started is on file and can be stopped
         adopt_validators(folder, zygote)
@@ -276,7 +276,7 @@ def start_traders(folder: Folder) -> None:
     folder.processes.start(TRADERS, command, node_environment())
 
 
-def deploy_contracts(record: Record, plan: DevnetPlan, chain: int) -> None:
+def deploy_contracts(folder: Folder, record: Record, plan: DevnetPlan, chain: int) -> None:
     """Deploy the contracts where the network file says they are. Raises TransientError."""
     from contracts.deployment import deploy
     from contracts.evm_web3 import connect
@@ -289,7 +289,9 @@ def deploy_contracts(record: Record, plan: DevnetPlan, chain: int) -> None:
             web3.eth.get_block("latest")
             break
         except Exception as error:
-            if time.monotonic() > deadline:
+            names = record.chain_names
+            has_ended = bool(names) and not folder.processes.is_alive(names[chain])
+            if has_ended or time.monotonic() > deadline:
                 raise TransientError(f"the EVM chain does not answer: {error}") from error
             time.sleep(POLL_S)
     planned = plan.deployments[chain]

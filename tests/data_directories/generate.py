@@ -30,7 +30,7 @@ def generate(target: Path) -> None:
         lone = LoneNode(Path(name) / "node", seed=11)
         try:
             lone.start()
-            lone.until(lambda: lone.final() > HEIGHT, 120, f"a final block above {HEIGHT}")
+            lone.until(lambda: lone.final() > HEIGHT, f"a final block above {HEIGHT}")
             lone.end(signal.SIGTERM, 30)
         finally:
             lone.remove()

@@ -41,6 +41,7 @@ PATIENCE_S = 240.0  # for a fact that nothing but a fault keeps from coming
 LOOK_S = 10.0  # for an answer that is asked for again
 ANSWER_S = 60.0  # a stalled process answers late; a dead one refuses at once
 POLL_S = 0.1
+NOBODY_READY = 7  # exit code of `status`
 FAULTS = ("kill", "start", "pause", "resume", "down", "reset", "partition")
 T = TypeVar("T")
 
@@ -92,9 +93,17 @@ class LocalDevnet:
     def up(self, *arguments: str) -> str:
         return self.command("up", "--detach", *arguments)
 
-    def status(self) -> dict[str, Any]:
-        found: dict[str, Any] = json.loads(self.command("status", "--json"))
-        return found
+    def status(self, names: Iterable[str] = ()) -> dict[str, Any]:
+        """Return what `status --json` prints once all of `names` (all there are) answer it."""
+        wanted = set(names) or set(self.names)
+        return self.until(lambda: self._status(wanted), f"{sorted(wanted)} answer `status`")
+
+    def _status(self, wanted: set[str]) -> dict[str, Any] | None:
+        done = finish(self.start_command("status", "--json"))
+        assert done.returncode in (0, NOBODY_READY), done.stderr
+        found: dict[str, Any] = json.loads(done.stdout)
+        ready = {one["name"] for one in found["validators"] if one["ready"]}
+        return found if wanted <= ready and done.returncode == 0 else None
 
     def remove(self) -> None:
         """Stop everything; the files stay for whoever looks into a failure."""

@@ -102,7 +102,7 @@ class Member:
                     lambda name=name, action_id=action_id: self.confirm(name, action_id),
                     f"{name} knows a final order",
                 )
-            shown = self.devnet.ask(name, f"/v1/orders?account={self.address}")
+            shown = self.devnet.read(name, f"/v1/orders?account={self.address}")
             assert {order["id"] for order in shown["orders"]} >= {
                 order for _, order in self.placed.values()
             }

@@ -127,7 +127,7 @@ def finality_by_proposer(devnet: LocalDevnet, low: int, high: int) -> list[int]:
     addresses = [to_checksum(seat.key.address) for seat in devnet.plan.validators]
     found = []
     for index, name in enumerate(devnet.names):
-        page = devnet.ask(name, f"/v1/blocks?from={high}&limit={high - low + 1}")
+        page = devnet.read(name, f"/v1/blocks?from={high}&limit={high - low + 1}")
         mine = [b for b in page["blocks"] if b["proposer_address"] == addresses[index]]
         found += [block["finality_ms"] for block in mine if block["finality_ms"]]
     return found

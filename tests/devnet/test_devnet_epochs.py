@@ -31,7 +31,7 @@ def devnet(new_devnet: Callable[[], LocalDevnet]) -> LocalDevnet:
 
 def epochs_of(devnet: LocalDevnet) -> dict[int, int]:
     """Return the epoch of every final height as v0 tells it."""
-    page = devnet.ask("v0", "/v1/blocks?limit=500")
+    page = devnet.read("v0", "/v1/blocks?limit=500")
     return {block["height"]: block["epoch"] for block in page["blocks"]}
 
 

@@ -49,7 +49,7 @@ from primitives.secp256k1 import PrivateKey
 from storage.bitswap import Bitswap
 from storage.bitswap_host import HostStreams, parse_peer
 from storage.chain_reader import ChainReader
-from tests.devnet.local_devnet import MARGIN, PATIENCE_S, LocalDevnet
+from tests.devnet.local_devnet import ANSWER_S, MARGIN, PATIENCE_S, LocalDevnet
 
 pytestmark = pytest.mark.processes
 
@@ -142,7 +142,9 @@ def test_status_prints_the_documented_object(devnet: LocalDevnet) -> None:
         assert validator["peers"] == 3
         assert validator["executed"] <= validator["final"] <= validator["height"]
         assert len(bytes.fromhex(validator["state_root"][2:])) == 32
-        assert devnet.fetch(validator["name"], "/readyz")[0] == 200
+        devnet.until(
+            lambda name=validator["name"]: devnet.fetch(name, "/readyz")[0] == 200, "it is ready"
+        )
     assert len({v["pid"] for v in status["validators"]}) == 4
     assert status["chain"] == {"id": devnet.record.chain_id, "rpc": devnet.record.rpc}
     assert [m["id"] for m in status["markets"]] == [0, 1, 2, 3]
@@ -176,7 +178,7 @@ def test_state_roots_are_equal_at_equal_heights(devnet: LocalDevnet) -> None:
     assert len(chains[0]) == high
     stated = 0
     for height in range(low, high + 1):
-        header = devnet.ask("v2", f"/v1/blocks/{height}")
+        header = devnet.read("v2", f"/v1/blocks/{height}")
         roots = seen.get(header["summary"]["executed_height"], {})
         assert set(roots.values()) <= {header["state_root"]}
         stated += bool(roots)
@@ -187,11 +189,11 @@ def test_stakes_in_the_registry_are_attested_to_the_ledger(devnet: LocalDevnet) 
     seat = devnet.read("v0", "/v1/validators")["validators"][1]
 
     def staked() -> bool:
-        scores = [devnet.ask(v, f"/v1/validators/{seat['address']}/score") for v in ("v0", "v3")]
+        scores = [devnet.read(v, f"/v1/validators/{seat['address']}/score") for v in devnet.names]
         return all(int(one["network_key"], 16) for one in scores)
 
     devnet.until(staked, "the registry's changes on the ledger")
-    score = devnet.ask("v2", f"/v1/validators/{seat['address']}/score")
+    score = devnet.read("v2", f"/v1/validators/{seat['address']}/score")
     assert int(score["stake"]) == devnet.plan.deployment_plan.stake
     assert score["owner"] == seat["payout"]
     assert score["seat"] == 1
@@ -200,6 +202,10 @@ def test_stakes_in_the_registry_are_attested_to_the_ledger(devnet: LocalDevnet) 
 
 def test_the_ledger_replayed_from_genesis_matches_what_was_settled(devnet: LocalDevnet) -> None:
     """Fees, shares and roots on chain against an execution of all blocks by this test."""
+    devnet.until(
+        lambda: any(int(fee.total) for fee in devnet.look().settlement.fees.values()),
+        "a checkpoint with fees",
+    )
     with open_settlement(devnet) as (settlement, _):
         head, _ = settlement.head()
         accepted = settlement.checkpoints_in(0, head)
@@ -254,6 +260,7 @@ def test_a_block_is_fetched_by_its_cid_from_another_node(devnet: LocalDevnet) ->
 async def test_a_block_is_fetched_by_its_cid_over_bitswap(devnet: LocalDevnet) -> None:
     cid = Cid.parse(devnet.look().validators[0].block_cid or "")
     seat = devnet.plan.validators[3]
+    devnet.until(lambda: devnet.fetch("v3", f"/ipfs/{cid}?format=raw")[0] == 200, "v3 holds it")
     config = NetworkConfig(
         network_id=devnet.plan.network_id, seed=PrivateKey.generate().secret, validators=()
     )
@@ -261,7 +268,7 @@ async def test_a_block_is_fetched_by_its_cid_over_bitswap(devnet: LocalDevnet) -
         bitswap = Bitswap(HostStreams(network.host), NoBlocks())
         await nursery.start(bitswap.run)
         await network.connect(seat.peer_id, (f"/ip4/127.0.0.1/tcp/{seat.p2p_port}",))
-        data = await bitswap.fetch(cid, [parse_peer(seat.peer_id)], timeout_s=15)
+        data = await bitswap.fetch(cid, [parse_peer(seat.peer_id)], timeout_s=ANSWER_S)
         nursery.cancel_scope.cancel()
     assert Cid.of(cid.codec, data) == cid
 
@@ -282,9 +289,10 @@ async def test_a_chat_message_outlives_the_node_that_took_it(devnet: LocalDevnet
     pair = (envelope.payload, envelope.signature)
     async with RestClient(devnet.url("v0")) as rest:
         assert (await rest.chat_post("lobby", pair)).stored
-    devnet.until(
-        lambda: (devnet.ask("v3", "/v1/status") or {}).get("chat_messages"), "v3 heard of it"
-    )
+    for name in ("v1", "v2", "v3"):
+        devnet.until(
+            lambda name=name: devnet.read(name, "/v1/status")["chat_messages"], f"{name} heard it"
+        )
     devnet.kill("v0")
     try:
         async with RestClient(devnet.url("v3")) as rest:
@@ -293,7 +301,7 @@ async def test_a_chat_message_outlives_the_node_that_took_it(devnet: LocalDevnet
         assert [m.text for m in found] == [message.text]
         assert (found[0].payload, found[0].signature) == pair
         reached = max(devnet.finals(("v1", "v2", "v3")))
-        status = devnet.status()
+        status = devnet.status(("v1", "v2", "v3"))
         dead = status["validators"][0]
         assert dead["ready"] is False
         assert dead["final"] is None
@@ -461,7 +469,9 @@ def test_a_second_devnet_runs_beside_the_first(
     other.command("up", "--validators", "1", "--traders", "0", "--seed", "7", code=1)
     other.command("reset")
     assert not other.folder.root.exists()
-    assert all(v.ready for v in devnet.look().validators)
+    devnet.until(
+        lambda: all(v.ready for v in devnet.look().validators), "the first one is as it was"
+    )
     other.command("status", code=5)
 
 

@@ -66,7 +66,7 @@ def open_vault(devnet: LocalDevnet, chain: int, key: PrivateKey) -> Iterator[Set
 
 
 def checkpoints(devnet: LocalDevnet, chain: int) -> int:
-    return int((devnet.ask("v0", "/v1/settlement") or {})["vaults"][chain]["checkpoints"])
+    return int(devnet.read("v0", "/v1/settlement")["vaults"][chain]["checkpoints"])
 
 
 def make_home(devnet: LocalDevnet, place: Path, key: PrivateKey) -> Path:
@@ -204,7 +204,7 @@ async def test_a_chain_that_is_away_holds_up_nobody_elses_funds(devnet: LocalDev
 
 def is_healthy(devnet: LocalDevnet, name: str) -> bool:
     """Tell whether a node's relay says that it reaches the second chain and can pay there."""
-    terms = devnet.ask(name, "/v1/relay")
+    terms = devnet.read(name, "/v1/relay")
     second = devnet.record.chain_id + 1
     return any(c["healthy"] for c in terms["chains"] if c["chain_id"] == second)
 

@@ -16,7 +16,7 @@ from click.testing import CliRunner
 from exchange.actions import SignedAction, verify
 from exchange.genesis import AssetConfig, MarketConfig
 from exchange.operations import AnyOp, ListAsset, ListMarket, SetMarket, SetTerms
-from node.cli import http
+from node.cli import http, voting
 from node.cli.market import describe_safety, find_market, market
 from primitives.eip712 import network_domain
 from primitives.errors import ConfigError
@@ -62,7 +62,13 @@ ASSET = {
 
 
 @pytest.fixture
-def sent(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
+def receipt() -> dict[str, Any]:
+    """What the node says of an action that it took."""
+    return {"state": "executed", "statuses": [{"code": "ok"}]}
+
+
+@pytest.fixture
+def sent(monkeypatch: pytest.MonkeyPatch, receipt: dict[str, Any]) -> list[dict[str, Any]]:
     """What was posted to the node."""
     posted: list[dict[str, Any]] = []
 
@@ -70,6 +76,7 @@ def sent(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
         "/v1/markets": {"markets": [ROW]},
         "/v1/markets/WETH-XOM/terms": {"market": 3, "round": 6, "terms": TERMS},
         "/v1/assets": {"assets": [{"id": 1, "symbol": "XOM"}, {"id": 2, "symbol": "WETH"}]},
+        "/v1/actions/0x00": receipt,
         "/v1/listings": {"round": 4, "weight": 4, "proposals": [PROPOSAL], "decided": []},
     }
 
@@ -122,6 +129,26 @@ def test_a_word_is_for_the_shown_round_and_signed_by_the_validator(
     assert not verified.error
     assert verified.signer == KEY.address
     assert verified.ops == (SetMarket(3, 6, 2),)
+
+
+def test_a_word_that_had_no_effect_is_an_error(
+    sent: list[dict[str, Any]], receipt: dict[str, Any]
+) -> None:
+    receipt["statuses"] = [{"code": "too_late"}]
+    with pytest.raises(ConfigError, match="the ledger refused it: too_late"):
+        run("vote", "weth-xom", "open")
+    assert len(sent) == 1
+
+
+def test_a_word_without_a_final_block_is_told(
+    sent: list[dict[str, Any]], receipt: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    receipt["state"] = "pending"
+    monkeypatch.setattr(voting, "EXECUTED_S", 0.1)
+    code, output = run("vote", "weth-xom", "open", "--json")
+    assert code == 0
+    assert "no final block holds it" in output
+    assert '"executed": false' in output
 
 
 def test_delisting_is_asked_about(sent: list[dict[str, Any]]) -> None:

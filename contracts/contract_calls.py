@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final
 
-from contracts.errors import ContractRefused, RpcRefused
+from contracts.errors import ContractRefused, MinedInVain, RpcRefused
 from contracts.rpc import Rpc
 from contracts.rpc_values import data, parse_data, quantity
 from contracts.settlement_calls import decode_answer, encode_view, revert_reason
@@ -95,4 +95,4 @@ class ContractCalls:
             return Submission.DONE
         if is_done():
             return Submission.ALREADY_DONE
-        raise TransientError("the transaction was mined but reverted")
+        raise MinedInVain("the transaction was mined but reverted")

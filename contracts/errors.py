@@ -32,6 +32,10 @@ class RateLimited(TransientError):
         self.seconds = seconds
 
 
+class MinedInVain(TransientError):
+    """A transaction that a look had found good was mined and reverted: something came between."""
+
+
 class ContractRefused(NodeError):
     """A contract reverts this call; repeating it cannot help."""
 

@@ -175,20 +175,23 @@ def submit(
     Example:
       omnibazaar decision submit 0x3fa1 --as alice
     """
-    from contracts.errors import ContractRefused
+    from contracts.errors import ContractRefused, MinedInVain
 
     url = context.find_url()
     _require_weight(_find(url, name))  # before a password is asked for
     secret = context.load_key(key, password_file)
-    deadline, is_after_border = time.monotonic() + BORDER_S, False
+    deadline, is_after_border, was_in_vain = time.monotonic() + BORDER_S, False, False
     while True:
         found = _find(url, name)
         try:
             _require_weight(found)
             outcome = _bring(context, found, rpc, secret)
             break
-        except (ContractRefused, TooFewSigned) as error:
+        except (ContractRefused, MinedInVain, TooFewSigned) as error:
             is_after_border |= getattr(error, "reason", None) == "WrongDecisionEpoch"
+            if isinstance(error, MinedInVain) and not was_in_vain:
+                was_in_vain = True  # a border came between the look and the block: look again
+                continue
             if not is_after_border or time.monotonic() > deadline:
                 raise
             click.echo("the vault is in another epoch, and its committee signs again", err=True)

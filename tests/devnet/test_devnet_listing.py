@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
@@ -27,9 +28,10 @@ from exchange.actions import BUY, IOC, SELL
 from node.cli.root import root
 from primitives.address import parse_address, to_checksum
 from primitives.secp256k1 import PrivateKey
+from tests.devnet import deciding
 from tests.devnet.commands import REPOSITORY
 from tests.devnet.local_devnet import PATIENCE_S, LocalDevnet
-from tests.devnet.test_devnet_two_chains import make_home, run_cli
+from tests.devnet.test_devnet_two_chains import make_home, type_cli
 
 pytestmark = pytest.mark.processes
 PAGE = (REPOSITORY / "docs" / "how-to" / "list-a-market.md").read_text("utf-8")
@@ -106,20 +108,16 @@ def test_a_token_is_listed_on_the_ledger_then_in_the_vault(devnet: LocalDevnet) 
     )
     made = json.loads(run(devnet, "v0", "decision", "propose", "list", token, "--json"))
     for name in VOTERS[1:]:
-        devnet.until(
-            lambda name=name: devnet.read(name, "/v1/decisions")["decisions"], "it is heard of"
-        )
-        run(devnet, name, "decision", "approve", made["id"])
-    devnet.until(
-        lambda: len(devnet.read("v0", "/v1/decisions")["decisions"][0]["signatures"]) == 3,
-        "three have signed",
-    )
+        place = (devnet.folder.data(name).root, devnet.url(name))
+        words = ("decision", "approve", made["id"])
+        deciding.approve(devnet, partial(type_cli, *place, *words))
     for key in (ALICE, BOB):
         devnet.command("fund", to_checksum(key.address))
     home = make_home(devnet, devnet.root, ALICE)
     submit = ("decision", "submit", made["id"], "--rpc", devnet.record.rpc)
     password = ("--password-file", str(home / "password"))
-    assert run_cli(home, devnet.url("v0"), *submit, *password)["state"] == "done"
+    brought = deciding.bring(devnet, partial(type_cli, home, devnet.url("v0"), *submit, *password))
+    assert brought["state"] == "done"
     alice = open_wallet(devnet.record, ALICE)
     alice.mint(parse_address(token), ALICE.address, 5 * LINKS)
     alice.deposit(deployment.vault, parse_address(token), 5 * LINKS)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, nullcontext
@@ -34,6 +35,7 @@ from devnet.plan import TOKENS, USDX
 from node.keys.keystore import save_key
 from primitives.address import to_checksum
 from primitives.secp256k1 import PrivateKey
+from tests.devnet import deciding
 from tests.devnet.commands import run_program
 from tests.devnet.local_devnet import PATIENCE_S, LocalDevnet
 
@@ -92,10 +94,15 @@ def run_node(devnet: LocalDevnet, name: str, *arguments: str) -> Any:
     return run_cli(devnet.folder.data(name).root, devnet.url(name), *arguments)
 
 
+def type_cli(home: Path, url: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run one command to its end."""
+    place = ("-y", "-d", str(home), "--url", url)
+    return run_program([sys.executable, "-m", "node.cli", *place, *arguments, "--json"])
+
+
 def run_cli(home: Path, url: str, *arguments: str) -> Any:
     """Run one command; return its JSON, or what it says of a failure."""
-    place = ("-y", "-d", str(home), "--url", url)
-    done = run_program([sys.executable, "-m", "node.cli", *place, *arguments, "--json"])
+    done = type_cli(home, url, *arguments)
     return json.loads(done.stdout) if done.returncode == 0 else done.stderr
 
 
@@ -280,24 +287,21 @@ def test_the_committee_pauses_one_vault_and_not_the_other(
     chain = str(devnet.record.chain_id + 1)
     made = run_node(devnet, "v0", "decision", "propose", "pause", "--chain", chain)
     name = made["id"][:14]
+    assert made["weight"] < made["quorum"]
     devnet.until(
         lambda: devnet.read("v1", "/v1/decisions")["decisions"], "v1 hears of the decision"
     )
-    assert made["weight"] < made["quorum"]
     key = PrivateKey.generate()
     open_wallet(devnet.record, devnet.plan.deployer, 1).send_native(key.address, 10**18)
     home = make_home(devnet, tmp_path, key)
     submit = ("decision", "submit", name, "--rpc", devnet.record.rpc_of(1))
-    early = run_cli(home, devnet.url("v1"), *submit, "--password-file", str(home / "password"))
-    assert "have signed it" in early
-    run_node(devnet, "v1", "decision", "approve", name)
-
-    def bring() -> Any:  # after an epoch border the first node signs again within half a minute
-        said = run_cli(home, devnet.url("v1"), *submit, "--password-file", str(home / "password"))
-        assert isinstance(said, dict) or "have signed it" in said, said
-        return said if isinstance(said, dict) else None
-
-    assert devnet.until(bring, 60, "both have signed in one epoch")["state"] == "done"
+    password = ("--password-file", str(home / "password"))
+    early = run_cli(home, devnet.url("v1"), *submit, *password)
+    assert any(words in early for words in deciding.NOT_YET), early
+    v1 = devnet.folder.data("v1").root
+    deciding.approve(devnet, lambda: type_cli(v1, devnet.url("v1"), "decision", "approve", name))
+    done = deciding.bring(devnet, lambda: type_cli(home, devnet.url("v1"), *submit, *password))
+    assert done["state"] == "done"
     for number, refused in ((0, False), (1, True)):
         deployment = devnet.plan.deployments[number]
         wallet = open_wallet(devnet.record, devnet.plan.deployer, number)

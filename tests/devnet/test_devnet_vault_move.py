@@ -13,6 +13,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ from devnet.plan import USDX
 from node.keys.keystore import save_key
 from primitives.address import parse_address
 from primitives.secp256k1 import PrivateKey
+from tests.devnet import deciding
 from tests.devnet.commands import run_program
 from tests.devnet.local_devnet import LocalDevnet
 
@@ -45,10 +47,12 @@ class Move:
         self.token = devnet.plan.deployment.tokens[USDX].address
         self.old = devnet.plan.deployment.vault
         self.new = b""
+        self.rpc = ("--rpc", devnet.record.rpc)
         self.home = place / "home"
         (self.home / "keys").mkdir(mode=0o700, parents=True)
         shutil.copy(devnet.folder.data("v0").network_file, self.home / "network.json")
         save_key(self.home / "keys", self.key, "pass", role="trader", scrypt_n=1 << 10)
+        self.password = ("--password-file", str(self.home / "password"))
         (self.home / "password").touch(0o600)
         (self.home / "password").write_text("pass")
         deployer = open_wallet(devnet.record, devnet.plan.deployer)
@@ -73,28 +77,18 @@ class Move:
         return self.run(self.data(name), name, *arguments)
 
     def person(self, *arguments: str, rpc: bool = True) -> Any:
-        endpoint = ("--rpc", self.devnet.record.rpc) if rpc else ()
-        password = ("--password-file", str(self.home / "password"))
-        return self.run(self.home, "v0", *arguments, *endpoint, *password)
+        endpoint = self.rpc if rpc else ()
+        return self.run(self.home, "v0", *arguments, *endpoint, *self.password)
 
     def decide(self, *wish: str) -> None:
         """Propose, approve by two others, submit."""
         made = self.operator("v0", "decision", "propose", *wish)
         name = made["id"][:18]
         for other in ("v1", "v2"):
-            self.until(lambda other=other: self._knows(other, made["id"]), "the others hear of it")
-            self.operator(other, "decision", "approve", name)
-        self.until(lambda: self._weight(made["id"]) >= made["quorum"], "three have signed")
-        assert self.person("decision", "submit", name)["state"] == "done"
-
-    def _knows(self, name: str, wanted: str) -> bool:
-        return any(
-            one["id"] == wanted for one in self.devnet.read(name, "/v1/decisions")["decisions"]
-        )
-
-    def _weight(self, wanted: str) -> int:
-        found = self.devnet.read("v0", "/v1/decisions")["decisions"]
-        return next(int(one["weight"]) for one in found if one["id"] == wanted)
+            words = (self.data(other), other, "decision", "approve", name)
+            deciding.approve(self.devnet, partial(self.type, *words))
+        words = (self.home, "v0", "decision", "submit", name, *self.rpc, *self.password)
+        assert deciding.bring(self.devnet, partial(self.type, *words))["state"] == "done"
 
     def until(self, fact: Callable[[], Any], what: str) -> Any:
         return self.devnet.until(fact, what)

@@ -108,7 +108,7 @@ async def send_tcp(port: int, data: bytes, wait_s: float = 0.2) -> bytes:
     answer = b""
     with suppress(trio.BrokenResourceError):
         async with await trio.open_tcp_stream("127.0.0.1", port) as stream:
-            with trio.move_on_after(5):
+            with trio.move_on_after(ANSWER_S):
                 await stream.send_all(data)
             while len(answer) < 1 << 16:
                 with trio.move_on_after(wait_s) as silence:
@@ -158,7 +158,7 @@ async def test_garbage_on_every_libp2p_protocol(
         for protocol in protocols:
             # A stranger who has misbehaved is not talked to for a while: each comes but once.
             async with stranger(dice.randbytes(32)) as host:
-                with suppress(Exception), trio.move_on_after(5):
+                with suppress(Exception), trio.move_on_after(ANSWER_S):
                     peer = await reach(host, seat.peer_id, seat.p2p_port)
                     stream = await open_raw(host, peer, protocol)
                     opened[protocol] += 1
@@ -527,7 +527,7 @@ async def test_websocket_frames_that_are_none(
     for wish in wishes:
         async with open_websocket_url(url) as socket:
             await socket.send_message(wish)
-            with trio.move_on_after(5) as late:
+            with trio.move_on_after(ANSWER_S) as late:
                 answer = await socket.get_message()
             assert not late.cancelled_caught, f"no answer to {wish[:40]!r}"
             fields = (

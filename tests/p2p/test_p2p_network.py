@@ -25,11 +25,11 @@ from p2p.lanes import Lane
 from p2p.network import Network
 from primitives.errors import ConfigError, InvalidMessage, LimitExceeded, PeerError
 from tests.free_ports import free_port
-from tests.p2p.p2p_world import World, attach, is_whole, mesh, status, stranger, until
+from tests.p2p.p2p_world import PATIENCE_S, World, attach, is_whole, mesh, status, stranger, until
 
 
 async def receive(network: Network, lane: Lane, count: int) -> list:
-    with trio.fail_after(15):
+    with trio.fail_after(PATIENCE_S):
         return [await network.receive(lane) for _ in range(count)]
 
 
@@ -188,7 +188,7 @@ async def test_a_peer_that_stops_reading_delays_nobody_and_is_closed_and_comes_b
         networks = [await stack.enter_async_context(Network(world.config(i))) for i in range(2)]
         with subprocess.Popen(command, stdout=subprocess.PIPE, env=environment) as process:
             try:
-                await until(lambda: all(is_whole(network) for network in networks), 30)
+                await until(lambda: all(is_whole(network) for network in networks))
                 process.send_signal(signal.SIGSTOP)
                 # Enough to fill the sockets of the stalled peer; the other must not notice.
                 slowest = 0.0
@@ -203,7 +203,7 @@ async def test_a_peer_that_stops_reading_delays_nobody_and_is_closed_and_comes_b
                 for network in networks:
                     await until(lambda n=network: not status(n, world.address(2)).sending)
                 process.send_signal(signal.SIGCONT)
-                await until(lambda: all(is_whole(network) for network in networks), 20)
+                await until(lambda: all(is_whole(network) for network in networks))
                 networks[1].send(world.address(2), Lane.VOTE, b"echo")
                 assert (await receive(networks[1], Lane.VOTE, 1))[0].data == b"echo"
             finally:
@@ -301,7 +301,7 @@ async def test_an_observer_that_asks_too_fast_is_told_to_wait():
                 while True:
                     await observer.request(networks[0].peer_id, b"x")
 
-            with trio.fail_after(10), pytest.raises(Unreachable, match="busy"):
+            with trio.fail_after(PATIENCE_S), pytest.raises(Unreachable, match="busy"):
                 await ask_for_ever()
 
 

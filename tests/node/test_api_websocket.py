@@ -46,7 +46,7 @@ async def service() -> FakeService:
 @asynccontextmanager
 async def connected(service: FakeService, **options: Any):
     async with serving(service, Access(token=TOKEN, **options)) as url:
-        with trio.fail_after(20):
+        with trio.fail_after(60):
             address = url.replace("http", "ws") + "/v1/ws"
             async with open_websocket_url(
                 address, max_message_size=8 << 20, message_queue_size=4_096
@@ -169,7 +169,7 @@ async def test_a_closed_connection_leaves_nothing_behind(service: FakeService) -
         async with open_websocket_url(address) as ws:
             await ask(ws, {"op": "subscribe", "channel": "book", "market": 2})
             assert service.hub.is_wanted("book", 2)
-        with trio.fail_after(5):
+        with trio.fail_after(60):
             while service.hub.is_wanted("book", 2):
                 await trio.lowlevel.checkpoint()
 

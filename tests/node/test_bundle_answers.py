@@ -86,7 +86,7 @@ def bundle(world: World, op: Any) -> tuple[bytes, SignedAction]:
 
 
 async def until(condition: Any) -> None:
-    with trio.fail_after(30):
+    with trio.fail_after(60):
         while not condition():
             await trio.sleep(0.001)
 

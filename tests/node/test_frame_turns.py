@@ -64,7 +64,7 @@ def make_driver(replicas: Replicas) -> ConsensusDriver:
 
 
 async def until(condition: Any) -> None:
-    with trio.fail_after(30):
+    with trio.fail_after(60):
         while not condition():
             await trio.sleep(0.001)
 

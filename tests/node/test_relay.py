@@ -109,7 +109,7 @@ async def run(relay: Relay) -> None:
     async with trio.open_nursery() as nursery:
         for room in relay.rooms.values():
             nursery.start_soon(room.run)
-        with trio.fail_after(10):
+        with trio.fail_after(60):
             while any(job.state == "waiting" for job in relay.jobs.values()):
                 await trio.sleep(0.01)
         nursery.cancel_scope.cancel()

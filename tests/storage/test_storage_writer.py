@@ -21,13 +21,15 @@ class Recorder:
         self.seen = []
         self.threads = set()
         self.busy = False
+        self.begun = threading.Event()
 
     def write(self, number, gate=None):
         assert not self.busy
         self.busy = True
         self.threads.add(threading.get_ident())
+        self.begun.set()
         if gate is not None:
-            gate.wait(5)
+            gate.wait(60)
         self.seen.append(number)
         self.busy = False
         return -number
@@ -70,12 +72,11 @@ async def test_queue_is_bounded(monkeypatch):
 async def test_cancelled_caller_does_not_interrupt_a_write():
     recorder, gate = Recorder(), threading.Event()
     writer = StoreWriter(recorder)
-    with trio.move_on_after(0.05):
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(writer.run, Recorder.write, 1, gate)
-            await trio.sleep(0.01)
-            gate.set()
-            await trio.sleep_forever()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(writer.run, Recorder.write, 1, gate)
+        await trio.to_thread.run_sync(recorder.begun.wait, 60)
+        nursery.cancel_scope.cancel()
+        gate.set()
     assert recorder.seen == [1]
     assert await writer.run(Recorder.write, 2) == -2
 

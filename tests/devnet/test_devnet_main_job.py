@@ -355,6 +355,7 @@ async def prove_balance(devnet: LocalDevnet, owner: bytes, asset: int) -> int:
         assert await rest.balance_proof(b"\x07" * 20, asset) is None
         while True:
             anchor = read_anchor(devnet.plan.network, devnet.record.rpc, devnet.record.chain_id)
+            devnet.wait_final(anchor.height, ("v3",))  # it may be behind the others
             found = await rest.balance_proof(owner, asset)
             assert found is not None
             with suppress(AnchorOutdated):

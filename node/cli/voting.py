@@ -19,6 +19,8 @@ from primitives.errors import ConfigError
 
 EXECUTED_S: Final = 30
 POLL_S: Final = 0.2
+SAID: Final = frozenset(("ok", "counted", "no_change"))
+"""Decided by it, waiting for others, or asked for what is decided already."""
 password_option = click.option(
     "--password-file", type=click.Path(path_type=Path), help="Password of the key."
 )
@@ -66,7 +68,7 @@ def _wait_effect(url: str, action_id: str, look: str) -> bool:
         receipt = _read_receipt(url, action_id)
         if receipt["state"] == "executed":
             code = receipt["statuses"][0]["code"]
-            if code != "ok":
+            if code not in SAID:
                 raise ConfigError(f"the ledger refused it: {code}", fix=look)
             return True
         time.sleep(POLL_S)

@@ -38,6 +38,7 @@ PAGE = (REPOSITORY / "docs" / "how-to" / "list-a-market.md").read_text("utf-8")
 FILES = [json.loads(text) for text in re.findall(r"```json\n(.*?)```", PAGE, re.DOTALL)]
 VOTERS = ("v0", "v1", "v2")
 ALICE, BOB = PrivateKey(b"\x0a" * 32), PrivateKey(b"\x0b" * 32)
+OPENING_BLOCKS = 20
 LINK, LINKS, WETHS = 4, 10**18, 10**18
 
 
@@ -128,8 +129,8 @@ def test_a_token_is_listed_on_the_ledger_then_in_the_vault(devnet: LocalDevnet) 
 async def test_a_market_opens_and_is_traded_on_every_node(devnet: LocalDevnet) -> None:
     terms = {**FILES[1], "name": "LINK-WETH", "base": "LINK", "quote": "WETH"}
     terms |= {"lot": 10**15, "tick": 10**9, "reference_price": 5_000}
-    agree(devnet, terms, "--opening-blocks", "20")
-    wait_market(devnet, phase="POST_ONLY", mode="fair")
+    agree(devnet, terms, "--opening-blocks", str(OPENING_BLOCKS))
+    wait_market(devnet, mode="fair")
     async with (
         open_node(devnet.url("v1")) as one,
         open_node(devnet.url("v3")) as two,
@@ -146,6 +147,10 @@ async def test_a_market_opens_and_is_traded_on_every_node(devnet: LocalDevnet) -
         assert order in seller.orders
     wait_market(devnet, trades=1, last_price=5_000)
     for name in devnet.names:
+        events = devnet.read(name, "/v1/markets/LINK-WETH/events")["events"]
+        phases = [(e["height"], e["phase"]) for e in reversed(events) if e["kind"] == "phase"]
+        assert [phase for _, phase in phases] == ["POST_ONLY", "OPEN"]
+        assert phases[1][0] - phases[0][0] == OPENING_BLOCKS
         rooms = devnet.read(name, "/v1/chat/rooms")["rooms"]
         assert "LINK-WETH" in {room["name"] for room in rooms}
         candles = devnet.read(name, "/v1/markets/LINK-WETH/candles?interval=1d")["candles"]

@@ -134,10 +134,13 @@ def test_a_word_is_for_the_shown_round_and_signed_by_the_validator(
 def test_a_word_that_had_no_effect_is_an_error(
     sent: list[dict[str, Any]], receipt: dict[str, Any]
 ) -> None:
-    receipt["statuses"] = [{"code": "too_late"}]
-    with pytest.raises(ConfigError, match="the ledger refused it: too_late"):
+    receipt["statuses"] = [{"code": "bad_move"}]
+    with pytest.raises(ConfigError, match="the ledger refused it: bad_move"):
         run("vote", "weth-xom", "open")
     assert len(sent) == 1
+    for code in ("counted", "no_change"):
+        receipt["statuses"] = [{"code": code}]
+        assert run("vote", "weth-xom", "open")[0] == 0
 
 
 def test_a_word_without_a_final_block_is_told(

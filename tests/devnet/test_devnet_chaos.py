@@ -36,6 +36,7 @@ from devnet.plan import USDX
 from node.settlement.relay_desk import make_claim
 from primitives.errors import TransientError
 from primitives.secp256k1 import PrivateKey
+from tests.devnet.insisting import ask_again
 from tests.devnet.local_devnet import PATIENCE_S, LocalDevnet
 
 pytestmark = pytest.mark.processes
@@ -46,7 +47,7 @@ USERS = 3
 CONFIRMATIONS = 4
 DEEPEST = CONFIRMATIONS - 1  # blocks that a re-organisation takes back
 MINTED = 10**12
-SETTLE_S = 240
+SETTLE_S = 480
 T = TypeVar("T")
 
 
@@ -132,7 +133,7 @@ async def live(user: User, trader: Trader, rng: random.Random, until: float) -> 
         balance = trader.balances.get(USDX)
         if balance is not None and balance.free > 2 * 10**6:
             atoms = rng.randrange(10**6, int(balance.free))
-            await trader.withdraw(USDX, atoms, user.key.address)
+            await trader.withdraw(USDX, atoms, user.key.address, timeout_s=PATIENCE_S)
             user.withdrawn += atoms
         await claim_what_is_proven(user)
         await trio.sleep(rng.random())
@@ -147,7 +148,7 @@ async def claim_what_is_proven(user: User) -> bool:
         for row in rows["withdrawals"]:
             if row["index"] in user.claimed:
                 continue
-            proof = await rest.withdrawal_proof(row["index"])
+            proof = await ask_again(partial(rest.withdrawal_proof, row["index"]))
             if proof is None:
                 done = False
                 continue

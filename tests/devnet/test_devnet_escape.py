@@ -21,9 +21,10 @@ from contracts.chain.accounts import account_key
 from contracts.rpc import HttpRpc
 from contracts.settlement_client import SettlementClient
 from devnet.funding import open_wallet
-from devnet.plan import FIRST_TRADER, USDX
+from devnet.plan import FIRST_TRADER, TOKENS, USDX
 from node.keys.keystore import save_key
 from node.settlement.escape_replay import load_archive
+from primitives.address import to_checksum
 from primitives.cid import Cid
 from storage.car import read_blocks, read_roots
 from tests.devnet.commands import run_program
@@ -54,7 +55,19 @@ def run(home: Path, *arguments: str, url: str = "", code: int = 0) -> Any:
     return json.loads(done.stdout) if done.stdout else done.stderr
 
 
-def take_archive(devnet: LocalDevnet, file: Path) -> None:
+def wait_funded(devnet: LocalDevnet) -> int:
+    """Return a height at which the first trader has every token."""
+    trader = to_checksum(account_key(devnet.record.seed, FIRST_TRADER).address)
+
+    def has_all() -> bool:
+        found = devnet.ask("v0", f"/v1/accounts/{trader}") or {"balances": ()}
+        return len(found["balances"]) == len(TOKENS)
+
+    devnet.until(has_all, "a trader has deposited every token")
+    return devnet.final("v0")
+
+
+def take_archive(devnet: LocalDevnet, file: Path, above: int) -> None:
     """Save the archive of the vault's very last root and leave nobody alive who could move it."""
     with open_settlement(devnet) as vault:
         while True:
@@ -63,7 +76,7 @@ def take_archive(devnet: LocalDevnet, file: Path) -> None:
                     (
                         vault
                         for vault in devnet.read("v0", "/v1/settlement")["vaults"]
-                        if vault["archive"] and vault["height"] > SNAPSHOT_BELOW
+                        if vault["archive"] and vault["height"] > max(above, SNAPSHOT_BELOW)
                     ),
                     None,
                 ),
@@ -71,8 +84,8 @@ def take_archive(devnet: LocalDevnet, file: Path) -> None:
             )
             status, car = devnet.fetch("v0", f"/ipfs/{found['archive']}?format=car")
             devnet.kill("v0")
-            root = load_archive(*_in_car(car)).state_root
-            if status == 200 and vault.status().state_root == root:
+            settled = vault.status().state_root
+            if status == 200 and load_archive(*_in_car(car)).state_root == settled:
                 file.write_bytes(car)
                 return
             devnet.start("v0")  # a checkpoint came between
@@ -108,7 +121,7 @@ def test_everybody_is_paid_when_every_node_is_dead(
     devnet.up("--validators", "1", "--traders", "2")
     home = make_home(devnet, tmp_path / "home")
     car, proofs = tmp_path / "settled.car", tmp_path / "mine.json"
-    take_archive(devnet, car)
+    take_archive(devnet, car, wait_funded(devnet))
     devnet.folder.processes.kill("traders")
     key = account_key(devnet.record.seed, FIRST_TRADER)
     wallet = open_wallet(devnet.record, key)

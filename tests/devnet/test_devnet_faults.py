@@ -30,6 +30,7 @@ from tests.devnet.member import Member, wait_s
 pytestmark = pytest.mark.processes
 
 BACK_S = 15  # a killed validator votes again within this time
+LOOKS = 3  # that must tell the same before a network counts as still
 QUIET_S = 4  # long enough for several views to time out
 KILLS = 5  # of all four validators, in CI; times the soak factor
 EVM_ABSENT_S = 12
@@ -120,13 +121,13 @@ def test_two_of_four_finalize_nothing_and_lose_nothing(devnet: LocalDevnet, memb
 
 def settle(devnet: LocalDevnet, names: Iterable[str]) -> list[int]:
     """Wait until what was under way has ended; return the final heights (one may be behind)."""
-    before = devnet.finals(names)
-    while True:
+    before, same = devnet.finals(names), 0
+    while same < LOOKS:
         wait_s(0.5)
         now = devnet.finals(names)
-        if now == before:
-            return now
+        same = same + 1 if now == before else 0
         before = now
+    return before
 
 
 def test_a_paused_validator_slows_the_others_by_no_more_than_time_outs(
@@ -134,12 +135,14 @@ def test_a_paused_validator_slows_the_others_by_no_more_than_time_outs(
 ) -> None:
     timers = devnet.plan.network.timers
     first = max(devnet.finals()) + 1
+    watch = devnet.fair_time()
     devnet.pause("v1")
     others = ("v0", "v2", "v3")
     try:
         devnet.wait_final(first + 20, others, promised_s=MARGIN * 30)
         member.place("v3")
         last = min(devnet.finals(others))
+        factor = watch.factor()
     finally:
         devnet.resume("v1")
     blocks = devnet.read("v0", f"/v1/blocks?from={last}&limit={last - first}")["blocks"]
@@ -147,8 +150,8 @@ def test_a_paused_validator_slows_the_others_by_no_more_than_time_outs(
     gaps = [after - before for before, after in pairwise(times)]
     # The absent leader costs its leader time-out; a lost vote, the view's.
     one_view_ms = timers.leader_ms + timers.view_ms
-    assert max(gaps) < MARGIN * one_view_ms, gaps
-    assert sum(gap < timers.leader_ms for gap in gaps) > len(gaps) // 3, gaps
+    assert max(gaps) < MARGIN * one_view_ms * factor, (gaps, factor)
+    assert sum(gap < timers.leader_ms * factor for gap in gaps) > len(gaps) // 3, (gaps, factor)
     devnet.wait_final(last, ("v1",), promised_s=MARGIN * BACK_S)
 
 
@@ -222,12 +225,11 @@ def test_trading_goes_on_without_the_evm_chain_and_checkpoints_catch_up(
     devnet.command(stop, "evm")
     try:
         trade_for(member, EVM_ABSENT_S / 2)  # what was on its way to the nodes has arrived
-        before = devnet.look()
+        before, settled = devnet.look(), checkpoints(devnet)
         trade_for(member, EVM_ABSENT_S * min(soak, 5))
-        now = devnet.look()
-        assert trades(now) > trades(before)
-        assert now.settlement.checkpoints == before.settlement.checkpoints
-        assert all(v.ready for v in now.validators)
+        devnet.until(lambda: trades(devnet.look()) > trades(before), "demo traders trade")
+        assert checkpoints(devnet) == settled
+        devnet.until(lambda: all(v.ready for v in devnet.look().validators), "all are ready")
         reached = min(devnet.finals())
     finally:
         devnet.command(go_on, "evm")
@@ -243,6 +245,11 @@ def trade_for(member: Member, seconds: float) -> None:
     while time.monotonic() - begin < seconds:
         member.place("v0")
         wait_s(0.5)
+
+
+def checkpoints(devnet: LocalDevnet) -> list[int]:
+    """What each node knows to be accepted; one may have heard of the last ones later."""
+    return [devnet.read(name, "/v1/settlement")["checkpoints"] for name in devnet.names]
 
 
 def trades(status: object) -> int:

@@ -34,6 +34,10 @@ def fifth(devnet: LocalDevnet) -> Iterator[FifthValidator]:
     fifth.remove()
 
 
+def seats(devnet: LocalDevnet) -> set[str]:
+    return {row["address"] for row in devnet.read("v0", "/v1/validators")["validators"]}
+
+
 def test_the_page_has_the_sections_that_are_followed_here() -> None:
     assert list(read_sections())[:5] == [
         "Folder and keys",
@@ -53,7 +57,8 @@ def test_an_unregistered_key_is_let_in_by_nobody_and_told_so(
     status = devnet.until(fifth.status, "the newcomer answers")
     devnet.until(lambda: "VAL001" in fifth.problems(), "it says what is wrong")
     assert status["validator"]["index"] is None
-    assert fifth.status()["final"] == 0
+    status = devnet.until(fifth.status, "it still answers")
+    assert status["final"] == 0
 
 
 def test_a_registered_one_follows_then_takes_a_seat_and_votes(
@@ -68,8 +73,7 @@ def test_a_registered_one_follows_then_takes_a_seat_and_votes(
     devnet.until(lambda: "VAL001" not in fifth.problems(), "it knows that it is registered")
     devnet.until(fifth.votes, "it votes from a seat", SEATED_S)
     hot_key = fifth.address("validator")
-    seated = devnet.read("v0", "/v1/validators")["validators"]
-    assert hot_key in {row["address"] for row in seated}
+    devnet.until(lambda: hot_key in seats(devnet), "a founder sees it in its seat")
     status, *_ = (fifth.run_line(line) for line in fifth.sections["Run"][1:])
     assert "25000 XOM  bonded" in status
     assert "seat " in status

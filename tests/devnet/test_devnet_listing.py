@@ -139,9 +139,9 @@ async def test_a_market_opens_and_is_traded_on_every_node(devnet: LocalDevnet) -
     ):
         await seller.wait_until(lambda t: LINK in t.balances, timeout_s=PATIENCE_S)
         await buyer.wait_until(lambda t: WETH in t.balances, timeout_s=PATIENCE_S)
-        order = await seller.place("LINK-WETH", SELL, 5_000, 300)
+        order = await seller.place("LINK-WETH", SELL, 5_000, 300, timeout_s=PATIENCE_S)
         wait_market(devnet, phase="OPEN", best_ask=5_000)
-        await buyer.place("LINK-WETH", BUY, 5_000, 100, tif=IOC)
+        await buyer.place("LINK-WETH", BUY, 5_000, 100, tif=IOC, timeout_s=PATIENCE_S)
         await buyer.wait_until(lambda t: LINK in t.balances, timeout_s=PATIENCE_S)
         assert buyer.balances[LINK].free == 100 * 10**15
         assert order in seller.orders
@@ -173,8 +173,8 @@ async def test_a_market_in_mode_auction_trades_at_one_price(devnet: LocalDevnet)
             while len(one.markets) == known or one.markets[-1].phase != "OPEN":
                 await one.markets_changed.wait()
         had = buyer.balances[LINK].free
-        await seller.place("LINK-CALL", SELL, 4_990, 30)
-        await buyer.place("LINK-CALL", BUY, 5_010, 50)
+        await seller.place("LINK-CALL", SELL, 4_990, 30, timeout_s=PATIENCE_S)
+        await buyer.place("LINK-CALL", BUY, 5_010, 50, timeout_s=PATIENCE_S)
         await buyer.wait_until(lambda t: t.balances[LINK].free > had, timeout_s=PATIENCE_S)
         assert buyer.balances[LINK].free == had + 30 * 10**15
     wait_market(devnet, "LINK-CALL", mode="auction", phase="OPEN", trades=1, last_price=5_000)

@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 
 import msgspec
 import pytest
@@ -49,6 +50,7 @@ from primitives.secp256k1 import PrivateKey
 from storage.bitswap import Bitswap
 from storage.bitswap_host import HostStreams, parse_peer
 from storage.chain_reader import ChainReader
+from tests.devnet.insisting import ask_again, buy_until_filled
 from tests.devnet.local_devnet import ANSWER_S, MARGIN, PATIENCE_S, LocalDevnet
 
 pytestmark = pytest.mark.processes
@@ -333,7 +335,7 @@ async def test_a_user_deposits_trades_withdraws_and_holds_the_tokens(devnet: Loc
         await trader.wait_until(lambda t: t.balances[USDX].held == 0, timeout_s=PATIENCE_S)
         left = trader.balances[USDX].free
         assert left <= deposited - spent
-        await trader.withdraw(USDX, withdrawn, key.address)
+        await trader.withdraw(USDX, withdrawn, key.address, timeout_s=PATIENCE_S)
         await trader.wait_until(
             lambda t: t.balances[USDX].free == left - withdrawn, timeout_s=PATIENCE_S
         )
@@ -372,18 +374,18 @@ async def prove_balance(devnet: LocalDevnet, owner: bytes, asset: int) -> int:
 
 async def trade(trader: Trader) -> int:
     """Rest a post-only order, cancel it, and buy sealed; return the quote atoms paid."""
-    market = (await trader.client.rest.markets())[1]
-    assert market.best_ask is not None
-    assert market.best_bid is not None
+    with trio.fail_after(PATIENCE_S):  # makers take their quotes away when they renew them
+        while True:
+            market = (await ask_again(trader.client.rest.markets))[1]
+            if market.best_ask is not None and market.best_bid is not None:
+                break
+            await trio.sleep(0.1)
     order = await trader.place("WETH-USDX", 0, market.best_bid * 9 // 10, 25)
     await trader.wait_until(lambda t: order in t.orders, timeout_s=PATIENCE_S)
     await trader.cancel("WETH-USDX", order)
     await trader.wait_until(lambda t: order not in t.orders, timeout_s=PATIENCE_S)
-    for _ in range(10):  # the traders take their quotes away for a moment when they renew them
-        taken = await trader.buy_sealed("WETH-USDX", market.best_ask * 11 // 10, 100)
-        if taken.filled:
-            return taken.notional * market.tick + taken.fee
-    raise AssertionError("ten sealed orders found nothing to trade with")
+    taken = await buy_until_filled(trader, "WETH-USDX", market.best_ask * 11 // 10, 100)
+    return taken.notional * market.tick + taken.fee
 
 
 async def claim_of(devnet: LocalDevnet, owner: bytes) -> WithdrawalClaim:
@@ -392,7 +394,7 @@ async def claim_of(devnet: LocalDevnet, owner: bytes) -> WithdrawalClaim:
         with trio.fail_after(PATIENCE_S):
             index = 0
             while True:
-                proof = await rest.withdrawal_proof(index)
+                proof = await ask_again(partial(rest.withdrawal_proof, index))
                 if proof is None:
                     await trio.sleep(0.25)
                 elif proof.to == owner:

@@ -13,6 +13,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, nullcontext
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +38,7 @@ from primitives.address import to_checksum
 from primitives.secp256k1 import PrivateKey
 from tests.devnet import deciding
 from tests.devnet.commands import run_program
+from tests.devnet.insisting import ask_again, buy_until_filled
 from tests.devnet.local_devnet import PATIENCE_S, LocalDevnet
 
 pytestmark = pytest.mark.processes
@@ -124,7 +126,7 @@ async def claim_of(devnet: LocalDevnet, owner: bytes) -> WithdrawalClaim | None:
     """The owner's newest withdrawal as its vault's newest root proves it."""
     rows = devnet.read("v1", f"/v1/accounts/0x{owner.hex()}/withdrawals")["withdrawals"]
     async with RestClient(devnet.url("v1")) as rest:
-        proof = await rest.withdrawal_proof(rows[0]["index"])
+        proof = await ask_again(partial(rest.withdrawal_proof, rows[0]["index"]))
     if proof is None:
         return None
     height, *words = proof.roots
@@ -177,8 +179,8 @@ async def test_a_chain_that_is_away_holds_up_nobody_elses_funds(devnet: LocalDev
         settled = checkpoints(devnet, 0)
         await deposit(devnet, alice, 0, 50 * WHOLE)
         await wait_credit(buyer, USDX, 150 * WHOLE)
-        await seller.place(MARKET, SELL, 1_000, 30)
-        await buyer.buy_sealed(MARKET, 1_000, 30)
+        await seller.place(MARKET, SELL, 1_000, 30, timeout_s=PATIENCE_S)
+        await buy_until_filled(buyer, MARKET, 1_000, 30)
         await wait_credit(buyer, USDX_2, 30 * WHOLE)
         await seller.wait_until(
             lambda t: USDX in t.balances and t.balances[USDX].free > 0, timeout_s=PATIENCE_S
@@ -186,8 +188,8 @@ async def test_a_chain_that_is_away_holds_up_nobody_elses_funds(devnet: LocalDev
         earned = seller.balances[USDX].free
         bought = 30 * WHOLE
         assert 0 < earned < 30 * WHOLE
-        await seller.withdraw(USDX, earned, bob.address)
-        await buyer.withdraw(USDX_2, bought, alice.address)
+        await seller.withdraw(USDX, earned, bob.address, timeout_s=PATIENCE_S)
+        await buyer.withdraw(USDX_2, bought, alice.address, timeout_s=PATIENCE_S)
         paid = await wait_claim(devnet, bob.address)  # settled while the other chain is dead
         await wait_settled(devnet, 0, settled)
         assert await claim_of(devnet, alice.address) is None

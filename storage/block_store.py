@@ -25,6 +25,7 @@ from storage.database import (
     failures_named,
     get_size_bytes,
     open_database,
+    sync_database,
     transaction,
 )
 
@@ -91,6 +92,11 @@ class BlockStore:
     def _sum_sizes(self) -> dict[str, int]:
         rows = self._database.execute("SELECT kind, sum(size_bytes) FROM blocks GROUP BY kind")
         return {kind: int(size) for kind, size in rows}
+
+    def sync(self) -> None:
+        """Make what was written survive a power cut (a write alone survives only a crash)."""
+        with self._lock:
+            sync_database(self._database, self.path)
 
     def close(self) -> None:
         with self._lock:

@@ -426,9 +426,10 @@ class ChainStore:
     def sync(self) -> None:
         """Make what was written survive a power cut (a write alone survives only a crash).
 
-        A checkpoint would not do: while a reader is in the way SQLite skips it, and its sync.
+        Raises TransientError, OperatorError. A checkpoint would not do: a reader in the way makes
+        SQLite skip it, and its sync.
         """
-        sync_database(self.path)
+        sync_database(self.database, self.path)
 
     def size_bytes(self) -> int:
         """Return the bytes in use."""

@@ -9,7 +9,6 @@ Deviations: none.
 from __future__ import annotations
 
 import contextlib
-import os
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -136,24 +135,20 @@ def open_reader(path: Path | str) -> Database:
         return Database(connection, execute_plugins=False, recursive_triggers=False)
 
 
-def sync_database(path: str) -> None:
-    """Flush the log, the file and their names to the disk itself. Raises TransientError.
+def sync_database(database: Database, path: str) -> None:
+    """Have everything committed so far survive a power cut. Raises TransientError, OperatorError.
 
-    The log goes first: a committed transaction is whole in the log or whole in the file.
+    SQLite itself syncs its log, by a commit that changes nothing but the file's header. Never open
+    and close the file beside it: that would take away SQLite's locks in this process, and whoever
+    looks into the file then deletes the log that is still written to.
     """
-    for name in (f"{path}-wal", path, str(Path(path).absolute().parent)):
+    with failures_named(path):
+        database.conn.execute("PRAGMA synchronous=FULL")
         try:
-            file = os.open(name, os.O_RDONLY)
-        except FileNotFoundError:
-            continue
-        except OSError as error:
-            raise TransientError(f"{name} cannot be synced: {error}") from error
-        try:
-            os.fsync(file)
-        except OSError as error:
-            raise TransientError(f"{name} cannot be synced: {error}") from error
+            with transaction(database, path):
+                database.conn.execute(f"PRAGMA user_version={get_version(database)}")
         finally:
-            os.close(file)
+            database.conn.execute("PRAGMA synchronous=NORMAL")
 
 
 def migrate(database: Database, migrations: Sequence[Migration], path: str) -> None:

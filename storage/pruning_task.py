@@ -31,9 +31,9 @@ async def keep_pruned(
 ) -> None:
     """Prune for ever. `keep_from` names the oldest height that restart may need at that moment."""
     while True:
-        step = partial(prune_step, policy=policy, now_ms=now_ms(), keep_from=keep_from())
         deleted = 0
         try:
+            step = partial(prune_step, policy=policy, now_ms=now_ms(), keep_from=keep_from())
             deleted = await writer.run(step)
         except (TransientError, OperatorError) as error:
             on_failure(error)

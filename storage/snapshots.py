@@ -152,6 +152,13 @@ class Snapshots:
         self._store.put(cid, block, SNAPSHOT, pin=partial)
         self._store.rename_pin(partial, f"{COMPLETE}{manifest.height:016d}/{cid}")
 
+    def sync(self) -> None:
+        """Make what is listed survive a power cut. Raises TransientError, OperatorError.
+
+        Before the chain store lets go of the blocks that an older snapshot needs.
+        """
+        self._store.sync()
+
     def complete(self) -> list[SnapshotName]:
         """Return the complete snapshots, newest first."""
         names = []

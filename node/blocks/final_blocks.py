@@ -166,6 +166,7 @@ class FinalBlocks:
         self, store: ChainStore, manifest: Manifest, chunks: tuple[bytes, ...]
     ) -> None:
         self._snapshots.write(manifest.height, manifest.state_root, chunks)
+        self._snapshots.sync()  # before an older one goes, and with it the blocks only it needs
         self._snapshots.prune(self._snapshots_kept)
 
     async def wait_written(self, height: int) -> None:

@@ -26,8 +26,9 @@ from node.bundling.verifier import Verifier
 from node.limits import INCLUSION_RESTORED_HEIGHTS, ROOTS_KEPT_MAX
 from node.replica.ledger import Ledger
 from node.settlement.checkpointer import CheckpointProofs
-from primitives.errors import NodeError, StateDiverged
+from primitives.errors import NodeError, OperatorError, StateDiverged
 from storage.chain_store import ChainStore
+from storage.database import UNSAFE_HOST_EXIT_CODE
 from storage.snapshots import Snapshots
 
 log = logging.getLogger("omnibazaar.startup")
@@ -48,9 +49,11 @@ async def restore(
     proofs: CheckpointProofs,
     verifier: Verifier,
 ) -> Restored:
-    """Restore the ledger. Raises StateDiverged when replay does not give the recorded roots."""
+    """Restore the ledger. Raises StateDiverged when replay does not give the recorded roots,
+    OperatorError when the blocks on disk go on from no state that is there."""
     restore_snapshot(store, snapshots, ledger)
     start = ledger.height
+    _check_reach(store, start)
     final: Final | None = None
     for height in range(start + 1, store.final_height + 1):
         stored = store.read.block(height)
@@ -123,6 +126,21 @@ async def load_actions(
         assert stored.data is not None, "bundles above the newest snapshot are never pruned"
         actions += await verifier.verify(decode_bundle(stored.data))
     return tuple(actions)
+
+
+def _check_reach(store: ChainStore, start: int) -> None:
+    """Raise OperatorError when replay cannot begin: a lost `blocks.sqlite` takes the snapshots
+    with it, and older blocks may be pruned, or never have been here."""
+    if start >= store.final_height or store.read.block(start + 1) is not None:
+        return
+    raise OperatorError(
+        f"the blocks in {store.path} begin above height {start + 1} and no snapshot below them is "
+        "usable",
+        code="DSK007",
+        fix="stop the node, move the whole folder chain/ away and start again: it fetches a state "
+        "from the network; leave keys/ and signing/ where they are",
+        exit_code=UNSAFE_HOST_EXIT_CODE,
+    )
 
 
 def _check_root(store: ChainStore, height: int, state_root: bytes) -> None:

@@ -241,6 +241,7 @@ class StateSync:
         self.progress.enter("checking the state")
         fetched = await trio.to_thread.run_sync(self._check, manifest, target, plan)
         self.before_adoption()
+        await trio.to_thread.run_sync(self.snapshots.sync)  # the store then rests on it
         await self.writer.run(adopt, fetched)
         await self._drop_plan()
         source = self._trusts[target.epoch].source

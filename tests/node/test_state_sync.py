@@ -32,9 +32,17 @@ from node.sync.named import parse_named
 from node.sync.proofs import Trust
 from primitives import codec
 from primitives.cid import Cid
-from primitives.errors import ConfigError, InvalidMessage, PeerError, TransientError
+from primitives.errors import (
+    ConfigError,
+    InvalidMessage,
+    OperatorError,
+    PeerError,
+    TransientError,
+)
 from storage import limits
 from storage.block_source import StoredBlocks
+from storage.block_store import BlockStore
+from storage.chain_store import ChainStore
 from tests.node.sync_world import (
     EPOCH,
     INTERVAL,
@@ -113,6 +121,36 @@ async def verify_adopted(newcomer: Newcomer, chain: LongChain, height: int | Non
 async def test_an_empty_node_adopts_the_newest_certified_state(newcomer, chain):
     newcomer.peers.answers["v0"] = await serve(chain, newcomer.network, "v0")
     await verify_adopted(newcomer, chain, await newcomer.sync().run(newcomer.position))
+
+
+async def test_a_state_is_adopted_only_when_its_snapshot_is_safe_from_a_power_cut(
+    newcomer, chain, monkeypatch
+):
+    order: list[str] = []
+    for owner, name in ((BlockStore, "sync"), (ChainStore, "adopt_snapshot"), (ChainStore, "sync")):
+        call = getattr(owner, name)
+
+        def spy(store, *a, call=call, what=f"{owner.__name__}.{name}", **k):
+            order.append(what)
+            return call(store, *a, **k)
+
+        monkeypatch.setattr(owner, name, spy)
+    newcomer.peers.answers["v0"] = await serve(chain, newcomer.network, "v0")
+    await verify_adopted(newcomer, chain, await newcomer.sync().run(newcomer.position))
+    assert order == ["BlockStore.sync", "ChainStore.adopt_snapshot", "ChainStore.sync"]
+
+
+async def test_a_node_that_lost_its_snapshots_says_how_to_go_on(newcomer, chain):
+    newcomer.peers.answers["v0"] = await serve(chain, newcomer.network, "v0")
+    await newcomer.sync().run(newcomer.position)
+    newcomer.close()
+    for file in newcomer.folder.glob("blocks.sqlite*"):
+        file.unlink()  # as the advice for a damaged one says
+    newcomer._open()
+    with pytest.raises(OperatorError, match="no snapshot") as caught:
+        await restore(newcomer)
+    assert (caught.value.code, caught.value.exit_code) == ("DSK007", 15)
+    assert "chain/" in caught.value.fix
     assert newcomer.store.read.boundary(1) is not None, "it can prove borders to others"
     assert not (newcomer.folder / "sync.json").exists()
 

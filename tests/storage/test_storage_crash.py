@@ -20,6 +20,7 @@ from storage.block_store import CACHE, SNAPSHOT, BlockStore
 from storage.chain_reader import ChainReader
 from storage.chain_store import ChainStore
 from storage.database import name_failure
+from storage.schema import CHAIN_MIGRATIONS
 from storage.snapshots import Snapshots
 from tests.storage.chain_records import NETWORK, make_executed, make_fill, make_final
 
@@ -222,32 +223,65 @@ def test_unknown_failure_is_worth_another_try():
     assert isinstance(name_failure(sqlite3.OperationalError("odd"), "x"), TransientError)
 
 
-def test_sync_reaches_the_log_and_the_file_even_beside_a_reader(path, monkeypatch):
+def test_sync_is_a_commit_with_an_fsync_even_beside_a_reader(path):
     store = ChainStore(path, NETWORK)
     store.write_final(make_final(1))
     reader = ChainReader.open(path)
     reader._database.conn.execute("BEGIN")
     assert reader.latest_final_height() == 1
-    synced = []
-    fsync = os.fsync
-
-    def remember(file):
-        synced.append(os.readlink(f"/proc/self/fd/{file}"))
-        fsync(file)
-
-    monkeypatch.setattr(os, "fsync", remember)
+    log = path.with_name(path.name + "-wal")
+    size, said = log.stat().st_size, []
+    store.database.conn.set_trace_callback(said.append)
     store.sync()
-    assert synced == [f"{path}-wal", str(path), str(path.parent)]
+    assert [one for one in said if "=" in one or one == "COMMIT"] == [
+        "PRAGMA synchronous=FULL",
+        f"PRAGMA user_version={len(CHAIN_MIGRATIONS)}",
+        "COMMIT",
+        "PRAGMA synchronous=NORMAL",
+    ]
+    assert log.stat().st_size > size, "a commit without a page is none, and syncs nothing"
     reader.close()
     store.close()
 
 
-def test_sync_that_fails_is_worth_another_try(path, monkeypatch):
-    def fail(file):
-        raise OSError(5, "Input/output error")
-
+def test_sync_that_fails_is_worth_another_try(path):
     store = ChainStore(path, NETWORK)
-    monkeypatch.setattr(os, "fsync", fail)
-    with pytest.raises(TransientError, match="cannot be synced"):
-        store.sync()
+    size = path.with_name(path.name + "-wal").stat().st_size
+    before = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    try:
+        with pytest.raises(TransientError, match="disk"):
+            store.sync()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        signal.signal(signal.SIGXFSZ, before)
+    store.sync()
+    assert store.database.execute("PRAGMA synchronous").fetchone()[0] == 1
     store.close()
+
+
+LOOK = """
+import sqlite3, sys
+connection = sqlite3.connect(sys.argv[1])
+print(*connection.execute(sys.argv[2]))
+connection.close()
+"""
+
+
+def test_who_looks_into_the_file_after_a_sync_takes_nothing_away(path):
+    """Closing the file beside SQLite drops its locks: another program then deleted the log."""
+    store = ChainStore(path, NETWORK)
+    store.write_final(make_final(1))
+    store.sync()
+    question = "SELECT max(height) FROM blocks"
+    looked = subprocess.check_output([sys.executable, "-c", LOOK, str(path), question], text=True)
+    assert looked == "(1,)\n"
+    store.write_final(make_final(2))
+    reader = ChainReader.open(path)
+    assert reader.latest_final_height() == 2
+    reader.close()
+    store.close()
+    again = ChainStore(path, NETWORK)
+    assert again.final_height == 2
+    again.close()

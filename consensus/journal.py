@@ -53,9 +53,9 @@ class Framer:
         self._written_bytes += len(framed)
         return framed
 
-    def acknowledge(self) -> None:
-        """Note that everything framed so far was synced."""
-        self._durable_bytes = self._written_bytes
+    def acknowledge(self, durable_bytes: int | None = None) -> None:
+        """Note that so much of the file was synced; None: everything framed so far."""
+        self._durable_bytes = self._written_bytes if durable_bytes is None else durable_bytes
 
 
 def frame_record(payload: bytes, durable_bytes: int) -> bytes:

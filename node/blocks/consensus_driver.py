@@ -29,7 +29,7 @@ from node.wire import FrameKind, encode_frame
 from p2p.lanes import Lane
 from p2p.limits import INBOX_BULK_BYTES_MAX
 from p2p.queues import Inbox
-from primitives.errors import PeerError
+from primitives.errors import OperatorError, PeerError, TransientError
 
 log = logging.getLogger("omnibazaar.consensus")
 
@@ -76,6 +76,7 @@ class ConsensusDriver:
         self._on_proposal = on_proposal
         self._wait_stored = wait_stored
         self._timers: dict[Timer, int] = {}
+        self._journal_bytes_max = JOURNAL_SEGMENT_BYTES
         self._frames = Inbox(Lane.VOTE, bytes_max=INBOX_BULK_BYTES_MAX)
         self.started = trio.Event()
         self._is_poked = False
@@ -110,6 +111,8 @@ class ConsensusDriver:
         now_ms = self._clock.now_ms()
         await self._perform(self.epochs.start(now_ms, records, final, silent=silent))
         self.started.set()
+        if silent:
+            self._journal_bytes_max = 0  # the damage, if it was one, goes as soon as may be
         while True:
             deadline_ms = min(self._timers.values(), default=None)
             wait_s = 60.0
@@ -127,14 +130,21 @@ class ConsensusDriver:
                 self._connected.clear()
                 await self._perform(self.epochs.on_application(self._clock.now_ms()))
             await self._fire_timers()
-            if self._durability.journal.size_bytes > JOURNAL_SEGMENT_BYTES:
+            if self._durability.journal.size_bytes > self._journal_bytes_max:
                 await self._compact()
 
     async def _compact(self) -> None:
-        """Replace the journal by what is still needed, once the store holds all final blocks."""
-        await self._wait_stored(self.epochs.tip.height)
+        """Replace the journal by what is still needed, once the store holds all final blocks.
+
+        It may grow on by half when the disk refuses, or when most of it is still needed.
+        """
         journal = self._durability.journal
-        journal.drop_before(journal.rotate(self.epochs.journal_snapshot()))
+        try:
+            await self._wait_stored(self.epochs.tip.height)
+            journal.drop_before(journal.rotate(self.epochs.journal_snapshot()))
+        except (OSError, TransientError, OperatorError) as error:
+            log.warning("the journal cannot be replaced: %s; it grows on", error)
+        self._journal_bytes_max = max(JOURNAL_SEGMENT_BYTES, journal.size_bytes * 3 // 2)
 
     async def _on_frame(self, sender: bytes, body: bytes) -> None:
         try:

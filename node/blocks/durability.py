@@ -64,6 +64,7 @@ class Durability:
                 await trio.sleep(RETRY_S)
                 continue
             self._problems.clear("DSK001")
+            self.bundles.acknowledge()
             self.journal.acknowledge()
             self._records = []
             return

@@ -74,6 +74,7 @@ class BundleExchange:
         self._verifier = verifier
         self._watch = watch
         self._log = bundle_log
+        self._log_bytes_max = BUNDLE_LOG_SEGMENT_BYTES
         self._readers = readers
         self._clock = clock
         self._bundle_s = bundle_ms / 1_000
@@ -262,8 +263,15 @@ class BundleExchange:
                 self._checked(bundle, await self._verifier.verify(decode_bundle(data)))
 
     def compact_log(self, stored_height: int) -> None:
-        """Start the bundle log anew when it is large, with what the store does not hold yet."""
-        if self._log.size_bytes < BUNDLE_LOG_SEGMENT_BYTES:
+        """Start the bundle log anew when it is large, with what the store does not hold yet.
+
+        It may grow on by half when the disk refuses, or when most of it is still needed.
+        """
+        if self._log.size_bytes < self._log_bytes_max:
             return
         keep = [b.data for b in self.pool.unstored(stored_height)]
-        self._log.drop_before(self._log.rotate(keep))
+        try:
+            self._log.drop_before(self._log.rotate(keep))
+        except OSError as error:
+            log.warning("the bundle log cannot be replaced: %s; it grows on", error)
+        self._log_bytes_max = max(BUNDLE_LOG_SEGMENT_BYTES, self._log.size_bytes * 3 // 2)

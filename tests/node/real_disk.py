@@ -77,6 +77,15 @@ class FragileOs:
 
     def fsync(self, file: int) -> None:
         self.step()  # what is lost is decided here, so nothing waits for a disk
+        path = self._paths.get(file)
+        if path is not None and path.is_file():
+            self._synced[path] = os.fstat(file).st_size
+
+    def rename(self, path: Path, new: Path) -> None:
+        self.step()
+        os.rename(path, new)
+        self._synced[new] = self._synced.pop(path)
+        self._paths = {file: new if old == path else old for file, old in self._paths.items()}
 
     def lose(self, folder: Path) -> None:
         """Forget what was never synced."""

@@ -189,6 +189,90 @@ def test_after_a_full_disk_writing_goes_on_where_it_stopped(
     assert scan(tmp_path) == LogScan(records=(*RECORDS, b"later"), torn_bytes=0, is_damaged=False)
 
 
+def test_what_a_failed_sync_may_have_dropped_is_written_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Linux says EIO once, then counts the lost pages as written: a second sync does nothing."""
+    log = opened(tmp_path)
+    log.append(b"synced")
+    log.sync()
+    size = segment(tmp_path).stat().st_size
+    fail_once = iter([OSError(errno.EIO, "Input/output error")])
+    really_sync = os.fdatasync
+
+    def lose_pages(file: int) -> None:
+        for error in fail_once:
+            with segment(tmp_path).open("r+b") as lost:
+                lost.seek(size)
+                lost.write(bytes(segment(tmp_path).stat().st_size - size))
+            raise error
+        really_sync(file)
+
+    monkeypatch.setattr(os, "fdatasync", lose_pages)
+    log.append(b"in doubt")
+    with pytest.raises(OSError, match="Input/output"):
+        log.sync()
+    log.append(b"later")
+    log.sync()
+    log.append(b"unsynced")
+    log.flush()
+    expected = (b"synced", b"in doubt", b"later", b"unsynced")
+    assert scan(tmp_path) == LogScan(records=expected, torn_bytes=0, is_damaged=False)
+    log.close()
+
+
+def test_damage_is_seen_at_every_start_until_the_log_is_replaced(tmp_path: Path) -> None:
+    """A crash before the silence is on disk must not make the loss look mended."""
+    write(tmp_path, RECORDS, each_durable=True)
+    data = bytearray(segment(tmp_path).read_bytes())
+    data[HEAD_BYTES] ^= 1
+    segment(tmp_path).write_bytes(data)
+    for _ in range(3):
+        assert scan(tmp_path).is_damaged
+    log = opened(tmp_path)
+    log.append(b"silent from here on")
+    log.close()
+    log = SegmentLog(tmp_path)
+    found = log.open()
+    assert found.is_damaged
+    assert found.records == (b"silent from here on",)
+    log.drop_before(log.rotate((b"opening",)))
+    log.close()
+    assert scan(tmp_path) == LogScan(records=(b"opening",), torn_bytes=0, is_damaged=False)
+
+
+@pytest.mark.parametrize("failing", ["open", "write", "fsync", "rename", "fsync of the folder"])
+def test_a_rotation_that_the_disk_refuses_leaves_a_log_that_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failing: str
+) -> None:
+    log = opened(tmp_path)
+    log.append(b"before")
+    log.sync()
+    name, _, folder = failing.partition(" of ")
+    really = getattr(os, name)
+    calls = []
+
+    def refuse(*arguments: object) -> object:
+        calls.append(arguments)
+        if len(calls) == (2 if folder else 1):
+            raise OSError(errno.ENOSPC, "no space left on device")
+        return really(*arguments)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, name, refuse)
+        with pytest.raises(OSError, match="no space"):
+            log.rotate((b"opening",))
+    files = len(os.listdir("/proc/self/fd"))
+    log.append(b"after")
+    log.sync()
+    rotated = (b"before", b"opening", b"after") if folder else (b"before", b"after")
+    assert scan(tmp_path).records == rotated
+    log.drop_before(log.rotate((b"at last",)))
+    assert len(os.listdir("/proc/self/fd")) == files
+    log.close()
+    assert scan(tmp_path).records == (b"at last",)
+
+
 def test_closing_twice_is_closing_once(tmp_path: Path) -> None:
     log = opened(tmp_path)
     log.close()

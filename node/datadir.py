@@ -13,7 +13,7 @@ import fcntl
 import os
 import secrets
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -297,21 +297,48 @@ def default_root(network: str) -> Path:
 
 
 def write_atomic(path: Path, text: str | bytes, mode: int = 0o600) -> None:
-    """Write a file so that after a crash there is the old or the new one, never a part."""
-    data = text.encode() if isinstance(text, str) else text
+    """Write a file so that after a crash there is the old or the new one, never a part.
+
+    Raises OSError when the disk refuses; the old one is there then.
+    """
+    write_draft(path, text.encode() if isinstance(text, str) else text, os.replace, mode)
+
+
+def write_new(path: Path, data: bytes, mode: int = 0o600) -> None:
+    """Write a file that must not exist, whole or not at all. Raises OSError, FileExistsError."""
+    write_draft(path, data, _give_name, mode)
+
+
+def write_draft(path: Path, data: bytes, publish: Callable[[Path, Path], None], mode: int) -> None:
+    """Write a file under another name, have it on the disk, then let it have its own name."""
     draft = path.with_name(f".{path.name}.{os.getpid()}")
-    file = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, mode)
     try:
-        os.write(file, data)
-        os.fsync(file)
+        file = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, mode)
+        try:
+            left = memoryview(data)
+            while left:
+                left = left[os.write(file, left) :]  # a disk that fills up takes a part of it
+            os.fsync(file)
+        finally:
+            os.close(file)
+        publish(draft, path)
     finally:
-        os.close(file)
-    os.replace(draft, path)
+        draft.unlink(missing_ok=True)
     folder = os.open(path.parent, os.O_RDONLY)
     try:
         os.fsync(folder)
     finally:
         os.close(folder)
+
+
+def _give_name(draft: Path, path: Path) -> None:
+    try:
+        os.link(draft, path)  # never over another file
+    except FileExistsError:
+        raise
+    except OSError:  # a file system without hard links
+        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+        os.replace(draft, path)
 
 
 def _read_toml(path: Path) -> dict[str, object]:

@@ -79,14 +79,14 @@ def export(context: Context, file: Path, as_json: bool) -> None:
     Example:
       omnibazaar signing export history.json
     """
+    from node.datadir import write_new
     from node.keys.signing_history import export_history
     from primitives.address import to_checksum
 
     with _open_guard(context) as (_, guard, address):
         data = export_history(guard, address, _genesis_hash(context))
     try:
-        with file.open("xb") as stream:
-            stream.write(data)
+        write_new(file, data, 0o644)
     except OSError as error:
         raise ConfigError(
             f"{file}: {error.strerror}", code="SIG003", fix="name a new file in a writable place"

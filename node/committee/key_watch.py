@@ -82,7 +82,13 @@ class KeyWatch:
             "with this key's signature that this node has not cast: the key runs elsewhere, or "
             "this data directory is an old copy"
         )
-        write_atomic(self._mark, words + "\n")
+        try:
+            write_atomic(self._mark, words + "\n")
+        except OSError as error:
+            raise Doppelganger(
+                f"{words}; nothing more was signed. {self._mark} could not be written ({error}): "
+                "make sure yourself that nothing starts this node again"
+            ) from error
         raise Doppelganger(f"{words}; nothing more was signed")
 
 

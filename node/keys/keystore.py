@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Annotated, Final, Literal, get_args
 import msgspec
 from msgspec import Meta
 
+from node.datadir import write_new
 from primitives.errors import KeystoreError
 
 if TYPE_CHECKING:
@@ -146,7 +147,7 @@ def save_key(
     name: str = "",
     scrypt_n: int = SCRYPT_N,
 ) -> Path:
-    """Write a new keystore into `folder`.
+    """Write a new keystore into `folder`; once this returns, a power cut does not take it back.
 
     Raises KeystoreError when the key, or another one of its name, is there already.
     """
@@ -162,15 +163,11 @@ def save_key(
         )
     data = encrypt_key(key, password, role=role, name=name, scrypt_n=scrypt_n)
     try:
-        descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        write_new(file, data)
     except OSError as error:
         raise KeystoreError(
             f"{file}: {error.strerror}", code="KEY004", fix="make keys/ writable, or move the file"
         ) from None
-    with open(descriptor, "wb") as stream:
-        stream.write(data)
-        stream.flush()
-        os.fsync(stream.fileno())
     return file
 
 

@@ -6,6 +6,7 @@ Spec: docs/reference/data-directory.md. Deviations: none.
 
 from __future__ import annotations
 
+import errno
 import os
 import subprocess
 import sys
@@ -13,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from node.datadir import PRECIOUS, DataDir, write_atomic
+from node.datadir import PRECIOUS, DataDir, write_atomic, write_new
 from primitives.errors import ConfigError, DataDirInUse, NotRunning, WrongNetwork
 
 GENESIS = bytes(range(32))
@@ -124,3 +125,52 @@ def test_a_place_that_cannot_be_written_says_so(tmp_path: Path) -> None:
     with pytest.raises(ConfigError) as refused:
         DataDir(blocker / "node").create("testnet", GENESIS)
     assert refused.value.code == "DIR004"
+
+
+def fill_disk(monkeypatch: pytest.MonkeyPatch, room: int) -> None:
+    """Let files take so many bytes more, a part of the last write among them, as disks do."""
+    really_write = os.write
+
+    def write(file: int, data: bytes) -> int:
+        nonlocal room
+        if not room:
+            raise OSError(errno.ENOSPC, "no space left on device")
+        written = really_write(file, data[:room])
+        room -= written
+        return written
+
+    monkeypatch.setattr(os, "write", write)
+
+
+@pytest.mark.parametrize("room", [0, 1, 9])
+def test_a_disk_that_fills_up_leaves_the_old_file_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, room: int
+) -> None:
+    old, new = tmp_path / "old", tmp_path / "new"
+    write_atomic(old, "what was there")
+    with monkeypatch.context() as patch:
+        fill_disk(patch, room)
+        with pytest.raises(OSError, match="no space"):
+            write_atomic(old, "what shall be there")
+        with pytest.raises(OSError, match="no space"):
+            write_new(new, b"what shall be there")
+    assert [file.name for file in tmp_path.iterdir()] == ["old"]
+    assert old.read_text() == "what was there"
+
+
+@pytest.mark.parametrize("has_links", [True, False])
+def test_a_new_file_is_whole_private_and_never_takes_anothers_place(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, has_links: bool
+) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(errno.EPERM, "Operation not permitted")
+
+    if not has_links:
+        monkeypatch.setattr(os, "link", refuse)
+    file = tmp_path / "key.json"
+    write_new(file, b"first")
+    with pytest.raises(FileExistsError):
+        write_new(file, b"second")
+    assert file.read_bytes() == b"first"
+    assert file.stat().st_mode & 0o077 == 0
+    assert list(tmp_path.iterdir()) == [file]

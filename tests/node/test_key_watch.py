@@ -82,6 +82,14 @@ def test_a_vote_we_have_not_cast_stops_us_for_good(mark: Path, kind: Kind) -> No
     verify_not_marked(mark)
 
 
+def test_it_stops_as_a_doppelganger_though_the_disk_refuses_the_mark(tmp_path: Path) -> None:
+    """Another exit code would have a service manager start it again, with no mark to stop it."""
+    mark = tmp_path / "gone" / "DOPPELGANGER"
+    foreign = assemble_certificate([vote(i, 9) for i in range(3)])
+    with pytest.raises(Doppelganger, match="could not be written"):
+        watch(Guard(), mark).on_final(block(foreign), None)
+
+
 def test_another_digest_in_a_view_we_voted_in_stops_us(mark: Path) -> None:
     guard = Guard()
     guard.admit(EPOCH, 9, Kind.NOTARIZE, b"\x01" * 32)

@@ -7,6 +7,7 @@ Spec: Web3 Secret Storage Definition, version 3. Deviations: none.
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ from node.keys.keystore import (
 )
 from primitives.errors import KeystoreError
 from primitives.secp256k1 import PrivateKey
+from tests.node.test_datadir import fill_disk
 
 KEY = PrivateKey(bytes(range(1, 33)))
 LIGHT = 2
@@ -166,3 +168,37 @@ def test_a_password_comes_from_a_file_or_from_systemd(
     file.write_bytes(b"\xff" * 10)
     with pytest.raises(KeystoreError):
         read_password(file)
+
+
+def test_a_disk_that_fills_up_leaves_no_half_a_key_among_the_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Half a key file made all keys of the folder unusable."""
+    save_key(tmp_path, KEY, "pw", role="validator", scrypt_n=LIGHT)
+    other = PrivateKey(bytes(range(2, 34)))
+    with monkeypatch.context() as patch:
+        fill_disk(patch, 100)
+        with pytest.raises(KeystoreError, match="no space") as caught:
+            save_key(tmp_path, other, "pw", role="trader", scrypt_n=LIGHT)
+    assert caught.value.code == "KEY004"
+    assert [info.address for info in list_keys(tmp_path)] == [KEY.address]
+    assert len(list(tmp_path.iterdir())) == 1
+    save_key(tmp_path, other, "pw", role="trader", scrypt_n=LIGHT)
+    assert len(list_keys(tmp_path)) == 2
+
+
+def test_a_key_is_on_the_disk_with_its_name_when_its_address_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Somebody may send funds to the address at once; a power cut must not take the key."""
+    synced: list[str] = []
+    really_sync = os.fsync
+
+    def sync(file: int) -> None:
+        synced.append(os.readlink(f"/proc/self/fd/{file}"))
+        really_sync(file)
+
+    monkeypatch.setattr(os, "fsync", sync)
+    file = save_key(tmp_path, KEY, "pw", role="trader", scrypt_n=LIGHT)
+    assert synced[0].startswith(str(tmp_path / f".{file.name}"))
+    assert synced[1:] == [str(tmp_path)]

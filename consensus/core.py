@@ -77,6 +77,7 @@ class Core:
 
     is_started: bool = False
     is_silent: bool = False  # I may have forgotten votes: cast none
+    silent_until: int = 0  # the view in which this life's silence ended; up to it I know nothing
     status_nonce: int = 0  # of this life; answers to older questions prove nothing
     reports: dict[int, int] = field(default_factory=dict)  # while silent: peer → highest view
     seen_views: dict[int, int] = field(default_factory=dict)  # signer → highest view voted in

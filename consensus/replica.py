@@ -114,6 +114,10 @@ class Replica:
         """True while the replica follows without voting."""
         return self.core.is_silent
 
+    def remembers(self, view: int) -> bool:
+        """True when a vote of mine in a final view, above the guard's floor, is known to me."""
+        return not self.core.is_silent and view > self.core.silent_until
+
     @property
     def notarized_height(self) -> int:
         """The height of the highest notarized block in memory."""

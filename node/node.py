@@ -394,7 +394,7 @@ class Node:
 
     def _on_final(self, final: Final) -> None:
         """Take a final block; raises Doppelganger when our key has signed elsewhere."""
-        if not self.replica.is_silent:
+        if self.replica.remembers(final.block.view):  # not so within what ends a silence
             self._watch_key.on_final(final.block, final.certificate)
         self.final_blocks.on_final(final)
 

@@ -89,7 +89,7 @@ def try_speak(core: Core) -> None:
         core.records.append(Protect(record))
     core.record(encode_record(Silence(False)))
     core.must_sync = True
-    core.is_silent = False
+    core.is_silent, core.silent_until = False, core.tip.view
     core.stir(fresh=True)
 
 

@@ -201,6 +201,25 @@ def test_silence_ends_above_all_that_a_quorum_of_peers_was_in_or_saw(desk: Desk)
     assert desk.guard.floor == (1, 11)
 
 
+def test_what_ends_a_silence_is_not_searched_for_forgotten_votes(desk: Desk):
+    """They are in there: the node took its own old votes for those of another node."""
+    desk.replica = desk.make_replica()
+    desk.start((), silent=True)
+    (question,) = desk.sent(GetStatus)
+    for peer in others(desk):
+        desk.receive(peer, Status(question.nonce, 1, 2, 0, 0, 1))
+    first = desk.block(1)
+    desk.skip_to(6)
+    last = desk.block(6, first)
+    desk.receive(1, desk.finalization(last))
+    desk.receive(1, Blocks((last.body, first.body)))
+    assert not desk.replica.is_silent
+    finals = [effect.block for effect in desk.all_effects if isinstance(effect, Final)]
+    assert [block.view for block in finals] == [1, 6]
+    assert not any(desk.replica.remembers(block.view) for block in finals)
+    assert desk.replica.remembers(7)
+
+
 def test_who_exaggerates_cannot_keep_me_silent_beside_an_honest_quorum():
     desk = Desk(weights=(1, 3, 3, 3, 1, 1, 1))  # a quorum is 9
     small = [one for one in (0, 4, 5, 6) if one not in (desk.leader(1), desk.leader(4))]

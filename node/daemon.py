@@ -57,9 +57,16 @@ def run(data: DataDir, config: Config, version: str) -> int:
             announce=tuple(map(to_multiaddr, config.p2p.announce)),
             version=version,
         )
-        while (code := trio.run(_main, setup)) is None:
-            log.info("starting again to fetch a state")
-        return code
+        return run_lives(setup)
+
+
+def run_lives(setup: Setup) -> int:
+    """Run the node, again whenever it wants to begin anew; return the exit code."""
+    while (code := trio.run(_main, setup)) is None:
+        log.info("starting again to fetch a state")
+        gc.unfreeze()  # what was frozen is never collected: a whole state for each life
+        gc.collect()
+    return code
 
 
 def load_keys(data: DataDir, config: Config) -> tuple[PrivateKey, PrivateKey]:

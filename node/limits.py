@@ -39,11 +39,15 @@ INCLUSION_PENDING_IDS_MAX: Final = 20_000  # ids watched for inclusion
 INCLUSION_RESTORED_HEIGHTS: Final = 256  # newest blocks whose ids are read again at a start
 
 EXECUTION_QUEUE_BLOCKS_MAX: Final = 256  # final blocks waiting to be executed
+FINAL_BLOCKS_WAITING_MIN: Final = 64  # final blocks that may wait, however large their bundles
+FINAL_BLOCKS_WAITING_MAX: Final = 2_048  # beyond it consensus waits for execution and the store
+POOL_UNEXECUTED_BYTES_MAX: Final = 512 << 20  # beyond these bytes of included bundles it does too
 WITNESS_RESEND_MS: Final = 15_000  # until a word on a vault that had no effect is said again
 WITNESS_LOOK_MS: Final = 30_000  # between looks whether an applied window is still on the chain
 CANDIDATES_KEPT_MAX: Final = 16  # provable checkpoints that are remembered
 VAULTS_LOOK_MS: Final = 1_000  # between looks whether the ledger knows another vault
 ROOTS_KEPT_MAX: Final = 256  # executed heights whose roots are remembered
+EPOCHS_KEPT: Final = 64  # newest epochs in memory, and as many older ones that were asked for
 SNAPSHOTS_KEPT: Final = 3  # newest state snapshots on disk
 
 SERVE_WAITING_MAX: Final = 512  # bundles that one peer asked for and that wait to be sent

@@ -45,7 +45,7 @@ from node.config_schema import Config
 from node.datadir import DataDir
 from node.host_watch import watch_host
 from node.keys.signing_key import KeySigner, KeyVerifier
-from node.limits import BITSWAP_FETCH_S_MAX
+from node.limits import BITSWAP_FETCH_S_MAX, EPOCHS_KEPT
 from node.metrics import Metrics
 from node.network_file import NetworkFile
 from node.peers import PeerWire
@@ -114,8 +114,8 @@ class Node:
         assert setup.config.storage.snapshots >= 1
         verify_not_marked(setup.data.doppelganger_file)
         self.stores = Stores(setup.data, network_id=setup.file.network_id, signer=setup.key.address)
-        self.book = EpochBook(make_genesis_epoch(setup.file))
-        self.book.load(self.stores.chain.read.epochs())
+        self.book = EpochBook(make_genesis_epoch(setup.file), self.stores.find_epoch)
+        self.book.load(self.stores.chain.read.epochs(newest=EPOCHS_KEPT))
         self._build_ledger()
 
     # Building
@@ -297,6 +297,7 @@ class Node:
             serve_range=self.ranges.serve,
             on_proposal=self.final_blocks.on_proposal,
             wait_stored=self.final_blocks.wait_stored,
+            wait_room=self.final_blocks.wait_room,
         )
         self.wire.on(FrameKind.CONSENSUS, self.driver.deliver)
 

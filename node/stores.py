@@ -7,6 +7,8 @@ Spec: docs/reference/data-directory.md; docs/spec/storage.md. Deviations: none.
 
 from __future__ import annotations
 
+import logging
+from contextlib import ExitStack
 from typing import Final
 
 from chat.store import ChatStore
@@ -14,12 +16,15 @@ from node.datadir import DataDir
 from node.keys.signing_guard import SigningGuard, verify_guard_present
 from node.segment_log import SegmentLog
 from node.settlement.ballot_box import BallotBox
+from primitives.errors import NodeError
 from storage.block_source import ChainBlocks, FirstOf, StoredBlocks
 from storage.block_store import BlockStore
 from storage.chain_reader import ChainReader
 from storage.chain_store import ChainStore
 from storage.snapshots import Snapshots
 from storage.writer import ReadPool, StoreWriter
+
+log = logging.getLogger("omnibazaar.node")
 
 READERS: Final = 3
 
@@ -33,7 +38,9 @@ class Stores:
         path = data.chain / "chain.sqlite"
         self.chain = ChainStore(path, network_id)
         self.writer = StoreWriter(self.chain)
-        self.readers = ReadPool([ChainReader.open(path) for _ in range(READERS)])
+        self.book_reader = ChainReader.open(path)  # for single rows, in the event loop
+        self._readers = [ChainReader.open(path) for _ in range(READERS)]
+        self.readers = ReadPool(self._readers)
         self.block_store = BlockStore(data.chain / "blocks.sqlite")
         self.blocks = FirstOf([ChainBlocks(self.readers), StoredBlocks(self.block_store)])
         self.snapshots = Snapshots(self.block_store)
@@ -47,12 +54,23 @@ class Stores:
         """Return the height from which a restart needs every block."""
         return min((name.height for name in self.snapshots.complete()), default=0)
 
+    def find_epoch(self, number: int) -> bytes | None:
+        """Return the record of an epoch; None when it is not on record, or the disk refuses."""
+        try:
+            return self.book_reader.epoch(number)
+        except NodeError as error:
+            log.warning("epoch %d cannot be read: %s", number, error)
+            return None
+
     def close(self) -> None:
-        """Close all of it."""
-        self.journal.close()
-        self.bundle_log.close()
-        self.guard.close()
-        self.chain.close()
-        self.block_store.close()
-        self.ballots.close()
-        self.chat.close()
+        """Close all of it, also when a disk refuses the last write of one."""
+        with ExitStack() as stack:
+            stack.callback(self.chat.close)
+            stack.callback(self.ballots.close)
+            stack.callback(self.block_store.close)
+            stack.callback(self.chain.close)
+            for reader in (*self._readers, self.book_reader):
+                stack.callback(reader.close)
+            stack.callback(self.guard.close)
+            stack.callback(self.bundle_log.close)
+            stack.callback(self.journal.close)

@@ -176,9 +176,16 @@ class ChainReader:
 
     # Epochs
 
-    def epochs(self) -> list[bytes]:
-        """Return the records of all epochs that have begun after the first, oldest first."""
-        return [bytes(row[0]) for row in self._all("SELECT record FROM epochs ORDER BY number")]
+    def epochs(self, newest: int = -1) -> list[bytes]:
+        """Return the records of the newest epochs that have begun, the first one is not among
+        them, oldest first; -1: of all."""
+        rows = self._all("SELECT record FROM epochs ORDER BY number DESC LIMIT ?", newest)
+        return [bytes(row[0]) for row in reversed(rows)]
+
+    def epoch(self, number: int) -> bytes | None:
+        """Return the record of an epoch; None when it is not on record."""
+        row = self._one("SELECT record FROM epochs WHERE number = ?", number)
+        return None if row is None else bytes(row[0])
 
     def boundary(self, epoch: int) -> bytes | None:
         """Return the proof of the boundary block that ends an epoch."""

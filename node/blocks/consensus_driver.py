@@ -65,6 +65,7 @@ class ConsensusDriver:
         serve_range: Callable[[bytes, int], None],
         on_proposal: Callable[[bytes, int], None],
         wait_stored: Callable[[int], Awaitable[None]],
+        wait_room: Callable[[], Awaitable[None]],
     ) -> None:
         self.epochs = epochs
         self._wire = wire
@@ -75,6 +76,7 @@ class ConsensusDriver:
         self._serve_range = serve_range
         self._on_proposal = on_proposal
         self._wait_stored = wait_stored
+        self._wait_room = wait_room
         self._timers: dict[Timer, int] = {}
         self._journal_bytes_max = JOURNAL_SEGMENT_BYTES
         self._frames = Inbox(Lane.VOTE, bytes_max=INBOX_BULK_BYTES_MAX)
@@ -114,6 +116,7 @@ class ConsensusDriver:
         if silent:
             self._journal_bytes_max = 0  # the damage, if it was one, goes as soon as may be
         while True:
+            await self._wait_room()
             deadline_ms = min(self._timers.values(), default=None)
             wait_s = 60.0
             if deadline_ms is not None:

@@ -22,7 +22,14 @@ from node.blocks.records import make_executed_record, make_final_record
 from node.bundling.bundles import BundleExchange
 from node.bundling.inclusion import InclusionWatch
 from node.clock import NodeClock
-from node.limits import FINALITY_SAMPLES, POOL_AHEAD_BYTES_MAX, STORE_QUEUE_BLOCKS_MAX
+from node.limits import (
+    FINAL_BLOCKS_WAITING_MAX,
+    FINAL_BLOCKS_WAITING_MIN,
+    FINALITY_SAMPLES,
+    POOL_AHEAD_BYTES_MAX,
+    POOL_UNEXECUTED_BYTES_MAX,
+    STORE_QUEUE_BLOCKS_MAX,
+)
 from node.problems import Problems
 from node.replica.ledger import Ledger
 from node.settlement.checkpointer import CheckpointProofs
@@ -168,6 +175,23 @@ class FinalBlocks:
         self._snapshots.write(manifest.height, manifest.state_root, chunks)
         self._snapshots.sync()  # before an older one goes, and with it the blocks only it needs
         self._snapshots.prune(self._snapshots_kept)
+
+    @property
+    def has_room(self) -> bool:
+        """False when so much that is final waits for execution or the disk that memory is at risk.
+
+        A node whose store refuses for hours would else collect the chain, with all its bundles.
+        """
+        waiting = self.executor.waiting
+        if waiting <= FINAL_BLOCKS_WAITING_MIN:
+            return True
+        is_few = waiting <= FINAL_BLOCKS_WAITING_MAX
+        return is_few and self._bundles.pool.included_bytes <= POOL_UNEXECUTED_BYTES_MAX
+
+    async def wait_room(self) -> None:
+        """Return once more final blocks can be taken."""
+        while not self.has_room:
+            await self._stored.wait()
 
     async def wait_written(self, height: int) -> None:
         """Return once the store holds everything up to a height; a power cut may take it back."""

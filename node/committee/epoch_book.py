@@ -7,13 +7,15 @@ Spec: docs/spec/consensus.md (Epochs); docs/spec/node.md (Epochs). Deviations: n
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections import OrderedDict
+from collections.abc import Callable, Iterable
 
 from consensus.block import Tip
 from consensus.committee import Committee, Member
 from consensus.config import Timing
 from consensus.epoch import Epoch, Parameters, decode_epoch
 from consensus.seed import compute_genesis_seed
+from node.limits import EPOCHS_KEPT
 from node.network_file import NetworkFile
 from primitives.eip712 import network_domain
 
@@ -21,16 +23,25 @@ FIRST = 1  # number of the epoch that begins with genesis
 
 
 class EpochBook:
-    """The epochs from genesis to the one in progress, or those since a snapshot."""
+    """The epochs from genesis to the one in progress, or those since a snapshot.
 
-    def __init__(self, genesis: Epoch) -> None:
-        self._epochs = {genesis.number: genesis}
+    The newest are in memory; `find` gives the record of an older one from the store, if it is
+    there: in a year of half-hours large committees would take hundreds of megabytes.
+    """
+
+    def __init__(self, genesis: Epoch, find: Callable[[int], bytes | None] | None = None) -> None:
+        self._genesis = genesis
+        self._find = find
+        self._newest = OrderedDict({genesis.number: genesis})
+        self._older: OrderedDict[int, Epoch] = OrderedDict()
         self.current = genesis
 
     def begin(self, epoch: Epoch) -> None:
         """Note that an epoch has begun."""
-        self._epochs[epoch.number] = epoch
+        self._newest[epoch.number] = epoch
         self.current = epoch
+        while self._find is not None and len(self._newest) > EPOCHS_KEPT:
+            self._newest.popitem(last=False)
 
     def load(self, records: Iterable[bytes]) -> None:
         """Take in the epochs on disk, oldest first. Raises PeerError when one is damaged."""
@@ -38,23 +49,36 @@ class EpochBook:
             self.begin(decode_epoch(record))
 
     def get(self, number: int) -> Epoch | None:
-        """Return an epoch; None when it is not known here."""
-        return self._epochs.get(number)
+        """Return an epoch; None when it is not known here. Raises as `find`."""
+        known = self._newest.get(number) or self._older.get(number)
+        if known is not None or self._find is None or not 0 < number < self.current.number:
+            return known
+        if number == self._genesis.number:
+            return self._genesis
+        record = self._find(number)
+        if record is None:
+            return None
+        found = self._older[number] = decode_epoch(record)
+        if len(self._older) > EPOCHS_KEPT:
+            self._older.popitem(last=False)
+        return found
 
     def committee(self, number: int) -> Committee:
         """Return the committee of an epoch of which this node has seen a final block."""
-        return self._epochs[number].committee
+        epoch = self.get(number)
+        assert epoch is not None, "whoever has seen a final block knows its epoch"
+        return epoch.committee
 
     def address(self, number: int, index: int) -> bytes | None:
         """Return who sat at an index; None when that epoch is not known here."""
-        epoch = self._epochs.get(number)
+        epoch = self.get(number)
         if epoch is None or index >= len(epoch.committee):
             return None
         return epoch.committee.address(index)
 
     def index(self, number: int, address: bytes) -> int | None:
         """Return the seat of an address in an epoch, if it had one and the epoch is known."""
-        epoch = self._epochs.get(number)
+        epoch = self.get(number)
         return None if epoch is None else epoch.committee.index_of(address)
 
 

@@ -20,6 +20,7 @@ from node.clock import NodeClock
 from node.committee.epoch_book import EpochBook
 from node.config_schema import Config
 from node.datadir import DataDir, write_atomic
+from node.limits import EPOCHS_KEPT
 from node.network_file import Chain, NetworkFile
 from node.sync.named import parse_named
 from node.sync.peers import NetworkPeers
@@ -97,7 +98,7 @@ async def catch_up(sync: StateSync, book: EpochBook, *, clock: NodeClock, stop: 
         nursery.cancel_scope.cancel()
     if not adopted or adopted[0] is None:
         return False
-    book.load(sync.store.read.epochs())
+    book.load(sync.store.read.epochs(newest=EPOCHS_KEPT))
     return True
 
 

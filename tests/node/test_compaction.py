@@ -81,6 +81,7 @@ def make_driver(log: SegmentLog, replicas: Replicas, wait_stored: Any) -> Consen
         serve_range=nothing,
         on_proposal=nothing,
         wait_stored=wait_stored,
+        wait_room=trio.lowlevel.checkpoint,
     )
 
 

@@ -13,6 +13,7 @@ import pytest
 from consensus.block import Tip
 from consensus.committee import Committee, Member
 from consensus.epoch import Epoch, encode_epoch
+from node.committee import epoch_book
 from node.committee.epoch_book import EpochBook, make_genesis_epoch, make_parameters
 from node.network_file import Scoring
 from primitives.errors import PeerError
@@ -59,6 +60,38 @@ def test_an_epoch_is_stored_with_its_first_block_and_its_seals_with_the_boundary
     book = EpochBook(make_epoch(1, 1))
     book.load(store.read.epochs())
     assert book.current == epoch
+    store.close()
+
+
+def test_old_epochs_are_read_from_the_store_and_do_not_stay_in_memory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All of them were kept: hundreds of megabytes a year, and minutes to read at a start."""
+    monkeypatch.setattr(epoch_book, "EPOCHS_KEPT", 3)
+    store = ChainStore(tmp_path / "chain.sqlite", NETWORK)
+    asked: list[int] = []
+
+    def find(number: int) -> bytes | None:
+        asked.append(number)
+        return store.read.epoch(number)
+
+    epochs = {number: make_epoch(number, number, number + 1) for number in range(1, 21)}
+    running = EpochBook(epochs[1], find)
+    for number in range(2, 21):
+        record = encode_epoch(epochs[number])
+        store.write_final(replaced(make_final(number - 1), epoch=number, epoch_record=record))
+        running.begin(epochs[number])
+    started = EpochBook(epochs[1], find)
+    started.load(store.read.epochs(newest=3))
+    for book in (running, started):
+        assert book.current == epochs[20]
+        assert [book.get(number) for number in range(1, 21)] == list(epochs.values())
+        assert len(book._newest) + len(book._older) <= 6
+        asked.clear()
+        assert book.address(20, 0) == bytes([20]) * 20
+        assert book.get(18) == epochs[18]
+        assert (book.get(21), book.get(1 << 70), book.get(0), book.get(-1)) == (None,) * 4
+        assert not asked
     store.close()
 
 

@@ -60,6 +60,7 @@ def make_driver(replicas: Replicas) -> ConsensusDriver:
         serve_range=nothing,
         on_proposal=nothing,
         wait_stored=cast(Any, nothing),
+        wait_room=trio.lowlevel.checkpoint,
     )
 
 

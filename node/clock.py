@@ -35,6 +35,11 @@ class NodeClock:
         self._offset_ns = max(self._target_ns, self._offset_ns - elapsed_ns // 2)
         return (now_ns + self._offset_ns) // 1_000_000
 
+    @property
+    def ahead_ms(self) -> int:
+        """By how much the time last told is ahead of the wall clock, since that was set back."""
+        return (self._offset_ns - self._target_ns) // 1_000_000
+
     def follow_wall(self) -> int:
         """Compare with the wall clock and follow it; return a jump in milliseconds, 0 for none."""
         wall_offset_ns = self._wall_ns() - self._monotonic_ns()

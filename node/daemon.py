@@ -63,7 +63,7 @@ def run(data: DataDir, config: Config, version: str) -> int:
 def run_lives(setup: Setup) -> int:
     """Run the node, again whenever it wants to begin anew; return the exit code."""
     while (code := trio.run(_main, setup)) is None:
-        log.info("starting again to fetch a state")
+        log.info("starting again")
         gc.unfreeze()  # what was frozen is never collected: a whole state for each life
         gc.collect()
     return code
@@ -110,7 +110,7 @@ def load_identity(data: DataDir) -> bytes:
 
 
 async def _main(setup: Setup) -> int | None:
-    """Run one life of the node; None when it shall begin anew from a state."""
+    """Run one life of the node; None when it shall begin anew."""
     host, _, port = setup.config.api.listen.rpartition(":")
     listeners = await open_listeners(host.strip("[]"), int(port))
     node = Node(setup)
@@ -120,7 +120,7 @@ async def _main(setup: Setup) -> int | None:
         await nursery.start(_run_node, node, nursery.cancel_scope)
         await _serve_api(node, setup, listeners)
     log.info("stopped")
-    if node.fell_behind and not code_of:
+    if node.begins_anew and not code_of:
         return None
     return code_of[0] if code_of else 0
 

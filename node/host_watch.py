@@ -6,6 +6,7 @@ Spec: docs/spec/node.md (Clock); docs/reference/errors.md. Deviations: none.
 
 from __future__ import annotations
 
+import logging
 import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
 
 LOOK_S = 1.0
 CLOCK_PROBLEM_S = 10.0  # a jump is shown for this long
+CLOCK_AHEAD_MS_MAX = 60_000  # ahead of clock and chain by more, a node begins anew
+
+log = logging.getLogger("omnibazaar.node")
 
 
 async def watch_host(node: Node, root: Path) -> None:
@@ -27,6 +31,7 @@ async def watch_host(node: Node, root: Path) -> None:
             jumped_at = trio.current_time()
         elif trio.current_time() - jumped_at > CLOCK_PROBLEM_S:
             node.problems.clear("CLK001")
+        check_time(node)
         check_disk(node, root)
         check_registration(node)
         await trio.sleep(LOOK_S)
@@ -42,6 +47,22 @@ def follow_clock(node: Node) -> bool:
             fix="run a time service (chrony, systemd-timesyncd)",
         )
     return bool(jump_ms)
+
+
+def check_time(node: Node) -> None:
+    """Begin anew when this node alone lives in the future.
+
+    After a step forward and back its time runs at half speed for as long again, twice over, and
+    others refuse all blocks that it proposes meanwhile. A new life begins with the true time. When
+    everybody's clock was wrong, the chain is ahead too, and time goes on as it is.
+    """
+    now_ms = node.clock.now_ms()
+    if min(node.clock.ahead_ms, now_ms - node.replica.tip.time_ms) <= CLOCK_AHEAD_MS_MAX:
+        return
+    log.warning(
+        "time here is %d s ahead of clock and chain; it is set", node.clock.ahead_ms // 1_000
+    )
+    node.begin_anew()
 
 
 def check_disk(node: Node, root: Path) -> None:

@@ -110,7 +110,7 @@ class Node:
         self.metrics = Metrics(version=setup.version, network=setup.file.name)
         self.domain = network_domain(setup.file.network_id)
         self._stop = trio.Event()
-        self.fell_behind = False  # it stopped to begin anew from a state
+        self.begins_anew = False  # it stopped to begin another life in this process
         assert setup.config.storage.snapshots >= 1
         verify_not_marked(setup.data.doppelganger_file)
         self.stores = Stores(setup.data, network_id=setup.file.network_id, signer=setup.key.address)
@@ -180,12 +180,8 @@ class Node:
             tip = self.replica.tip
             return Position(height=tip.height, time_ms=tip.time_ms, committee=self.committee)
 
-        def stop() -> None:
-            self.fell_behind = True
-            self.request_stop()
-
         await SyncWatch(
-            self._make_sync, find_position=find, now_ms=self.clock.now_ms, on_behind=stop
+            self._make_sync, find_position=find, now_ms=self.clock.now_ms, on_behind=self.begin_anew
         ).run()
 
     def _build_chain(self, restored: startup.Restored) -> None:
@@ -472,6 +468,11 @@ class Node:
     def request_stop(self) -> None:
         """Begin a clean stop."""
         self._stop.set()
+
+    def begin_anew(self) -> None:
+        """Begin a clean stop, and another life after it: for a state, or for the true time."""
+        self.begins_anew = True
+        self.request_stop()
 
     async def _is_on_record(self, action_id: bytes) -> bool:
         """Tell whether the ledger has executed an action, as far as receipts are kept."""

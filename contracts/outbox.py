@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import os
 import threading
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from pathlib import Path
 from typing import Annotated, Protocol
 
@@ -39,6 +40,7 @@ class Pending(Struct, frozen=True, array_like=True, forbid_unknown_fields=True, 
     maximum: Unsigned
     raw: bytes  # the newest submission
     hashes: tuple[Hash, ...]  # of all submissions, oldest first
+    is_refused: bool = False  # no node has taken it, so it may go out only if it is asked for again
 
     def matches(self, to: bytes | None, payload: bytes, value: int) -> bool:
         """Tell whether it does exactly this."""
@@ -103,10 +105,10 @@ class FileOutbox:
 
     def load(self) -> Pending | None:
         """Return what is pending. Raises OperatorError for a file that cannot be read."""
-        try:
+        with self._on_disk():
+            if not self._path.exists():
+                return None
             data = self._path.read_bytes()
-        except FileNotFoundError:
-            return None
         try:
             return codec.decode(data, Pending, max_bytes=OUTBOX_MAX_BYTES)
         except PeerError as error:
@@ -118,25 +120,48 @@ class FileOutbox:
             ) from error
 
     def save(self, pending: Pending) -> None:
-        """Write, sync, rename, sync: after a power cut there is the old file or the new one."""
-        self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        draft = self._path.with_suffix(".new")
-        with draft.open("wb") as file:
-            file.write(codec.encode(pending))
-            file.flush()
-            os.fsync(file.fileno())
-        draft.replace(self._path)
-        self._sync_folder()
+        """Write, sync, rename, sync: after a power cut there is the old file or the new one.
 
-    def clear(self) -> None:
-        """Delete the file."""
-        self._path.unlink(missing_ok=True)
-        if self._path.parent.is_dir():
+        Raises OperatorError if the disk does not take it: then nothing may be sent.
+        """
+        draft = self._path.with_suffix(".new")
+        with self._on_disk():
+            self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            with draft.open("wb") as file:
+                file.write(codec.encode(pending))
+                file.flush()
+                os.fsync(file.fileno())
+            draft.replace(self._path)
             self._sync_folder()
 
-    def turn(self, stop: threading.Event) -> AbstractContextManager[None]:
+    def clear(self) -> None:
+        """Delete the file. Raises OperatorError if the disk does not let it."""
+        with self._on_disk():
+            self._path.unlink(missing_ok=True)
+            if self._path.parent.is_dir():
+                self._sync_folder()
+
+    @contextmanager
+    def turn(self, stop: threading.Event) -> Iterator[None]:
         """Wait for other processes that send from this account."""
-        return take_turn(self._lock, stop)
+        with ExitStack() as stack:
+            with self._on_disk():
+                stack.enter_context(take_turn(self._lock, stop))
+            yield
+
+    @contextmanager
+    def _on_disk(self) -> Iterator[None]:
+        """Name the file that cannot be used."""
+        try:
+            yield
+        except OSError as error:
+            raise OperatorError(
+                f"{error.filename or self._path}: {error.strerror}: what is sent to an EVM chain "
+                "is written there first",
+                code="EVM013",
+                fix="make room on the disk, and the folder writable",
+                risk="none: nothing is sent before it is on the disk",
+            ) from error
 
     def _sync_folder(self) -> None:
         folder = os.open(self._path.parent, os.O_RDONLY)

@@ -1,4 +1,4 @@
-"""Deploy the contracts of a network that takes over from one whose committee is lost.
+"""Plan the contracts of a network that takes over from one whose committee is lost.
 
 Rule: new vault, registry and distributor for the same tokens; treasuries and insurance fund are
 those of the old contracts, read from them. Nothing of the old vault moves: it pays by escape.
@@ -14,11 +14,9 @@ from typing import Any
 from web3 import Web3
 
 from contracts.artifact import load_artifact
-from contracts.deployment import deploy
-from contracts.deployment_plan import Deployment, DeploymentPlan, GenesisValidator
+from contracts.deployment_plan import DeploymentPlan, GenesisValidator
 from contracts.evm_web3 import translated_errors
 from primitives.address import parse_address, to_checksum
-from primitives.secp256k1 import PrivateKey
 
 COMPANY, DEVELOPMENT = range(2)
 
@@ -51,19 +49,6 @@ def plan_redeployment(
             listed=old.tokens,
             coin=parse_address(registry.token().call()),
         )
-
-
-def redeploy(
-    web3: Web3, plan: DeploymentPlan, key: PrivateKey, *, chain_id: int, nonce: int | None = None
-) -> Deployment:
-    """Deploy, with the account's next nonces; give the first one again to go on after a failure.
-
-    The account pays the stakes. Raises as `deployment.deploy`.
-    """
-    if nonce is None:
-        with translated_errors():
-            nonce = int(web3.eth.get_transaction_count(to_checksum(key.address), "latest"))
-    return deploy(web3, plan, key, chain_id=chain_id, nonce=nonce)
 
 
 def _contract(web3: Web3, name: str, address: bytes) -> Any:

@@ -3,7 +3,8 @@
 Rule: one nonce at a time per account, taken from the chain itself; a transaction that is not mined
 in time is sent again with the same nonce at a higher price, so it can happen at most once. What is
 signed is kept before it is sent, and brought to its end before anything else is signed. It is
-signed under another nonce only when another transaction was seen to have used its own.
+signed under another nonce only when another transaction was seen to have used its own. What every
+node refused goes out only when the same is asked for again.
 
 Spec: docs/spec/settlement.md §10
 Deviations: the gas limit is the caller's; estimates are wrong on chains with MPC precompiles.
@@ -14,7 +15,10 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Sequence
+from enum import Enum
 from typing import Any
+
+import msgspec
 
 from contracts.errors import GasAccountEmpty, RpcRefused
 from contracts.limits import (
@@ -39,14 +43,32 @@ from primitives.errors import OperatorError, TransientError
 from primitives.secp256k1 import PrivateKey
 
 NO_FEES = Fees(tip=0, maximum=0)
+NOTHING_SENT = "none: nothing was sent, and it goes out only if you ask for the same again"
 
 
 class SendingRefused(TransientError):
     """A node does not take a transaction as it is."""
 
+    risk = ""  # what it means for the funds
+
+
+class NotMined(TransientError):
+    """Time was up before a transaction was mined or replaced."""
+
+    risk = "it may still happen, once: repeat the command to wait for it, or drop it"
+    fix = "`omnibazaar wallet outbox list` shows it; `outbox drop` keeps it from happening"
+
 
 class NonceTaken(TransientError):
     """Another transaction of the account was mined under the nonce: this one never will be."""
+
+
+class Dropped(Enum):
+    """What became of a transaction that shall not happen any more."""
+
+    NEVER_SENT = "no node had taken it; it is forgotten"
+    REPLACED = "an empty transaction has used its nonce, so it can never happen"
+    HAPPENED = "it had happened already"
 
 
 class Transactor:
@@ -115,10 +137,59 @@ class Transactor:
         return self._outbox.load()
 
     def resume(self) -> tuple[Pending, Receipt] | None:
-        """Bring what an earlier life left on its way to its end; raises like `send`."""
+        """Bring what an earlier life left on its way to its end; raises like `send`.
+
+        None if nothing is on its way, or what was can never happen or was taken by no node.
+        """
         with self._lock, self._outbox.turn(self._stop):
             pending = self._outbox.load()
-            return None if pending is None else (pending, self._finish(pending))
+            if pending is None or self._is_nowhere(pending):
+                return None
+            try:
+                return pending, self._finish(pending)
+            except NonceTaken:
+                return None
+
+    def drop(self) -> Dropped | None:
+        """See to it that what is on its way does not happen any more; None if nothing is.
+
+        Raises TransientError if that cannot be told in time, and GasAccountEmpty: what a node has
+        taken needs another transaction in its place.
+        """
+        with self._lock, self._outbox.turn(self._stop):
+            left = self._outbox.load()
+            if left is None:
+                return None
+            if self._is_nowhere(left):
+                self._outbox.clear()
+                return Dropped.NEVER_SENT
+            try:
+                if self._next_nonce() > left.nonce:
+                    self._finish(left)
+                    return Dropped.HAPPENED
+                self._finish(self._sign(self._make_empty(left)))
+            except NonceTaken:
+                return Dropped.HAPPENED
+            return Dropped.REPLACED
+
+    def _is_nowhere(self, left: Pending) -> bool:
+        """Whether no node has taken a transaction, as far as can be told."""
+        if not left.is_refused or self._find(left) is not None:
+            return False
+        return self._next_nonce() <= left.nonce
+
+    def _make_empty(self, left: Pending) -> Transaction:
+        """What does nothing in the place of a transaction, and offers enough to replace it."""
+        fees = Fees(tip=left.tip, maximum=left.maximum).bump().at_least(self._suggest_fees())
+        return Transaction(
+            chain_id=left.chain_id,
+            nonce=left.nonce,
+            fees=fees,
+            gas=VALUE_TRANSFER_GAS,
+            to=self.address,
+            value=0,
+            data=b"",
+        )
 
     def _finish_left(
         self, to: bytes | None, payload: bytes, value: int
@@ -130,6 +201,9 @@ class Transactor:
         if left is None:
             return None, NO_FEES
         is_same = left.matches(to, payload, value)
+        # What was refused happens only if it is asked for again; else the new one takes its nonce.
+        if not is_same and self._is_nowhere(left):
+            return None, Fees(tip=left.tip, maximum=left.maximum).bump()
         try:
             receipt = self._finish(left)
         except NonceTaken:
@@ -164,6 +238,8 @@ class Transactor:
         is up.
         """
         self._fill_gap(pending)
+        if pending.is_refused:
+            pending = self._mark(pending, is_refused=False)
         refused: SendingRefused | GasAccountEmpty | None = None
         for attempt in range(SUBMISSIONS_MAX):
             if attempt:
@@ -172,6 +248,8 @@ class Transactor:
                 refusal = self._broadcast(pending.raw)
             except (SendingRefused, GasAccountEmpty) as problem:
                 if len(pending.hashes) == 1 and self._find(pending) is None:
+                    self._mark(pending, is_refused=True)
+                    problem.risk = NOTHING_SENT
                     raise
                 # It may have been taken in an earlier life, or at a lower price.
                 refused, refusal = problem, None
@@ -179,7 +257,13 @@ class Transactor:
             if receipt is not None:
                 self._outbox.clear()
                 return receipt
-        raise refused or TransientError(f"not mined after {SUBMISSIONS_MAX} submissions")
+        raise refused or NotMined(f"not mined after {SUBMISSIONS_MAX} submissions")
+
+    def _mark(self, pending: Pending, *, is_refused: bool) -> Pending:
+        """Remember whether a node may have taken it."""
+        marked = msgspec.structs.replace(pending, is_refused=is_refused)
+        self._outbox.save(marked)
+        return marked
 
     def _find(self, pending: Pending) -> Receipt | None:
         """The receipt of any of the submissions, however deep. Raises TransientError."""

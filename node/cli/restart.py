@@ -111,7 +111,6 @@ def network_id(
 @plan_argument
 @click.option("--chain", "chain_id", type=int, help="EVM chain; default: the old network's first.")
 @click.option("--rpc", help="JSON-RPC URL of the EVM chain; default: evm.rpc_urls.")
-@click.option("--nonce", type=click.IntRange(0), help="First nonce of a deployment that broke off.")
 @key_option
 @password_option
 @committee_option
@@ -123,7 +122,6 @@ def deploy(
     plan: Path,
     chain_id: int | None,
     rpc: str | None,
-    nonce: int | None,
     key: str,
     password_file: Path | None,
     committee_hash: str | None,
@@ -131,7 +129,8 @@ def deploy(
 ) -> None:
     """Deploy vault, registry and distributor for the new network, and name them in PLAN.
 
-    The key pays gas and the stakes of the committee. One run per EVM chain.
+    The key pays gas and the stakes of the committee. One run per EVM chain; one that broke off is
+    repeated with the same key.
 
     \b
     Example:
@@ -144,7 +143,7 @@ def deploy(
     chain = find_chain(state.file, chain_id)
     url = find_rpc_url(context, rpc, chain.chain_id)
     secret = context.load_key(key, password_file)
-    show_facts(deploy_contracts(state, plan, chain, url, secret, nonce), as_json)
+    show_facts(deploy_contracts(context, state, plan, chain, url, secret), as_json)
 
 
 @restart.command()

@@ -20,6 +20,7 @@ from node.cli.confidential import deposit_private, onboard, private, unwrap, wra
 from node.cli.context import Context, json_option
 from node.cli.earnings import earnings, statement
 from node.cli.escape import escape, escape_proof
+from node.cli.outbox import outbox
 from node.cli.sessions import grant, grants, revoke
 from node.cli.show import format_atoms, show_json, show_table
 from node.cli.transferring import transfer
@@ -56,6 +57,7 @@ wallet.add_command(escape)
 wallet.add_command(escape_proof)
 wallet.add_command(statement)
 wallet.add_command(earnings)
+wallet.add_command(outbox)
 for _command in (grant, grants, revoke, transfer, onboard, private, wrap, unwrap):
     wallet.add_command(_command)
 

@@ -6,7 +6,8 @@ Spec: docs/reference/cli.md. Deviations: none.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
@@ -112,6 +113,28 @@ def open_web3_sender(context: Context, web3: Web3, chain_id: int, key: PrivateKe
 
     outbox = open_wallet_outbox(context, chain_id, key)
     return Web3Sender(web3, key, chain_id=chain_id, outbox=outbox)
+
+
+@contextmanager
+def hold_account(context: Context, rpc: Rpc, chain_id: int, key: PrivateKey) -> Iterator[None]:
+    """Have a key's nonces for oneself, after what this data directory left of it has ended.
+
+    For what sends many transactions at once; programs that take turns wait meanwhile. Raises
+    TransientError, OperatorError.
+    """
+    import threading
+
+    from contracts.outbox import open_outbox
+    from contracts.transactor import Transactor
+
+    boxes = [
+        open_outbox(context.data.outbox(purpose), chain_id, key.address)
+        for purpose in ("node", "wallet")
+    ]
+    for box in boxes:
+        Transactor(rpc, key, chain_id=chain_id, outbox=box).resume()
+    with boxes[0].turn(threading.Event()):
+        yield
 
 
 def open_wallet_outbox(context: Context, chain_id: int, key: PrivateKey) -> FileOutbox:

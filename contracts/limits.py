@@ -136,4 +136,4 @@ ESCAPE_NOTICE_SECONDS = 48 * 3_600
 NOTICE_GAS = 100_000
 DEPLOYMENT_SECONDS_MAX = 120
 """Longest wait for one receipt of a deployment or a wallet."""
-ANVIL_START_SECONDS_MAX = 20
+ANVIL_START_SECONDS_MAX = 90

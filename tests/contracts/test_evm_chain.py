@@ -369,7 +369,7 @@ class ChainProcess:
 
     def end(self, number: int) -> int:
         self.process.send_signal(number)
-        code = self.process.wait(20)
+        code = self.process.wait(120)
         self.process.stdout.close()
         self.process.stderr.close()
         return code
@@ -401,7 +401,7 @@ def test_process_serves_web3_survives_a_kill_and_ends_cleanly(tmp_path: Path) ->
             [sys.executable, "-m", "contracts.chain", "--data-dir", str(tmp_path)],
             capture_output=True,
             text=True,
-            timeout=30,
+            timeout=120,
             check=False,
         )
         assert second.returncode == 4
@@ -417,7 +417,7 @@ def test_server_refuses_foreign_pages_and_huge_bodies(tmp_path: Path) -> None:
         body = b'{"id":1,"method":"eth_chainId","params":[]}'
 
         def post(headers: dict[str, str], content: bytes = body) -> tuple[int, bytes, str | None]:
-            line = http.client.HTTPConnection(host, timeout=10)
+            line = http.client.HTTPConnection(host, timeout=60)
             line.request("POST", "/", content, headers)
             answer = line.getresponse()
             result = answer.status, answer.read(), answer.getheader("Access-Control-Allow-Origin")

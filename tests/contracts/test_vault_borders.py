@@ -201,7 +201,7 @@ async def empty(_: int) -> None:
 
 
 async def run_until(checkpointer: Checkpointer, is_done: Any) -> None:
-    with trio.fail_after(30):
+    with trio.fail_after(120):
         async with trio.open_nursery() as nursery:
             nursery.start_soon(checkpointer.run)
             while not is_done():

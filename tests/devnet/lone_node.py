@@ -76,14 +76,24 @@ class LoneNode:
         return self.process.wait(limit_s)
 
     def remove(self) -> None:
-        if self.process is not None and self.process.poll() is None:
+        if self.process is not None and self.is_running:
             self.process.kill()
-            self.process.wait(30)
+            self.process.wait(PATIENCE_S)
 
     # Looking
 
     def status(self) -> dict[str, Any]:
-        """Return what the node says of itself; empty when it does not answer."""
+        """Return what the node says of itself; empty when it has ended or not begun to answer."""
+        deadline = time.monotonic() + LOOK_S
+        while not (answer := self._ask()) and self.is_running and time.monotonic() < deadline:
+            time.sleep(POLL_S)
+        return answer
+
+    @property
+    def is_running(self) -> bool:
+        return self.process is not None and self.process.poll() is None
+
+    def _ask(self) -> dict[str, Any]:
         port = self.plan.validators[0].api_port
         connection = http.client.HTTPConnection("127.0.0.1", port, timeout=LOOK_S)
         try:
@@ -112,8 +122,7 @@ class LoneNode:
             answer = fact()
             if answer:
                 return answer
-            is_dead = self.process is not None and self.process.poll() is not None
-            if is_dead or time.monotonic() > deadline:
+            if not self.is_running or time.monotonic() > deadline:
                 raise AssertionError(f"never: {what}; {self.status()}; {self.text()[-3_000:]}")
             time.sleep(POLL_S)
 

@@ -36,7 +36,7 @@ RETRANSMIT_MS = 200 + 2 * DELAY_MS  # Linux's least time-out on top of the round
 FINALITY_MS_MAX = 4 * DELAY_MS + 50
 BLOCKS = 30  # measured; times the soak factor
 NOWHERE = 'announce = ["127.0.0.1:9"]'  # so that no validator learns a way around the relay
-TRIES = 3  # for a machine that did something else meanwhile
+TRIES = 8  # for a machine that did something else meanwhile
 QUIET_S = 3
 ALONE_S = 7  # longer than a silent connection lives: whoever dials again must not get through
 
@@ -127,6 +127,7 @@ def finality_by_proposer(devnet: LocalDevnet, low: int, high: int) -> list[int]:
     addresses = [to_checksum(seat.key.address) for seat in devnet.plan.validators]
     found = []
     for index, name in enumerate(devnet.names):
+        devnet.read(name, f"/v1/blocks/{high}")  # what is final is stored a little later
         page = devnet.read(name, f"/v1/blocks?from={high}&limit={high - low + 1}")
         mine = [b for b in page["blocks"] if b["proposer_address"] == addresses[index]]
         found += [block["finality_ms"] for block in mine if block["finality_ms"]]

@@ -58,7 +58,7 @@ LIAR = 3
 @pytest.fixture(scope="module")
 def devnet(new_devnet: Callable[[], LocalDevnet]) -> LocalDevnet:
     devnet = new_devnet()
-    devnet.up()
+    devnet.up("--epoch", "100000")  # what is forged here is of the first epoch
     return devnet
 
 

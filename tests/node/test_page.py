@@ -25,7 +25,7 @@ from node.api.pages import MEDIA_TYPES, WEB_DIR
 from tests.node.fake_server import serving
 from tests.node.fake_service import FakeService
 
-WAIT_S = 40
+WAIT_S = 120
 SWITCHES = (
     "--headless=new",
     "--no-sandbox",

@@ -74,7 +74,7 @@ class Daemon:
     def stop(self):
         self.kubo.close()
         self.process.terminate()
-        self.process.wait(30)
+        self.process.wait(120)
 
 
 @pytest.fixture(scope="module")
@@ -131,10 +131,10 @@ async def test_bitswap_with_kubo_in_both_directions(daemon):
         await nursery.start(bitswap.run)
         await network.connect(identity["ID"], dial)
         for data in theirs:
-            got = await bitswap.fetch(Cid.raw(data), [parse_peer(identity["ID"])], timeout_s=20)
+            got = await bitswap.fetch(Cid.raw(data), [parse_peer(identity["ID"])], timeout_s=60)
             assert got == data
         for cid, data in ours.items():
-            with trio.fail_after(30):
+            with trio.fail_after(60):
                 assert await trio.to_thread.run_sync(daemon.kubo.get, cid) == data
         nursery.cancel_scope.cancel()
 

@@ -123,7 +123,7 @@ async def test_pruning_goes_on_beside_the_writer_and_survives_a_full_disk(store,
     writer = StoreWriter(store)
     failures = []
     connection = store.database.conn
-    with trio.fail_after(20):
+    with trio.fail_after(60):
         async with trio.open_nursery() as nursery:
             connection.execute("PRAGMA query_only=ON")
 

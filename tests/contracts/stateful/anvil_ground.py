@@ -20,7 +20,7 @@ from tests.contracts.harness import CHAIN_ID
 from tests.contracts.stateful.ground import GAS, Outcome
 
 CREATION_GAS = 20_000_000
-RECEIPT_SECONDS_MAX = 20
+RECEIPT_SECONDS_MAX = 120
 VIEWER = b"\x71" * 20
 
 

@@ -56,7 +56,7 @@ def test_an_old_copy_stops_and_comes_back_in_silence(devnet: LocalDevnet, tmp_pa
     devnet.kill("v3")
     shutil.copytree(data.root, tmp_path / "copy")
     devnet.start("v3")
-    devnet.until(lambda: votes(devnet) > VOTES_BETWEEN, 60, "v3 votes")
+    devnet.until(lambda: votes(devnet) > VOTES_BETWEEN, "v3 votes")
     devnet.wait_final(max(devnet.finals()) + 3)
     devnet.kill("v3")
     shutil.rmtree(data.root)

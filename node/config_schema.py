@@ -39,7 +39,7 @@ class ValidatorSettings(Section, frozen=True, kw_only=True):
     """Duties of this node's own seat."""
 
     key: Annotated[
-        str, about("first digits of the address of a key in keys/; empty = no duties")
+        str, about("name, role or first digits of a key in keys/; a node does not run without")
     ] = ""
     password_file: Annotated[str, about("file with the password of that key")] = ""
 

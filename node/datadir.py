@@ -260,7 +260,13 @@ class DataDir:
 
     def find_daemon(self) -> Endpoint:
         """Return where the running daemon listens. Raises NotRunning."""
-        if not self.is_locked() or not self.api_file.is_file():
+        is_locked = self.is_locked()
+        if is_locked and not self.api_file.is_file():
+            raise NotRunning(
+                f"the daemon of {self.root} is starting, stopping, or busy without an API",
+                fix="try again in a moment; `omnibazaar logs` shows what it does",
+            )
+        if not is_locked:
             raise NotRunning(
                 f"no daemon runs in {self.root}",
                 fix="start it with `omnibazaar run`, or name another one with --data-dir or --url",

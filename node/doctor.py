@@ -176,20 +176,21 @@ def check_keys(data: DataDir, config: Config) -> Finding:
 
     if not config.validator.key:
         return Finding(
-            name="keys", outcome="warn", text="no validator key; duties are off",
+            name="keys", outcome="fail", text="validator.key is not set; no node runs without",
             fix="omnibazaar keys new, then omnibazaar config set validator.key DIGITS",
         )  # fmt: skip
     info = find_key(data.keys, config.validator.key)
     seats = load_network(data.root / config.network).committee
     seat = next((seat for seat in seats if seat.address_bytes == info.address), None)
-    text = f"0x{info.address.hex()[:8]}… has {f'seat {seat.name}' if seat else 'no seat'}"
+    whose = f"is {seat.name}" if seat else "is in no seat of the network's first committee"
+    text = f"0x{info.address.hex()[:8]}… {whose}"
     if seat is None:
         return Finding(
             name="keys",
             outcome="warn",
             text=text,
-            fix="omnibazaar validator join registers it, if it is a new validator's; else use the "
-            "key whose address the network file names",
+            fix="right for one that joined later: omnibazaar validator status shows its seat, and "
+            "validator join registers a new one",
         )
     return Finding(name="keys", outcome="ok", text=text)
 

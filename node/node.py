@@ -431,19 +431,35 @@ class Node:
     # State
 
     @property
+    def waits_for(self) -> str:
+        """What this node lacks until it votes and a quorum can be reached; "" when it is ready."""
+        if not self.driver.started.is_set():
+            return "its start to be over"
+        if self.problems.stops_duties:
+            return "an end of the problem that stops its duties"
+        if self.replica.is_silent:
+            return "proof that the network is past everything this key has signed"
+        committee = self.committee
+        reached = self._weight_reached()
+        if reached < committee.quorum:
+            percent = 100 * reached // committee.total
+            return f"more validators: {percent} % of the weight is reached, a quorum is over 66 %"
+        if self.replica.tip.height == 0:
+            return "the first final block"
+        if self.final_blocks.executor.waiting >= 32:
+            return f"the execution of {self.final_blocks.executor.waiting} final blocks"
+        return ""
+
+    @property
     def is_ready(self) -> bool:
         """True when this node votes and a quorum can be reached."""
-        if not self.driver.started.is_set() or self.replica.is_silent or self.problems.stops_duties:
-            return False
-        if not self._reaches_quorum():
-            return False
-        return self.replica.tip.height > 0 and self.final_blocks.executor.waiting < 32
+        return not self.waits_for
 
-    def _reaches_quorum(self) -> bool:
+    def _weight_reached(self) -> int:
         committee = self.committee
         near = (self.key.address, *self.wire.connected())
         seats = {committee.index_of(address) for address in near}
-        return committee.weight(seat for seat in seats if seat is not None) >= committee.quorum
+        return committee.weight(seat for seat in seats if seat is not None)
 
     @property
     def epochs(self) -> Epochs:

@@ -42,7 +42,7 @@ async def get_healthz(call: Call) -> Done:
 async def get_readyz(call: Call) -> Ready:
     """Return whether the node is ready; the status code is 200 or 503 accordingly."""
     status = call.service.status()
-    return Ready(ready=status.ready, problems=status.problems)
+    return Ready(ready=status.ready, problems=status.problems, waits_for=status.waits_for)
 
 
 async def get_metrics(call: Call) -> Answer:

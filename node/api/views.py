@@ -92,6 +92,7 @@ class Status(View, frozen=True, kw_only=True):
     decisions_waiting: int  # about vaults: this node could sign them and has not approved them
     evm: bool  # the EVM endpoint answers
     protocol: Protocol
+    waits_for: str = ""  # what it lacks until it is ready
 
 
 class Peer(View, frozen=True, kw_only=True):
@@ -246,3 +247,4 @@ class Ready(View, frozen=True, kw_only=True):
 
     ready: bool
     problems: tuple[Problem, ...]
+    waits_for: str = ""

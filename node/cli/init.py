@@ -22,7 +22,7 @@ version = 1
 profile = "{profile}"
 
 [validator]
-key = ""                             # first digits of a key in keys/; empty = no duties
+key = ""                             # name, role or first digits of a key in keys/
 
 [p2p]
 listen = "{p2p_listen}"
@@ -88,7 +88,10 @@ def init(context: Context, network_file: Path | None, profile: str, as_json: boo
     click.echo(f"{'Created' if is_new else 'Found'} {data.root}")
     click.echo(f"  network   {network.name}   genesis {facts['genesis']}")
     click.echo(f"  validators {len(network.committee)}   markets {len(network.exchange.markets)}")
-    click.echo(f"  config    config.toml  (`{context.spell('config explain')}`)\n\nNext:")
+    click.echo(f"  config    config.toml  (`{context.spell('config explain')}`)")
+    if not is_new:
+        return
+    click.echo("\nNext:")
     width = max(len(context.spell(command)) for command, _ in NEXT)
     for command, about in NEXT:
         click.echo(f"  {context.spell(command):<{width}}  {about}".rstrip())
@@ -97,6 +100,7 @@ def init(context: Context, network_file: Path | None, profile: str, as_json: boo
 NEXT = (
     ("keys new --role validator", "make the key that signs votes"),
     ("config set validator.key validator", "and say that it is the one"),
+    ("config set evm.rpc_urls URL", "where the EVM chain is asked"),
     ("doctor", "check clock, disk, ports"),
     ("run", ""),
 )

@@ -111,7 +111,8 @@ def describe_safety(row: dict[str, Any]) -> list[str]:
     lines = []
     if row.get("band_low"):
         low, high = (show(row[name] * get_price_step(row)) for name in ("band_low", "band_high"))
-        lines.append(f"orders from {low} (sells) to {high} (buys) {row['quote']['symbol']}")
+        quote = row["quote"]["symbol"]
+        lines.append(f"band: sells from {low} {quote} up, buys from {high} {quote} down")
     if row["phase"] == "AUCTION" or row["mode"] == "auction":
         why = {"breaker": "the breaker tripped", "opening": "the market is new"}
         reason = why.get(row["phase_cause"], "") if row["phase"] == "AUCTION" else ""

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from node.cli.context import Context, json_option
+from node.cli.units import format_time
 from node.cli.wallet_options import Purse, purse_options
 
 if TYPE_CHECKING:
@@ -300,7 +301,7 @@ def show_standing(score: dict[str, Any] | None) -> str:
     if score["is_convicted"]:
         return "convicted of two conflicting votes: use a new hot key"
     if score["jailed_until_ms"]:
-        return f"jailed until {score['jailed_until_ms']} ms"
+        return f"jailed until {format_time(score['jailed_until_ms'])} UTC"
     if score["seat"] is not None:
         return f"seat {score['seat']}, weight {score['weight']}"
     return "no seat"

@@ -7,6 +7,7 @@ Spec: docs/reference/cli.md. Deviations: none.
 from __future__ import annotations
 
 import importlib
+import os
 import shutil
 from typing import Any
 
@@ -57,12 +58,13 @@ def run(
         "api.listen": api_listen,
         "evm.rpc_urls": list(evm_rpc) or None,
         "validator.key": validator_key,
-        "validator.password_file": password_file,
+        "validator.password_file": password_file and os.path.abspath(password_file),
         "sync.trusted_checkpoint": trusted_checkpoint,
         "profile": profile,
         "log.level": log_level,
         "log.format": log_format,
     }
+    os.umask(0o077)  # what the daemon writes is its user's alone
     config = context.load_config(flags).config
     parse_named(config.sync.trusted_checkpoint)
     check_first(context.data, config)

@@ -86,7 +86,7 @@ def describe(found: dict[str, Any], markets: list[dict[str, Any]]) -> list[str]:
         f"{ready}   {found['network']}   omnibazaar {found['version']}"
         f"   up {format_age(now - found['started_ms'])}",
         f"chain      height {found['height']}  final {found['final']}  executed "
-        f"{found['executed']}  {age} ago   finality {found['finality_ms']} ms",
+        f"{found['executed']}  {age} ago   finality {found['finality_ms'] or '–'} ms",
         f"           block {found['block_cid'] or 'genesis'}",
         f"           root  {found['state_root']}",
     ]
@@ -119,6 +119,8 @@ def describe(found: dict[str, Any], markets: list[dict[str, Any]]) -> list[str]:
             f"  bid {_price(market, market['best_bid'])}  ask {_price(market, market['best_ask'])}"
             f"  {market['trades']} trades"
         )
+    if not found["ready"]:
+        lines.append(f"waits for  {found['waits_for']}")
     problems = found["problems"]
     lines.append("problems   none" if not problems else "problems")
     lines += [f"  {item['code']}  {item['message']}  → {item['fix']}" for item in problems]

@@ -15,6 +15,7 @@ from node.cli.claiming import claim, status, unjail
 from node.cli.context import Context, json_option
 from node.cli.owning import exit_, join, rotate_key, set_payout, stake
 from node.cli.show import shorten, show_json, show_table
+from node.cli.units import format_time
 from primitives.errors import ConfigError
 
 
@@ -110,7 +111,8 @@ def describe(found: dict[str, Any]) -> list[str]:
     if found["is_convicted"]:
         state = "convicted of two conflicting votes"
     elif found["jailed_until_ms"]:
-        state = f"jailed until {found['jailed_until_ms']} ms, then until its next heartbeat"
+        until = format_time(found["jailed_until_ms"])
+        state = f"jailed until {until} UTC, then until its next heartbeat"
     elif found["is_leaving"]:
         state = "leaving"
     return [

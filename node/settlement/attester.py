@@ -92,7 +92,7 @@ class Attester:
                 code,
                 f"the EVM chain {self._chain.chain_id} does not answer: {why}; trading goes on, "
                 "deposits and checkpoints wait",
-                fix="check evm.rpc and the chain's node",
+                fix="check evm.rpc_urls and the chain's node",
             )
 
     @property

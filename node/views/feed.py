@@ -7,6 +7,7 @@ Spec: docs/reference/api.md (Subscriptions). Deviations: none.
 from __future__ import annotations
 
 import logging
+from typing import Final
 
 from consensus.certificate import Certificate
 from exchange.outcome import Outcome, Receipt
@@ -25,6 +26,9 @@ from primitives.cid import Cid
 from storage.records import FinalRecord
 
 log = logging.getLogger("omnibazaar.chain")
+
+OLD_BLOCK_MS: Final = 10_000  # a block that became final elsewhere this long ago is caught up
+OLD_BLOCKS_PER_LINE: Final = 500
 
 
 class Feed:
@@ -63,16 +67,22 @@ class Feed:
         self._publish_accounts(outcome, first_trade)
         if self._hub.is_wanted("blocks"):
             self._hub.publish("blocks", (make_block_event(record, len(outcome.fills), self._book),))
-        log.info(
-            "height %d",
-            outcome.height,
-            extra={
-                "view": record.view,
-                "actions": len(outcome.receipts),
-                "fills": len(outcome.fills),
-                "final_ms": record.finality_ms,
-            },
-        )
+        self._tell(execution, record)
+
+    def _tell(self, execution: Execution, record: FinalRecord) -> None:
+        outcome, behind_ms = execution.outcome, execution.final.final_ms - record.time_ms
+        is_old = behind_ms > OLD_BLOCK_MS
+        figures = {
+            "view": record.view,
+            "actions": len(outcome.receipts),
+            "fills": len(outcome.fills),
+            "final_ms": record.finality_ms,
+        }
+        if is_old:
+            figures["behind_s"] = behind_ms // 1_000
+        is_quiet = is_old and outcome.height % OLD_BLOCKS_PER_LINE
+        level = logging.DEBUG if is_quiet else logging.INFO
+        log.log(level, "height %d", outcome.height, extra=figures)
 
     def _count(self, execution: Execution, record: FinalRecord) -> None:
         outcome = execution.outcome

@@ -38,7 +38,8 @@ def show_status(node: Node) -> views.Status:
         pid=os.getpid(),
         started_ms=node.started_ms,
         now_ms=node.clock.now_ms(),
-        ready=node.is_ready,
+        ready=not (waits_for := node.waits_for),
+        waits_for=waits_for,
         problems=tuple(
             views.Problem(code=c.code, message=c.message, fix=c.fix)
             for c in node.problems.conditions()

@@ -104,11 +104,14 @@ function showNotice() {
   if (stream.state === "lost") lines.push("No connection to the node. What you see is old; trying again.");
   if (status && stream.state === "live") {
     const quiet = status.now_ms - status.block_time_ms + (performance.now() - statusAt);
-    if (status.final > 0 && quiet > QUIET_CHAIN_MS) lines.push(`No final block for ${age(quiet)}.`);
-    for (const problem of status.problems) lines.push(`${problem.message} (${problem.code}) ${problem.fix}`);
+    if (status.final > 0 && quiet > QUIET_CHAIN_MS) lines.push(`No final block for ${age(quiet - (quiet % 10_000))}.`);
+    if (!status.ready) lines.push(`This node waits for ${status.waits_for}.`);
+    for (const { code, message, fix } of status.problems) {
+      lines.push(`${message[0].toUpperCase()}${message.slice(1)}${fix ? ` → ${fix}` : ""} (${code})`);
+    }
   }
   const notice = find("notice");
-  setText(notice, lines.join(" "));
+  setText(notice, lines.join("\n"));
   notice.hidden = lines.length === 0;
 }
 

@@ -60,7 +60,6 @@ export class Book {
   drawDepth(book) {
     const plot = find("depth");
     const total = (levels) => levels.reduce((sum, level) => sum + level[1], 0);
-    const top = Math.max(total(book.bids), total(book.asks), 1);
     const reach = this.reachOf(book);
     if (reach === null) {
       plot.replaceChildren();
@@ -69,11 +68,14 @@ export class Book {
       return;
     }
     const { middle, span } = reach;
+    const near = (levels) => levels.filter(([price]) => Math.abs(price - middle) <= span);
+    const [bids, asks] = [near(book.bids), near(book.asks)];
+    const top = Math.max(total(bids), total(asks), 1);
     const x = (price) => WIDTH / 2 + ((price - middle) / span) * (WIDTH / 2);
     const y = (sum) => HEIGHT - (sum / top) * (HEIGHT - 8);
     plot.replaceChildren(
-      this.curve("bids", book.bids, x, y, 0),
-      this.curve("asks", book.asks, x, y, WIDTH),
+      this.curve("bids", bids, x, y, 0),
+      this.curve("asks", asks, x, y, WIDTH),
     );
     const ticks = [middle - span, middle - span / 2, middle, middle + span / 2, middle + span];
     const labels = ticks.map((price) => make("span", {}, this.units.price(Math.max(0, Math.round(price)))));
@@ -87,8 +89,7 @@ export class Book {
     const ask = book.asks[0]?.[0];
     if (bid === undefined && ask === undefined) return null;
     const middle = ((bid ?? ask) + (ask ?? bid)) / 2;
-    const ends = [book.bids.at(-1)?.[0] ?? middle, book.asks.at(-1)?.[0] ?? middle];
-    const span = Math.max(...ends.map((price) => Math.abs(price - middle)), 1) * 1.04;
+    const span = Math.max(reach(book.bids, middle), reach(book.asks, middle), 1) * 1.04;
     return { middle, span };
   }
 
@@ -106,4 +107,11 @@ export class Book {
     path.setAttribute("d", `${line}L${end},${y(sum)}L${end},${HEIGHT}Z`);
     return path;
   }
+}
+
+/** How far from the middle nine tenths of a side lie: one order far away does not flatten the rest. */
+export function reach(levels, middle) {
+  let left = levels.reduce((sum, level) => sum + level[1], 0) * 0.9;
+  const last = levels.find(([, size]) => (left -= size) <= 0) ?? levels.at(-1);
+  return last ? Math.abs(last[0] - middle) : 0;
 }

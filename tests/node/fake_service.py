@@ -240,7 +240,7 @@ class FakeService(FakeFees, FakeListings, FakeMarketData):
         return Status(
             version="0.1.0", network="fakenet", network_id=NETWORK_ID,
             genesis=keccak256(b"fake genesis"), pid=4121, started_ms=self.start_ms,
-            now_ms=self.now_ms, ready=height > 0,
+            now_ms=self.now_ms, ready=height > 0, waits_for="" if height else "a first block",
             problems=() if height else (Problem(code="RUN002", message="starting", fix="wait"),),
             epoch=1, view=height + 1, height=height + 1, final=height, executed=max(0, height - 1),
             state_root=keccak256(b"root%d" % height), block_hash=keccak256(b"block%d" % height),

@@ -274,6 +274,7 @@ async def test_readyz_is_503_until_ready() -> None:
         answer = await client.get("/readyz")
         assert answer.status_code == 503
         assert answer.json()["problems"][0]["code"] == "RUN002"
+        assert answer.json()["waits_for"] == "a first block"
         assert (await client.get("/healthz")).status_code == 200
 
 

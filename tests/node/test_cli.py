@@ -365,7 +365,10 @@ def test_doctor_checks_and_changes_nothing(
     call(["-d", str(data.root), "doctor", "--json"])
     checks = {c["name"]: c["outcome"] for c in json.loads(capsys.readouterr().out)["checks"]}
     assert checks["network file"] == checks["EVM"] == checks["clock"] == "ok"
-    assert checks["keys"] == "warn"
+    assert checks["keys"] == "fail", "it would not run"
+    (data.root / "config.toml").write_text('[validator]\nkey = "validator"\n')
+    assert call(["-d", str(data.root), "doctor"]) == exits.OK, "a key without a seat is a warning"
+    (data.root / "config.toml").unlink()
     assert set(data.root.rglob("*")) == names
     monkeypatch.setattr("node.doctor.measure_clock_offset_ms", lambda server: 99_999)
     assert call(["-d", str(data.root), "doctor"]) == exits.ERROR
@@ -421,6 +424,7 @@ async def test_a_node_that_is_not_ready_ends_with_7() -> None:
         done = await run_against(url, "status")
         assert done.code == exits.NOT_READY
         assert "NOT READY" in done.out
+        assert "waits for  a first block" in done.out
         assert "RUN002" in done.out
         assert (await run_against(url, "status", "--live")).code == 0
 

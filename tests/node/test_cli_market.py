@@ -233,7 +233,7 @@ def test_bands_and_auctions_are_said_below_their_market() -> None:
     }  # fmt: skip
     assert describe_safety(ROW) == []
     assert describe_safety(halted) == [
-        "orders from 900 (sells) to 1100 (buys) XOM",
+        "band: sells from 900 XOM up, buys from 1100 XOM down",
         "auction at 22:13:20 UTC: 0.0007 at 990 (the breaker tripped)",
     ]
     periodic = {**halted, "mode": "auction", "phase": "OPEN", "auction_price": None}

@@ -101,6 +101,8 @@ def test_the_daemon_is_found_only_while_it_runs(data: DataDir) -> None:
     with pytest.raises(NotRunning) as missing:
         data.find_daemon()
     assert missing.value.exit_code == 5
+    with data.lock(), pytest.raises(NotRunning, match="is starting"):
+        data.find_daemon()
     with data.lock(), data.announce("http://127.0.0.1:1"):
         found = data.find_daemon()
         assert (found.url, found.pid) == ("http://127.0.0.1:1", os.getpid())

@@ -109,6 +109,12 @@ async def test_the_page_is_live_and_clean(driver: webdriver.Chrome) -> None:
         assert driver.execute_script("return document.querySelectorAll('.stale').length") == 0
         assert text_of(driver, "link") == "live"
         assert driver.find_element(By.ID, "tv-attr-logo").is_displayed()
+        far_order = driver.execute_async_script(
+            """const [done] = arguments;
+               const side = [[101, 500], [102, 450], [900, 50]];
+               import("/web/book.js").then((book) => done(book.reach(side, 100)));"""
+        )
+        assert far_order == 2, "one order far away does not flatten the depth"
         assert errors_of(driver) == []
 
     await look(work)

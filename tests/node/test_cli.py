@@ -368,7 +368,6 @@ def test_doctor_checks_and_changes_nothing(
     assert checks["keys"] == "fail", "it would not run"
     (data.root / "config.toml").write_text('[validator]\nkey = "validator"\n')
     assert call(["-d", str(data.root), "doctor"]) == exits.OK, "a key without a seat is a warning"
-    (data.root / "config.toml").unlink()
     assert set(data.root.rglob("*")) == names
     monkeypatch.setattr("node.doctor.measure_clock_offset_ms", lambda server: 99_999)
     assert call(["-d", str(data.root), "doctor"]) == exits.ERROR

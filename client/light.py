@@ -130,7 +130,6 @@ def verify_finality(
     anchor: Anchor, proof: FinalityProof, verifier: Verifier = RECOVERING
 ) -> Header:
     """Return the first header, which is final. Raises ProofRefused."""
-    committee = _committee(proof.members, anchor.committee_hash)
     if not 1 <= len(proof.headers) <= HEADERS_MAX:
         raise ProofRefused(f"{len(proof.headers)} headers, 1 to {HEADERS_MAX} are allowed")
     headers = [_decode(words) for words in proof.headers]
@@ -143,6 +142,7 @@ def verify_finality(
         )
     if any(header.epoch != anchor.epoch for header in headers):
         raise ProofRefused(f"the headers are not of epoch {anchor.epoch}")
+    committee = _committee(proof.members, anchor.committee_hash)
     certificate = proof.certificate
     if certificate.kind is not Kind.FINALIZE or certificate.epoch != anchor.epoch:
         raise ProofRefused("the certificate does not finalize a block of this epoch")

@@ -23,6 +23,13 @@ class RpcRefused(NodeError):
         self.details = details
 
 
+class ChainAway(TransientError):
+    """No node of the EVM chain answers, or not enough of them agree."""
+
+    risk = "funds stay where they are; what is on its way is finished by the same command later"
+    fix = "try again later, or name another endpoint: --rpc, or evm.rpc_urls"
+
+
 class RateLimited(TransientError):
     """The RPC node wants to be left alone for a while."""
 

@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from contracts.errors import RateLimited, RpcRefused
+from contracts.errors import ChainAway, RateLimited, RpcRefused
 from contracts.limits import (
     RPC_ANSWER_MAX_BYTES,
     RPC_ATTEMPTS_MAX,
@@ -101,7 +101,7 @@ class HttpRpc:
                 problem = error
                 if fresh:
                     break
-        raise TransientError(f"EVM RPC {self._host}: {problem or 'no answer'}") from problem
+        raise ChainAway(f"EVM RPC {self._host}: {problem or 'no answer'}") from problem
 
     def _post(self, body: bytes) -> bytes:
         """One POST over the kept connection."""

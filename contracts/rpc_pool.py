@@ -16,7 +16,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from contracts.errors import RateLimited, RpcRefused
+from contracts.errors import ChainAway, RateLimited, RpcRefused
 from contracts.limits import (
     RPC_HEAD_SECONDS,
     RPC_REST_MAX_SECONDS,
@@ -116,6 +116,13 @@ class RpcPool:
         now = self._clock()
         return [one for one in self.endpoints if one.rests_until > now]
 
+    def count_sound(self) -> int:
+        """Return how many endpoints serve our chain and do not rest."""
+        now = self._clock()
+        return sum(
+            one.chain_id == self._chain_id and one.rests_until <= now for one in self.endpoints
+        )
+
     # --- who is asked ------------------------------------------------------------------------
 
     def _usable(self) -> list[Endpoint]:
@@ -157,15 +164,17 @@ class RpcPool:
         if self._clock() < self._head_until:
             return self._head
         heads: list[int] = []
+        problems: list[str] = []
         for endpoint in self._usable():
             try:
                 endpoint.head = parse_quantity(endpoint.rpc.call("eth_blockNumber"))
                 heads.append(endpoint.head)
             except (RpcRefused, TransientError) as problem:
                 endpoint.head = -1
+                problems.append(f"{endpoint.name}: {problem}")
                 self._note_failure(endpoint, problem)
         if len(heads) < self._quorum:
-            raise self._too_few(f"{len(heads)} of them tell their newest block")
+            raise self._too_few(f"{len(heads)} of them tell their newest block", problems)
         self._head = sorted(heads, reverse=True)[self._quorum - 1]
         self._head_until = self._clock() + RPC_HEAD_SECONDS
         return self._head
@@ -288,7 +297,8 @@ class RpcPool:
 
     def _too_few(self, why: str, problems: Sequence[str] = ()) -> TransientError:
         details = "".join(f"; {problem}" for problem in problems)
-        count = len(self.endpoints)
-        return TransientError(
-            f"{self._quorum} of {count} EVM RPC endpoints do not agree: {why}{details}"
+        ours = sum(one.chain_id in (0, self._chain_id) for one in self.endpoints)
+        return ChainAway(
+            f"{self._quorum} of {ours} EVM RPC endpoints have to agree on chain {self._chain_id}: "
+            f"{why}{details}"
         )

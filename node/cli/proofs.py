@@ -11,6 +11,7 @@ import time
 from contextlib import closing
 from typing import Any, Final
 
+import click
 import trio
 
 from client.errors import AnchorOutdated, ClientError, ProofRefused
@@ -38,6 +39,7 @@ def verify_ledger_balance(
     number = asset["id"]
     verify_asset_named(file, number, asset["symbol"])
     deadline = time.monotonic() + EPOCH_WAIT_S
+    is_told = False
     while True:
         anchor = read_anchor(file, rpc, asset["chain_id"])
         found = trio.run(_fetch, url, file.network_id, owner, number, sub)
@@ -46,6 +48,9 @@ def verify_ledger_balance(
         except AnchorOutdated as error:
             if time.monotonic() > deadline:
                 raise TransientError(f"{error}; try again after the next checkpoint") from error
+            if not is_told:
+                click.echo(f"{error}: waiting for the checkpoint that tells it", err=True)
+                is_told = True
         time.sleep(EPOCH_POLL_S)
 
 

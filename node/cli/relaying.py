@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Any, Final
 
+import click
 import trio
 
 from client.errors import NotRelayed
@@ -49,6 +50,20 @@ def claim_for_fee(
         )
 
     return _run(node, relays, claim, "none: a withdrawal is paid once, whoever claims it")
+
+
+def verify_fee(proof: dict[str, Any], atoms: int, owner: bytes) -> None:
+    """Raise when a fee cannot be promised out of a withdrawal. Raises OperatorError, UsageError."""
+    if proof["to"].lower() != "0x" + owner.hex():
+        raise OperatorError(
+            f"withdrawal {proof['index']} is paid to {proof['to']}, and only that key can promise "
+            "a fee out of it",
+            code="EVM008",
+            risk="none: the withdrawal stays valid",
+            fix="name its key with --as, or pay the gas without --fee",
+        )
+    if atoms >= int(proof["amount"]):
+        raise click.UsageError("the fee comes out of the withdrawal, and must be less than it")
 
 
 def deposit_for_fee(

@@ -310,12 +310,13 @@ def claim(
     secret = context.load_key(key, password_file)
     endpoint = find_rpc_url(context, rpc, proof["chain_id"])
     if fee is not None:
-        from node.cli.relaying import claim_for_fee
+        from node.cli.relaying import claim_for_fee, verify_fee
         from node.network_file import load_network
 
         network = load_network(context.data.network_file)
         terms = next(a for a in list_assets(url) if place_of(a) == place_of(proof))
         atoms = atoms_of(fee, terms)
+        verify_fee(proof, atoms, secret.address)
         done = claim_for_fee(network, url, relays or (url,), endpoint, index, atoms, secret)
         if as_json:
             show_json(done)

@@ -221,5 +221,6 @@ def find_rpc_url(context: Context, given: str | None, chain_id: int) -> str:
             continue
     raise ConfigError(
         f"none of the {len(urls)} endpoints in evm.rpc_urls answers for chain {chain_id}",
-        fix="give --rpc URL, or set evm.rpc_urls",
+        fix="give --rpc URL, or set evm.rpc_urls; if the chain itself is away, try again later",
+        risk="none: nothing was signed or sent, and funds stay where they are",
     )

@@ -18,6 +18,7 @@ import trio
 from contracts.errors import ContractRefused
 from contracts.settlement_client import SettlementClient
 from contracts.settlement_types import Submission, WithdrawalClaim
+from contracts.vault_reasons import explain_refusal
 from exchange.state import Asset
 from node.limits import (
     RELAY_ATTEMPTS_MAX,
@@ -114,7 +115,8 @@ class ChainRelay:
                 job.detail = str(error)
                 await trio.sleep(RELAY_RETRY_S * (attempt + 1))
             except NodeError as error:
-                job.detail = error.reason if isinstance(error, ContractRefused) else str(error)
+                refused = explain_refusal(error) if isinstance(error, ContractRefused) else error
+                job.detail = str(refused)
                 break
             else:
                 job.state, job.detail = DONE, outcome.value

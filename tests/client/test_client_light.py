@@ -202,6 +202,8 @@ def test_an_epoch_that_the_contract_does_not_know_yet_is_told_from_a_lie(
 ) -> None:
     with pytest.raises(AnchorOutdated, match="the contract knows"):
         verify(replace(ANCHOR, epoch=EPOCH - 1), answer)
+    with pytest.raises(AnchorOutdated, match="the contract knows"):  # of another committee, too
+        verify(replace(ANCHOR, epoch=EPOCH - 1, committee_hash=bytes(32)), answer)
     with pytest.raises(ProofRefused) as refused:
         verify(replace(ANCHOR, epoch=EPOCH + 1), answer)
     assert not isinstance(refused.value, AnchorOutdated)

@@ -274,7 +274,8 @@ def _find(url: str, name: str) -> dict[str, Any]:
     if len(found) != 1:
         raise ConfigError(
             f"{len(found)} open decisions begin with {name}",
-            fix="`omnibazaar decision list` shows them",
+            fix="`omnibazaar decision list` shows them; after an epoch border one that was "
+            "approved comes back within half a minute",
         )
     return found[0]
 

@@ -13,7 +13,7 @@ from urllib.parse import urlencode, urlsplit
 from primitives.errors import NodeError, NotRunning, OperatorError
 
 ANSWER_BYTES_MAX: Final = 16 << 20
-TIMEOUT_S: Final = 10
+TIMEOUT_S: Final = 30  # a node that is not there refuses at once, a busy one answers late
 
 
 class Refused(NodeError):
@@ -68,6 +68,11 @@ def _request(url: str, method: str, path: str, body: dict[str, Any] | None, toke
         connection.request(method, parts.path.rstrip("/") + path, data, headers)
         answer = connection.getresponse()
         content = answer.read(ANSWER_BYTES_MAX)
+    except TimeoutError:
+        raise NotRunning(
+            f"the node at {url} does not answer within {TIMEOUT_S} s",
+            fix="try again; if it stays so, `omnibazaar logs` says what it does",
+        ) from None
     except (OSError, http.client.HTTPException) as error:
         raise NotRunning(
             f"no node answers at {url}: {error}", fix="start it with `omnibazaar run`"

@@ -8,6 +8,7 @@ Spec: docs/reference/data-directory.md; docs/spec/storage.md. Deviations: none.
 from __future__ import annotations
 
 import logging
+import threading
 from contextlib import ExitStack
 from typing import Final
 
@@ -38,7 +39,8 @@ class Stores:
         path = data.chain / "chain.sqlite"
         self.chain = ChainStore(path, network_id)
         self.writer = StoreWriter(self.chain)
-        self.book_reader = ChainReader.open(path)  # for single rows, in the event loop
+        self.book_reader = ChainReader.open(path)  # for single rows
+        self._book_lock = threading.Lock()
         self._readers = [ChainReader.open(path) for _ in range(READERS)]
         self.readers = ReadPool(self._readers)
         self.block_store = BlockStore(data.chain / "blocks.sqlite")
@@ -57,7 +59,8 @@ class Stores:
     def find_epoch(self, number: int) -> bytes | None:
         """Return the record of an epoch; None when it is not on record, or the disk refuses."""
         try:
-            return self.book_reader.epoch(number)
+            with self._book_lock:  # peers are answered in threads
+                return self.book_reader.epoch(number)
         except NodeError as error:
             log.warning("epoch %d cannot be read: %s", number, error)
             return None

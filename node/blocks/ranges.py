@@ -22,6 +22,7 @@ from node.limits import RANGE_REQUESTS_MAX
 from node.peers import PeerWire
 from node.wire import FrameKind, encode_frame
 from primitives import codec
+from primitives.errors import NodeError
 from storage.chain_reader import ChainReader
 from storage.records import StoredBlock
 from storage.writer import ReadPool
@@ -86,8 +87,12 @@ class RangeServer:
                 await self._answer(*request)
 
     async def _answer(self, to: bytes, from_height: int) -> None:
-        rows = await self._readers.run(ChainReader.block_range, from_height, RANGE_BLOCKS_MAX)
-        message = make_range(rows)
+        try:
+            rows = await self._readers.run(ChainReader.block_range, from_height, RANGE_BLOCKS_MAX)
+            message = make_range(rows)
+        except NodeError as error:
+            log.warning("blocks that a peer asked for cannot be read: %s", error)
+            return
         if message is not None:
             frame = encode_frame(FrameKind.CONSENSUS, encode_message(message))
             self._wire.send((to,), frame, bulk=True)

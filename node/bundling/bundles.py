@@ -36,6 +36,7 @@ from node.segment_log import SegmentLog
 from node.wire import FrameKind, decode_names, encode_frame, encode_names
 from p2p.lanes import Lane
 from p2p.queues import Inbox
+from primitives.errors import NodeError
 from storage.chain_reader import ChainReader
 from storage.writer import ReadPool
 
@@ -224,7 +225,11 @@ class BundleExchange:
             if bundle is not None:
                 self._answer(request.sender, bundle.data)
                 continue
-            stored = await self._readers.run(ChainReader.bundle, request.data)
+            try:
+                stored = await self._readers.run(ChainReader.bundle, request.data)
+            except NodeError as error:
+                log.warning("a bundle that a peer asked for cannot be read: %s", error)
+                continue
             if stored is not None and stored.data is not None:
                 self._answer(request.sender, stored.data)
 

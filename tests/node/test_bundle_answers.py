@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
@@ -20,7 +21,8 @@ from node.bundling.inclusion import InclusionWatch
 from node.bundling.verifier import Verifier
 from node.clock import NodeClock
 from node.segment_log import SegmentLog
-from node.wire import FrameKind
+from node.wire import FrameKind, encode_names
+from primitives.errors import OperatorError
 from tests.exchange.world import DOMAIN, World
 
 ALICE, MALLORY = b"\x01" * 20, b"\x66" * 20
@@ -124,3 +126,20 @@ async def test_an_answer_without_a_wanted_action_is_dropped(wire: Wire, tmp_path
         await until(lambda: len(wire.asked) > times)  # the next try
         wire.handlers[FrameKind.BUNDLE_ANSWER](ALICE, asked)
         await until(lambda: exchange.wanted_actions.is_idle)
+
+
+async def test_a_damaged_page_that_a_peer_asks_for_ends_nothing(wire: Wire, tmp_path: Path) -> None:
+    damaged, good = b"\x0d" * 32, b"\x0e" * 32
+
+    async def read(_: object, digest: bytes) -> Any:
+        if digest == damaged:
+            raise OperatorError("database damaged", code="DSK005")
+        return SimpleNamespace(data=b"the bundle")
+
+    async with running(wire, tmp_path) as exchange:
+        exchange._readers = cast(Any, SimpleNamespace(run=read))
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(exchange.run_serve)
+            wire.handlers[FrameKind.GET_BUNDLES](MALLORY, encode_names((damaged, good)))
+            await until(lambda: wire.asked == [MALLORY])
+            nursery.cancel_scope.cancel()

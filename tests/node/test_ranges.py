@@ -6,15 +6,19 @@ Spec: docs/spec/consensus.md (Catching up). Deviations: none.
 from __future__ import annotations
 
 from dataclasses import replace
+from types import SimpleNamespace
+from typing import Any, cast
 
 import msgspec
 import pytest
+import trio
 
 from node.blocks import ranges
-from node.blocks.ranges import Requests, make_range
+from node.blocks.ranges import RangeServer, Requests, make_range
 from node.blocks.records import decode_stored_certificate
 from node.limits import RANGE_REQUESTS_MAX
 from primitives import codec
+from primitives.errors import OperatorError
 from storage.records import StoredBlock
 from tests.consensus.desk import Desk
 
@@ -109,3 +113,27 @@ def test_who_asks_very_often_keeps_nobody_waiting() -> None:
     others = [answered[1], answered[3], *iter(requests.take, None)]
     assert len(others) == RANGE_REQUESTS_MAX
     assert requests.put(b"greedy", 1_000)
+
+
+async def test_a_damaged_page_that_a_peer_asks_for_ends_nothing() -> None:
+    """Whoever asked again ended the node again, at every start."""
+    sent: list[tuple[bytes, ...]] = []
+
+    async def read(_: object, first: int, __: int) -> list[StoredBlock]:
+        if first == 1:
+            raise OperatorError("database damaged", code="DSK005")
+        return make_rows("c")
+
+    wire = SimpleNamespace(send=lambda to, frame, bulk: sent.append(to))
+    server = RangeServer(
+        cast(Any, SimpleNamespace(run=read)), cast(Any, wire), is_member=lambda peer: True
+    )
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(server.run)
+        server.serve(b"\x01" * 20, 1)
+        server.serve(b"\x02" * 20, 2)
+        with trio.fail_after(30):
+            while not sent:
+                await trio.sleep(0.001)
+        nursery.cancel_scope.cancel()
+    assert sent == [(b"\x02" * 20,)]

@@ -21,7 +21,7 @@ from typing import Final, Literal
 from node.config_schema import Config
 from node.datadir import DataDir
 from node.version import describe_engine
-from primitives.errors import OperatorError
+from primitives.errors import KeystoreError, OperatorError
 
 Outcome = Literal["ok", "warn", "fail"]
 
@@ -197,16 +197,16 @@ def check_keys(data: DataDir, config: Config) -> Finding:
 
 def check_guard(data: DataDir, config: Config) -> Finding:
     """The signing guard is sound, if the key has ever signed."""
-    file = data.signing / "signing.sqlite"
     if data.is_locked():
         return Finding(name="signing guard", outcome="ok", text="held by the running daemon")
+    file = _find_guard(data, config)
     if not file.is_file():
         return Finding(
             name="signing guard", outcome="warn", text="none yet; right only for a new key",
             fix="if this key has signed before, restore signing/ from a backup first",
         )  # fmt: skip
     try:
-        connection = sqlite3.connect(f"file:{file}?mode=ro", uri=True)
+        connection = sqlite3.connect(file)  # after a kill it is SQLite's to undo what is half done
         try:
             verdict = connection.execute("PRAGMA quick_check").fetchone()[0]
         finally:
@@ -219,6 +219,16 @@ def check_guard(data: DataDir, config: Config) -> Finding:
             fix="restore signing/ from a backup: docs/how-to/lost-signing-history.md",
         )  # fmt: skip
     return Finding(name="signing guard", outcome="ok", text="sound")
+
+
+def _find_guard(data: DataDir, config: Config) -> Path:
+    from node.keys.history_files import find_history
+    from node.keys.keystore import find_key
+
+    try:
+        return find_history(data, find_key(data.keys, config.validator.key).address).guard
+    except KeystoreError:
+        return data.guard_file  # which key it is, is another check's matter
 
 
 def check_api_port(data: DataDir, config: Config) -> Finding:

@@ -14,6 +14,7 @@ from typing import Final
 
 from chat.store import ChatStore
 from node.datadir import DataDir
+from node.keys.history_files import find_history
 from node.keys.signing_guard import SigningGuard, verify_guard_present
 from node.segment_log import SegmentLog
 from node.settlement.ballot_box import BallotBox
@@ -35,7 +36,8 @@ class Stores:
 
     def __init__(self, data: DataDir, *, network_id: bytes, signer: bytes) -> None:
         """`signer` is the address whose votes the guard knows. Raises GuardMissing."""
-        verify_guard_present(data.guard_file, data.chain / "journal")
+        history = find_history(data, signer)
+        verify_guard_present(history.guard, history.journal)
         path = data.chain / "chain.sqlite"
         self.chain = ChainStore(path, network_id)
         self.writer = StoreWriter(self.chain)
@@ -48,8 +50,8 @@ class Stores:
         self.snapshots = Snapshots(self.block_store)
         self.ballots = BallotBox(data.ballots_file)
         self.chat = ChatStore(data.chat / "chat.sqlite")
-        self.guard = SigningGuard(data.guard_file, signer)
-        self.journal = SegmentLog(data.chain / "journal")
+        self.guard = SigningGuard(history.guard, signer)
+        self.journal = SegmentLog(history.journal)
         self.bundle_log = SegmentLog(data.chain / "bundles")
 
     def oldest_snapshot(self) -> int:

@@ -156,17 +156,19 @@ def _open_guard(
     context: Context, *, may_create: bool = False
 ) -> Iterator[tuple[SigningGuard, Guard, bytes]]:
     """Own the data directory and its history. Raises DataDirInUse, GuardMissing."""
+    from node.keys.history_files import find_history
     from node.keys.signing_guard import SigningGuard
 
     address, data = _find_address(context), context.data
     with data.lock():
-        if not may_create and not data.guard_file.exists():
+        file = find_history(data, address).guard
+        if not may_create and not file.exists():
             raise GuardMissing(
-                f"there is no signing history in {data.signing}",
+                f"there is no signing history of this key in {data.signing}",
                 code="SIG001",
                 fix="moved here? omnibazaar signing import FILE; docs/how-to/move-a-validator.md",
             )
-        database = SigningGuard(data.guard_file, address)
+        database = SigningGuard(file, address)
         try:
             yield database, database.load(), address
         finally:

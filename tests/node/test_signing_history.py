@@ -8,6 +8,8 @@ Spec: docs/reference/signing.md. Deviations: none.
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +21,15 @@ from consensus.guard import Guard
 from consensus.vote import Kind
 from node.cli import exits
 from node.cli.root import call
+from node.config_schema import Config, ValidatorSettings
 from node.datadir import DataDir
+from node.doctor import check_guard
+from node.keys.history_files import find_history
 from node.keys.signing_guard import SigningGuard
 from node.keys.signing_history import FORMAT, export_history, find_highest, read_highest
-from primitives.errors import ConfigError, WouldEquivocate
+from node.stores import Stores
+from primitives.errors import ConfigError, GuardMissing, WouldEquivocate
+from primitives.secp256k1 import PrivateKey
 from tests.devnet.lone_node import LoneNode
 
 ME, OTHER = b"\x01" * 20, b"\x02" * 20
@@ -144,6 +151,66 @@ def test_an_older_file_changes_nothing(data: DataDir, tmp_path: Path) -> None:
     database = SigningGuard(data.guard_file, address)
     assert database.load().floor == (1, 9)
     database.close()
+
+
+def vote(data: DataDir, key: PrivateKey, view: int) -> None:
+    """Open everything as a node of this key does, and leave a vote in guard and journal."""
+    stores = Stores(data, network_id=bytes(32), signer=key.address)
+    stores.journal.open()
+    stores.bundle_log.open()
+    record = stores.guard.load().admit(1, view, Kind.NOTARIZE, digest(view))
+    assert record is not None
+    stores.journal.append(record)
+    stores.guard.save([record])
+    stores.close()
+
+
+def views(data: DataDir, key: PrivateKey) -> tuple[list[int], int]:
+    """Return what a key's own guard knows, and how many records its own journal has."""
+    stores = Stores(data, network_id=bytes(32), signer=key.address)
+    records = stores.journal.open().records
+    stores.bundle_log.open()
+    known = sorted(view for _, view in stores.guard.load().signed())
+    stores.close()
+    return known, len(records)
+
+
+def test_another_hot_key_begins_a_history_of_its_own_and_the_old_one_stays(tmp_path: Path) -> None:
+    """A rotated key could not start: the guard, and then the journal, belonged to the old one."""
+    old, new = PrivateKey(b"\x01" * 32), PrivateKey(b"\x02" * 32)
+    data = DataDir(tmp_path / "rotating")
+    data.create("testnet", bytes(32))
+    vote(data, old, 7)
+    vote(data, new, 8)
+    vote(data, new, 9)
+    vote(data, old, 10)
+    assert views(data, old) == ([7, 10], 2)
+    assert views(data, new) == ([8, 9], 2)
+    history = find_history(data, new.address)
+    history.guard.unlink()
+    with pytest.raises(GuardMissing, match="is missing"):
+        vote(data, new, 9)
+    data.guard_file.unlink()
+    with pytest.raises(GuardMissing, match="is missing"):
+        vote(data, old, 10)
+
+
+def test_a_guard_that_was_killed_while_writing_is_not_called_damaged(data: DataDir) -> None:
+    """The doctor could not undo what was half done, and told to restore an older history."""
+    address = address_of(data)
+    sign(data, address, 5)
+    kill = (
+        "import os, sqlite3, sys\n"
+        "c = sqlite3.connect(sys.argv[1])\n"
+        "c.execute('PRAGMA cache_size=1')\n"
+        "c.execute('BEGIN')\n"
+        "for n in range(9): c.execute('INSERT INTO records VALUES (NULL,1,9,zeroblob(9000))')\n"
+        "os.kill(os.getpid(), 9)\n"
+    )
+    subprocess.run([sys.executable, "-c", kill, str(data.guard_file)], check=False)
+    assert data.guard_file.with_name(data.guard_file.name + "-journal").exists()
+    finding = check_guard(data, Config(validator=ValidatorSettings(key="validator")))
+    assert (finding.outcome, finding.text) == ("ok", "sound")
 
 
 def test_nothing_is_touched_while_the_daemon_owns_it(data: DataDir, tmp_path: Path) -> None:

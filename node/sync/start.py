@@ -29,6 +29,7 @@ from node.sync.state_sync import Position, StateSync
 from node.sync.trust import read_trust
 from p2p.network import Network
 from primitives.eip712 import network_domain
+from primitives.errors import TransientError
 from storage.bitswap import Bitswap
 from storage.chain_store import ChainStore
 from storage.gateway_client import GatewayClient
@@ -65,11 +66,19 @@ def make_sync(
         read_trust=partial(read_trust, file, _find_status(config, file, open_rpc)),
         named=parse_named(config.sync.trusted_checkpoint),
         behind_blocks=config.sync.behind_blocks,
-        before_adoption=partial(write_atomic, data.distrust_file, DISTRUST),
+        before_adoption=partial(mark_distrusted, data),
         disk=data.chain,
         disk_free_min=config.safety.disk_free_mb_min << 20,
         gateways=GatewayClient(config.sync.gateways) if config.sync.gateways else None,
     )
+
+
+def mark_distrusted(data: DataDir) -> None:
+    """Have the next start be silent. Raises TransientError: then nothing may be adopted."""
+    try:
+        write_atomic(data.distrust_file, DISTRUST)
+    except OSError as error:
+        raise TransientError(f"{data.distrust_file} cannot be written: {error}") from error
 
 
 async def catch_up(sync: StateSync, book: EpochBook, *, clock: NodeClock, stop: trio.Event) -> bool:

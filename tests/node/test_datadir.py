@@ -15,7 +15,14 @@ from pathlib import Path
 import pytest
 
 from node.datadir import PRECIOUS, DataDir, write_atomic, write_new
-from primitives.errors import ConfigError, DataDirInUse, NotRunning, WrongNetwork
+from node.sync.start import mark_distrusted
+from primitives.errors import (
+    ConfigError,
+    DataDirInUse,
+    NotRunning,
+    TransientError,
+    WrongNetwork,
+)
 
 GENESIS = bytes(range(32))
 HOLD = """
@@ -176,3 +183,15 @@ def test_a_new_file_is_whole_private_and_never_takes_anothers_place(
     assert file.read_bytes() == b"first"
     assert file.stat().st_mode & 0o077 == 0
     assert list(tmp_path.iterdir()) == [file]
+
+
+def test_no_state_is_adopted_without_the_mark_that_keeps_the_node_silent(
+    data: DataDir, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        fill_disk(patch, 5)
+        with pytest.raises(TransientError, match="no space"):
+            mark_distrusted(data)
+    assert not data.distrust_file.exists()
+    mark_distrusted(data)
+    assert data.distrust_file.exists()

@@ -227,8 +227,8 @@ def _plan_withdrawals(
     context: Context, steps: Any, url: str, payout: str, key: PrivateKey, rpc: str | None
 ) -> None:
     """Add a step for every withdrawal of an account that a checkpoint covers and nobody paid."""
-    from node.cli.wallet import claim_withdrawal
     from node.cli.wallet_options import find_chain, find_rpc_url, open_settlement
+    from node.cli.withdrawing import claim_withdrawal
     from node.network_file import load_network
     from node.settlement.vaults import at_vault
 

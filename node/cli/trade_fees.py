@@ -36,11 +36,11 @@ def fees(context: Context, as_json: bool, *, owner: bytes) -> None:
         show_json(found)
         return
     click.echo(f"tier      {found['tier']} of {len(found['tiers'])}")
-    click.echo(f"volume    {found['volume']} in the 30 days before today")
-    click.echo(f"today     {found['volume_today']}, counts from tomorrow (UTC)")
+    click.echo(f"volume    {int(found['volume']):,} counting units in the 30 days before today")
+    click.echo(f"today     {int(found['volume_today']):,}, counts from tomorrow (UTC)")
     following = found["tiers"][found["tier"] :]
     if following:
-        click.echo(f"next      tier {found['tier'] + 1} from {following[0]['volume']}")
+        click.echo(f"next      tier {found['tier'] + 1} from {int(following[0]['volume']):,}")
     names = {market["id"]: market["name"] for market in http.get(url, "/v1/markets")["markets"]}
     rows = [
         (

@@ -14,7 +14,7 @@ from click.testing import CliRunner
 
 from client.errors import AnchorOutdated
 from exchange.actions import GTC, IOC
-from node.cli import http, proofs, sessions, trade, trade_account, trade_options, transferring
+from node.cli import chat, http, proofs, sessions, trade, trade_account, trade_options, transferring
 from node.cli.context import Context
 from node.cli.sessions import grant, grants
 from node.cli.trade_account import describe_state, fills, orders
@@ -22,6 +22,7 @@ from node.cli.trade_parts import iceberg, schedule
 from node.cli.trade_waiting import trail, trigger
 from node.cli.transferring import transfer
 from node.cli.units import parse_span
+from node.cli.withdrawing import describe_withdrawal
 from primitives.errors import NotRunning, OperatorError, TransientError
 
 ALICE = "0x70997970C51812dc3A010C7d01b50e0d17dc79C8"
@@ -248,6 +249,30 @@ def test_an_answer_of_something_else_is_no_bug(monkeypatch: pytest.MonkeyPatch) 
     with pytest.raises(NotRunning, match="no OmniBazaar node"):
         answer["markets"]
     assert answer.get("markets") is None
+
+
+@pytest.mark.parametrize(
+    ("is_covered", "is_paid", "words"),
+    [
+        (True, True, "paid"),
+        (True, False, "can be claimed"),
+        (True, None, "can be claimed, if it was not"),
+        (False, False, "waits for a checkpoint"),
+        (False, None, "waits for a checkpoint"),
+    ],
+)
+def test_a_withdrawal_says_where_it_is(is_covered: bool, is_paid: bool | None, words: str) -> None:
+    assert describe_withdrawal(is_covered, is_paid) == words
+
+
+def test_a_room_is_found_whatever_its_case_and_others_are_named(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    answer = {"rooms": [{"name": "lobby"}, {"name": "WETH-USDX"}]}
+    monkeypatch.setattr(chat.http, "get", lambda *_: answer)
+    assert chat._find_room("", "weth-usdx") == "WETH-USDX"
+    with pytest.raises(click.UsageError, match="there are lobby, WETH-USDX"):
+        chat._find_room("", "nowhere")
 
 
 def test_a_span_is_a_number_with_its_unit() -> None:

@@ -148,9 +148,8 @@ def ladder(
     if as_json:
         show_json(result)
     for order in () if as_json else result["orders"]:
-        click.echo(
-            f"order {order['order_id']}: {'rests' if order['code'] == 'ok' else order['code']}"
-        )
+        state = "rests" if order["code"] == "ok" else order["code"]
+        click.echo(f"order {order['order_id']}: {state}")
 
 
 for _command in (

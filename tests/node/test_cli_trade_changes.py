@@ -91,7 +91,7 @@ def test_fees_and_allowance_are_told_in_words(monkeypatch: pytest.MonkeyPatch) -
     context = SimpleNamespace(find_url=lambda: "http://node", data=None)
     told = CliRunner().invoke(fees, ["--account", BUILDER], obj=context)
     assert told.exit_code == 0, told.output
-    assert "tier 2 from 5000000" in told.output
+    assert "tier 2 from 5,000,000" in told.output
     assert "0.0800 %" in told.output
     assert "0.1900 %" in told.output
     told = CliRunner().invoke(allowance, ["--account", BUILDER], obj=context)

@@ -22,6 +22,7 @@ from selenium.webdriver.support.ui import WebDriverWait
 
 from node.api.guard import CHART_STYLE_HASH, PAGE_POLICY
 from node.api.pages import MEDIA_TYPES, WEB_DIR
+from tests.free_ports import free_port
 from tests.node.fake_server import serving
 from tests.node.fake_service import FakeService
 
@@ -106,8 +107,8 @@ async def test_the_page_is_live_and_clean(driver: webdriver.Chrome) -> None:
         first = {name: text_of(driver, name) for name in ("vital-final", "trades", "blocks")}
         for name, before in first.items():
             wait(driver, f"document.getElementById('{name}').innerText !== {before!r}")
-        assert driver.execute_script("return document.querySelectorAll('.stale').length") == 0
-        assert text_of(driver, "link") == "live"
+        wait(driver, "document.querySelectorAll('.stale').length === 0")
+        wait(driver, "document.getElementById('link').innerText === 'live'")
         assert driver.find_element(By.ID, "tv-attr-logo").is_displayed()
         far_order = driver.execute_async_script(
             """const [done] = arguments;
@@ -175,7 +176,7 @@ async def test_a_lost_node_greys_the_page_out_and_it_comes_back(driver: webdrive
             await stop.wait()
             nursery.cancel_scope.cancel()
 
-    async def lives(port: int = 0) -> trio.Event:
+    async def lives(port: int) -> trio.Event:
         stop, started = trio.Event(), trio.Event()
         nursery.start_soon(serve_on, port, stop, started)
         await started.wait()
@@ -184,7 +185,7 @@ async def test_a_lost_node_greys_the_page_out_and_it_comes_back(driver: webdrive
     ports: list[int] = []
     with trio.fail_after(4 * WAIT_S):
         async with trio.open_nursery() as nursery:
-            stop = await lives()
+            stop = await lives(free_port())
             url = f"http://127.0.0.1:{ports[0]}/"
 
             async def see(condition: str) -> None:

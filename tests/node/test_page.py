@@ -27,6 +27,7 @@ from tests.node.fake_server import serving
 from tests.node.fake_service import FakeService
 
 WAIT_S = 120
+PERIOD_S = 1.0  # between blocks: a browser that gets little of a busy machine must keep up
 SWITCHES = (
     "--headless=new",
     "--no-sandbox",
@@ -45,6 +46,7 @@ def driver() -> Iterator[webdriver.Chrome]:
         options.add_argument(switch)
     options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
     chrome = webdriver.Chrome(options=options, service=Service(shutil.which("chromedriver")))
+    chrome.set_script_timeout(WAIT_S)
     try:
         yield chrome
     finally:
@@ -63,7 +65,7 @@ async def look(work: Callable[[str], None]) -> None:
     """Run the browser's part in a thread while the fake node lives."""
     service = FakeService(blocks=150)
     async with serving(service) as url, trio.open_nursery() as nursery:
-        nursery.start_soon(service.run)
+        nursery.start_soon(service.run, PERIOD_S)
         await trio.to_thread.run_sync(work, url)
         nursery.cancel_scope.cancel()
 
@@ -172,7 +174,7 @@ async def test_a_lost_node_greys_the_page_out_and_it_comes_back(driver: webdrive
         async with serving(service, port=port) as url, trio.open_nursery() as nursery:
             ports.append(int(url.rpartition(":")[2]))
             started.set()
-            nursery.start_soon(service.run)
+            nursery.start_soon(service.run, PERIOD_S)
             await stop.wait()
             nursery.cancel_scope.cancel()
 

@@ -25,7 +25,7 @@ from exchange.call_auction import get_indication
 from exchange.execute import BlockInput, execute
 from exchange.genesis import AssetConfig, ExchangeGenesis, MarketConfig
 from exchange.market import Market
-from exchange.order_book import BUY, SELL, Order
+from exchange.order_book import BUY, SELL, make_order
 from exchange.settlement import enlist, hold_funds
 from exchange.state import State
 from primitives.keccak import keccak256
@@ -66,7 +66,7 @@ def _open_trader(state: State, number: int) -> Trader:
 
 
 def _rest(state: State, market: Market, trader: Trader, side: int, price: int) -> None:
-    order = Order(state.next_order, trader, side, price, 1, 0, 0, 0, 0)
+    order = make_order(state.next_order, trader, side, price, 1, 0, 0, 0, 0)
     state.next_order += 1
     assert hold_funds(market, order)
     enlist(market, order)

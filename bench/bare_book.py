@@ -12,7 +12,7 @@ import time
 
 from bench.matching_workload import ADD, CANCEL, Fill, Row
 from exchange.accounts import Account, Trader
-from exchange.order_book import Book, Order
+from exchange.order_book import Book, make_order
 
 
 def run(events: list[Row]) -> tuple[float, list[Fill]]:
@@ -28,8 +28,7 @@ def run(events: list[Row]) -> tuple[float, list[Fill]]:
     started = time.process_time()
     for kind, order_id, side, price, size in events:
         if kind == CANCEL:
-            order = orders.pop(order_id)
-            book.reduce(order, order.size)
+            book.remove(orders.pop(order_id))
             continue
         if side:
             if bids and bids[-1] >= price:
@@ -37,8 +36,7 @@ def run(events: list[Row]) -> tuple[float, list[Fill]]:
         elif asks and -asks[-1] <= price:
             size = take(book, order_id, side, price, size, fills)
         if size and kind == ADD:
-            order = Order(order_id, trader, side, price, size, 0, 0, 0, 0)
-            orders[order_id] = order
+            order = orders[order_id] = make_order(order_id, trader, side, price, size, 0, 0, 0, 0)
             book.rest(order)
     return time.process_time() - started, fills
 
@@ -50,15 +48,18 @@ def take(book: Book, taker: int, side: int, price: int, size: int, fills: list[F
     keys = opposite.keys
     levels = opposite.levels
     orders = book.orders
-    while size > 0 and keys:
+    while size and keys:
         key = keys[-1]
         if key < limit:
             break
         maker = levels[key].head
-        traded = maker.size if maker.size < size else size
-        fills.append((taker, maker.id, maker.price, traded))
-        size -= traded
-        book.reduce(maker, traded)
-        if maker.size == 0:
-            del orders[maker.id]
+        have = maker.size
+        if have > size:
+            fills.append((taker, maker.id, maker.price, size))
+            book.reduce(maker, size)
+            return 0
+        fills.append((taker, maker.id, maker.price, have))
+        book.remove(maker)
+        del orders[maker.id]
+        size -= have
     return size

@@ -17,7 +17,7 @@ from exchange.ledger import credit
 from exchange.market import Market
 from exchange.matching import end_order, process_order
 from exchange.operations import GTC, IOC
-from exchange.order_book import Order
+from exchange.order_book import make_order
 from exchange.outcome import Fill as Trade
 from exchange.reasons import Reason
 from exchange.settlement import enlist, hold_funds
@@ -46,7 +46,7 @@ def run(events: list[Row]) -> tuple[float, list[Fill]]:
                 end_order(market, orders[order_id], cancelled)
                 continue
             tif = IOC if kind == TAKE else GTC
-            order = Order(order_id, traders[side], side, price, size, tif, 0, 0, 0)
+            order = make_order(order_id, traders[side], side, price, size, tif, 0, 0, 0)
             if not hold_funds(market, order):
                 raise AssertionError("the traders have funds")
             enlist(market, order)

@@ -38,7 +38,7 @@ from exchange.matching import (
     rest_order,
 )
 from exchange.operations import GTC, IOC, SELL
-from exchange.order_book import Order
+from exchange.order_book import Order, make_order
 from exchange.outcome import Fill
 from exchange.reasons import Reason
 from exchange.settlement import enlist, hold_funds
@@ -138,7 +138,7 @@ class Replay:
     def _make_order(self, event: Event, tif: int) -> Order:
         order_id = event.order_id or UNNAMED_ORDER + event.seq
         trader = self.traders[order_id]
-        order = Order(order_id, trader, event.side, event.price, event.size, tif, 0, 0, 0)
+        order = make_order(order_id, trader, event.side, event.price, event.size, tif, 0, 0, 0)
         held = hold_funds(self.market, order)
         assert held, "replayed orders have funds"
         enlist(self.market, order)

@@ -19,7 +19,7 @@ from exchange.actions import Action, Cancel, VerifiedAction, verify
 from exchange.execute import BlockInput
 from exchange.genesis import ExchangeGenesis
 from exchange.operations import GTC
-from exchange.order_book import Order
+from exchange.order_book import make_order
 from exchange.roots import update_accounts
 from exchange.settlement import enlist, hold_funds
 from exchange.state import State
@@ -65,7 +65,9 @@ class Crowd:
         side = rng.randrange(2)
         away = NEAREST + rng.randrange(LEVELS)
         price = MID + away if side else MID - away
-        order = Order(state.next_order, trader, side, price, rng.randrange(1, 100), GTC, 0, 0, 0)
+        order = make_order(
+            state.next_order, trader, side, price, rng.randrange(1, 100), GTC, 0, 0, 0
+        )
         state.next_order += 1
         if not hold_funds(market, order):
             raise AssertionError("the crowd has funds")

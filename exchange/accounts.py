@@ -97,6 +97,14 @@ class Trader:
             if not placed:
                 del self.granted[order.grant]
 
+    def make_client_key(self, client_id: int) -> int:
+        """Make the key of a client id of this sub-account in this market."""
+        return make_client_key(self.sub, self.market, client_id)
+
+    def has_client_id(self, client_id: int) -> bool:
+        """Tell whether a live order has this client id; 0 is none."""
+        return client_id != 0 and self.make_client_key(client_id) in self.account.clients
+
     def list_below(self, before: int) -> list[int]:
         """List the ids of live orders below one, ascending, at a cost that follows their number."""
         if not self.is_ascending:

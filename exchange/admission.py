@@ -22,7 +22,7 @@ from exchange.key_budget import check_budget, compute_notional, refund, spend
 from exchange.market import AUCTION, CANCEL_ONLY, DELISTED, Market
 from exchange.market import POST_ONLY as POST_ONLY_PHASE
 from exchange.operations import Cancel, CancelAll, CancelClient, Place, Replace
-from exchange.order_book import Order
+from exchange.order_book import Order, make_order
 from exchange.outcome import Receipt
 from exchange.price_band import is_outside
 from exchange.reasons import Reason
@@ -175,7 +175,7 @@ def admit_place(context: Context, op: Place, index: int) -> int:
         trader = open_trader(context, market)
     elif not may_add_order(state, account, len(trader.orders)):
         return TOO_MANY_ORDERS
-    order = Order(
+    order = make_order(
         state.next_order,
         trader,
         op.side,
@@ -188,7 +188,7 @@ def admit_place(context: Context, op: Place, index: int) -> int:
     )
     order.builder = context.builder
     order.builder_ppm = context.builder_ppm
-    if order.client_key and order.client_key in account.clients:
+    if trader.has_client_id(op.client_id):
         return DUPLICATE_CLIENT_ID
     if not hold_funds(market, order):
         return INSUFFICIENT_FUNDS

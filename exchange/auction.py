@@ -205,15 +205,17 @@ def _drop_unfillable(
 
 def _net_self_trades(market: Market, buys: list[Part], sells: list[Part]) -> bool:
     """Take off both sides what each account would trade with itself, the last in priority first."""
-    both = {part.order.account for part in buys} & {part.order.account for part in sells}
+    both = {part.order.trader.number for part in buys} & {
+        part.order.trader.number for part in sells
+    }
     if not both:
         return False
     bought: dict[int, list[Part]] = {}
     sold: dict[int, list[Part]] = {}
     for found, parts in ((bought, buys), (sold, sells)):
         for part in reversed(parts):
-            if part.order.account in both:
-                found.setdefault(part.order.account, []).append(part)
+            if part.order.trader.number in both:
+                found.setdefault(part.order.trader.number, []).append(part)
     for account in sorted(both):
         size = min(
             sum(part.size for part in bought[account]), sum(part.size for part in sold[account])
@@ -259,7 +261,7 @@ def _settle_doubts(market: Market, sealed: Sequence[SealedOrder]) -> None:
             _drop(market, item, FOK_UNFILLABLE)
         elif order.size:
             items[order.id] = item
-            accounts[order.account] = order.trader.account
+            accounts[order.trader.number] = order.trader.account
     for number in sorted(accounts):
         own = [
             order
@@ -304,7 +306,7 @@ def _trade(market: Market, buys: list[Part], sells: list[Part], price: int, heig
 def _settle_pair(market: Market, buy: Part, sell: Part, price: int, size: int, height: int) -> None:
     buyer = buy.order
     seller = sell.order
-    assert buyer.account != seller.account
+    assert buyer.trader.number != seller.trader.number
     fees = settle(
         market, buyer, seller, price, size, buy.sealed is not None, sell.sealed is not None
     )
@@ -321,12 +323,12 @@ def _settle_pair(market: Market, buy: Part, sell: Part, price: int, size: int, h
             size,
             side,
             maker.order.id,
-            maker.order.account,
+            maker.order.trader.number,
             maker.order.trader.sub,
             fees[0] if side else fees[1],
             maker.order.size,
             taker.order.id,
-            taker.order.account,
+            taker.order.trader.number,
             taker.order.trader.sub,
             fees[1] if side else fees[0],
             taker.order.size,

@@ -119,7 +119,7 @@ def make_order_record(order: Order) -> OrderRecord:
     """Describe an order; what it holds follows from price and size."""
     return OrderRecord(
         order.id,
-        order.account,
+        order.trader.number,
         order.trader.sub,
         order.side,
         order.price,

@@ -17,7 +17,7 @@ from exchange.key_budget import check_budget, compute_notional
 from exchange.market import Market
 from exchange.matching import note_order
 from exchange.operations import POST_ONLY, Place, PlaceBracket
-from exchange.order_book import Order
+from exchange.order_book import make_order
 from exchange.outcome import CLOSED, WAITING
 from exchange.plans import Bracket
 from exchange.reasons import REJECTED, Reason
@@ -136,7 +136,7 @@ def _arm(state: State, market: Market, bracket: Bracket, lots: int) -> None:
             assert is_covered
             note_order(market, order, WAITING, OK)
             return
-    order = Order(
+    order = make_order(
         state.next_order, trader, side, price, lots, bracket.tif, entry.stp, 0, entry.grant
     )
     order.builder = entry.builder

@@ -104,7 +104,7 @@ def _net_self_trades(market: Market) -> None:
         if buyer.price < seller.price:
             break
         size = buying if buying < selling else selling
-        if buyer.account == seller.account:
+        if buyer.trader.number == seller.trader.number:
             met.append((buyer, seller, size))
         buying -= size
         selling -= size
@@ -115,7 +115,7 @@ def _net_self_trades(market: Market) -> None:
 
 def _trade(market: Market, buyer: Order, seller: Order, price: int, height: int) -> None:
     """Settle what two orders trade; who came to the book later is the taker."""
-    assert buyer.account != seller.account, "self-trades were netted"
+    assert buyer.trader.number != seller.trader.number, "self-trades were netted"
     size = min(buyer.size, seller.size)
     buyer_takes = buyer.place > seller.place
     fees = settle(market, buyer, seller, price, size, buyer_takes, not buyer_takes)
@@ -133,12 +133,12 @@ def _trade(market: Market, buyer: Order, seller: Order, price: int, height: int)
             size,
             taker.side,
             maker.id,
-            maker.account,
+            maker.trader.number,
             maker.trader.sub,
             fees[1] if buyer_takes else fees[0],
             maker.size,
             taker.id,
-            taker.account,
+            taker.trader.number,
             taker.trader.sub,
             fees[0] if buyer_takes else fees[1],
             taker.size,

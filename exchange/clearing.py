@@ -9,7 +9,6 @@ Deviations: none.
 
 from __future__ import annotations
 
-from exchange.accounts import make_client_key
 from exchange.auction import SealedOrder, clear_uniform
 from exchange.batch import (
     VOID,
@@ -25,7 +24,7 @@ from exchange.brackets import arm_exits
 from exchange.commits import note_forfeit
 from exchange.market import Market
 from exchange.matching import end_order, process_order, replace_order
-from exchange.order_book import Order
+from exchange.order_book import make_order
 from exchange.outcome import CLEARED, FORFEITED, BatchCleared, CommitEvent, Resolution
 from exchange.price_band import clip_to_band, note_prices
 from exchange.reasons import Reason
@@ -228,12 +227,9 @@ def _list_orders(
     assert opening is not None
     rank = keccak256(commitment.salt + rank_hash)
     for offset, place in enumerate(commitment.orders):
-        client_id = place.client_id
-        if client_id:
-            key = make_client_key(trader.sub, market.id, client_id)
-            if key in trader.account.clients:
-                client_id = 0  # a taken client id must not become a way out of the commit
-        order = Order(
+        # A taken client id must not become a way out of the commit.
+        client_id = 0 if trader.has_client_id(place.client_id) else place.client_id
+        order = make_order(
             commitment.first_order + offset,
             trader,
             place.side,

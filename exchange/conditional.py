@@ -38,7 +38,7 @@ from exchange.operations import (
     PlaceUntil,
     ReplaceTrigger,
 )
-from exchange.order_book import SELL, Order
+from exchange.order_book import SELL, Order, make_order
 from exchange.outcome import REACHED, WAITING
 from exchange.reasons import REJECTED, Reason
 from exchange.settlement import compute_hold, delist, enlist, hold_funds, release_funds, shrink_hold
@@ -268,7 +268,7 @@ def _get_trader(context: Context, market: Market, side: int) -> Trader | int:
 def _make_order(
     context: Context, trader: Trader, op: PlaceTrigger | PlaceTrailing, price: int
 ) -> Order:
-    order = Order(
+    order = make_order(
         context.state.next_order,
         trader,
         op.side,
@@ -289,7 +289,7 @@ def _add_trigger(
 ) -> int:
     """Hold the funds of a new order and let it wait. Returns a reason code."""
     order = trigger.order
-    if order.client_key and order.client_key in context.account.clients:
+    if order.trader.has_client_id(order.client_id):
         return DUPLICATE_CLIENT_ID
     if not hold_funds(market, order):
         return INSUFFICIENT_FUNDS

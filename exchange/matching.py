@@ -87,18 +87,21 @@ def match(market: Market, taker: Order, action_id: bytes, batch: int) -> bool:
     limit = taker.price if side else -taker.price
     keys = opposite.keys
     levels = opposite.levels
-    account = taker.account
+    account = taker.trader.number
     fills = market.log.fills
     while keys:
         key = keys[-1]
         if key < limit:
             break
         maker = levels[key].head
-        if maker.account == account:
+        making = maker.trader
+        if making.number == account:
             if _prevent_self_trade(market, taker, maker):
                 return True
             continue
-        size = maker.size if maker.size < taker.size else taker.size
+        have = maker.size
+        left = taker.size
+        size = have if have < left else left
         price = maker.price
         if side:
             fees = settle(market, maker, taker, price, size, False, True)
@@ -108,8 +111,12 @@ def match(market: Market, taker: Order, action_id: bytes, batch: int) -> bool:
             fees = settle(market, taker, maker, price, size, True, False)
             taker_fee = fees[0]
             maker_fee = fees[1]
-        book.reduce(maker, size)
-        left = taker.size - size
+        have -= size
+        if have:
+            book.reduce(maker, size)
+        else:
+            book.remove(maker)
+        left -= size
         taker.size = left
         fills.append(
             Fill(
@@ -118,10 +125,10 @@ def match(market: Market, taker: Order, action_id: bytes, batch: int) -> bool:
                 size,
                 side,
                 maker.id,
-                maker.account,
-                maker.trader.sub,
+                making.number,
+                making.sub,
                 maker_fee,
-                maker.size,
+                have,
                 taker.id,
                 account,
                 taker.trader.sub,
@@ -132,7 +139,7 @@ def match(market: Market, taker: Order, action_id: bytes, batch: int) -> bool:
             )
         )
         market.last_price = price
-        if maker.size == 0:
+        if not have:
             assert maker.held == 0
             delist(market, maker)
         if left == 0:
@@ -193,7 +200,7 @@ def end_order(market: Market, order: Order, reason: int) -> None:
     if order.level is None:
         order.size = 0
     else:
-        market.book.reduce(order, order.size)
+        market.book.remove(order)
 
 
 def reduce_order(market: Market, order: Order, size: int) -> None:
@@ -235,7 +242,7 @@ def replace_order(
             book.reduce(order, order.size - size)
         note_order(market, order, CHANGED, OK)
         return OK
-    book.reduce(order, order.size)
+    book.remove(order)
     order.price = price
     order.size = size
     return process_order(market, order, action_id, batch)

@@ -28,7 +28,7 @@ from exchange.key_budget import compute_notional
 from exchange.market import Market
 from exchange.matching import note_order
 from exchange.operations import BUY, GTC, IOC, POST_ONLY, PlaceIceberg, PlaceSchedule
-from exchange.order_book import Order
+from exchange.order_book import Order, make_order
 from exchange.outcome import WAITING
 from exchange.plans import Plan
 from exchange.price_band import is_outside
@@ -126,7 +126,7 @@ def _check(context: Context, op: PlaceIceberg | PlaceSchedule, tif: int) -> int:
 
 def _make_whole(context: Context, op: PlaceIceberg | PlaceSchedule) -> Order:
     trader: Trader = open_trader(context, context.state.markets[op.market])
-    order = Order(
+    order = make_order(
         context.state.next_order,
         trader,
         op.side,
@@ -146,7 +146,7 @@ def _add_plan(context: Context, market: Market, plan: Plan, parts: int) -> int:
     """Hold the funds of a new plan and let it wait. Returns a reason code."""
     order = plan.order
     trader = order.trader
-    if order.client_key and order.client_key in context.account.clients:
+    if trader.has_client_id(order.client_id):
         return DUPLICATE_CLIENT_ID
     if not hold_funds(market, order):
         return INSUFFICIENT_FUNDS

@@ -200,12 +200,12 @@ class PlanIndex:
         self.exits[exit_id] = bracket.entry.id
 
     def _count(self, order: Order) -> None:
-        owner = (order.account, order.trader.sub)
+        owner = (order.trader.number, order.trader.sub)
         self.counts[owner] = self.counts.get(owner, 0) + 1
         self.live += 1
 
     def _discount(self, order: Order) -> None:
-        owner = (order.account, order.trader.sub)
+        owner = (order.trader.number, order.trader.sub)
         left = self.counts[owner] - 1
         self.live -= 1
         if left:

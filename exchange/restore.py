@@ -31,7 +31,7 @@ from exchange.genesis import ExchangeGenesis, MarketConfig
 from exchange.limits import ASSETS_MAX, BUILDER_FEE_PPM_MAX, MARKETS_MAX, PRICE_SLOTS
 from exchange.market import AUCTION, Market
 from exchange.operations import IOC
-from exchange.order_book import Order
+from exchange.order_book import Order, make_order
 from exchange.outcome import Receipt
 from exchange.plans import Bracket, Plan
 from exchange.price_window import PriceSlot, PriceWindow
@@ -403,7 +403,7 @@ def _open_trader(state: State, market: Market, account_number: int, sub: int) ->
 
 def _load_order(state: State, market: Market, record: OrderRecord) -> Order:
     trader = _open_trader(state, market, record.account, record.sub)
-    order = Order(
+    order = make_order(
         record.id,
         trader,
         record.side,
@@ -470,7 +470,7 @@ def _load_replace(state: State, market: Market, record: ReplaceRecord, ticket: T
     order = market.book.orders.get(record.order_id)
     if order is None:  # it ended after the replacement was admitted
         trader = _open_trader(state, market, record.account, record.sub)
-        order = Order(record.order_id, trader, record.side, record.price, 0, 0, 0, 0, 0)
+        order = make_order(record.order_id, trader, record.side, record.price, 0, 0, 0, 0, 0)
     extra = int.from_bytes(record.extra, "big")
     entry = Replacement(order, ticket, record.price, record.size, extra)
     entry.filled = record.filled

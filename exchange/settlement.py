@@ -202,8 +202,8 @@ def enlist(market: Market, order: Order) -> None:
     trader = order.trader
     market.book.orders[order.id] = order
     trader.add(order)
-    if order.client_key:
-        trader.account.clients[order.client_key] = order
+    if order.client_id:
+        trader.account.clients[trader.make_client_key(order.client_id)] = order
 
 
 def delist(market: Market, order: Order) -> None:
@@ -211,8 +211,8 @@ def delist(market: Market, order: Order) -> None:
     trader = order.trader
     del market.book.orders[order.id]
     trader.remove(order)
-    if order.client_key:
-        del trader.account.clients[order.client_key]
+    if order.client_id:
+        del trader.account.clients[trader.make_client_key(order.client_id)]
     if order.watched:
         market.triggers.forget(order.id)
         market.expiries.forget(order.id)

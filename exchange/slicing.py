@@ -12,7 +12,7 @@ from exchange.limits import BPS, SLICES_PER_BLOCK_MAX
 from exchange.market import OPEN, Market
 from exchange.matching import end_order, note_order
 from exchange.operations import GTC, IOC
-from exchange.order_book import Order
+from exchange.order_book import Order, make_order
 from exchange.outcome import CLOSED, REACHED, WAITING
 from exchange.plans import Plan
 from exchange.reasons import Reason
@@ -56,7 +56,7 @@ def make_part(state: State, market: Market, plan: Plan, size: int, tif: int) -> 
         whole.total -= size
         shrink_hold(market, whole)
         note_order(market, whole, WAITING, OK)
-    part = Order(
+    part = make_order(
         state.next_order,
         trader,
         whole.side,

@@ -424,7 +424,7 @@ def _dump_entry(entry: Entry) -> WaitingRecord:
         return WaitingRecord(entry.ticket[2], make_order_record(order), None)
     replace = ReplaceRecord(
         order.id,
-        order.account,
+        order.trader.number,
         order.trader.sub,
         order.side,
         entry.price,

@@ -124,7 +124,7 @@ class TriggerIndex:
             insort(self.below, (trigger.below, -order.id))
         if trigger.trail is not None:
             self.trailing[order.id] = trigger
-        owner = (order.account, order.trader.sub)
+        owner = (order.trader.number, order.trader.sub)
         self.counts[owner] = self.counts.get(owner, 0) + 1
 
     def forget(self, order_id: int) -> None:
@@ -138,7 +138,7 @@ class TriggerIndex:
             del self.below[bisect_left(self.below, (trigger.below, -order_id))]
         self.trailing.pop(order_id, None)
         order = trigger.order
-        owner = (order.account, order.trader.sub)
+        owner = (order.trader.number, order.trader.sub)
         left = self.counts[owner] - 1
         if left:
             self.counts[owner] = left

@@ -31,7 +31,7 @@ from exchange.call_price import CallPrice, find_call_price
 from exchange.execute import execute
 from exchange.market import AUCTION, BY_AUCTION, CANCEL_ONLY, OPEN
 from exchange.market import POST_ONLY as ONLY_POST
-from exchange.order_book import Book, Order
+from exchange.order_book import Book, make_order
 from exchange.outcome import Fill, Outcome
 from exchange.queries import has_waiting_batches
 from exchange.reasons import Reason
@@ -78,7 +78,7 @@ def make_book(bids: dict[int, int], asks: dict[int, int]) -> Book:
     trader = account.add_trader(0, 0, balance, balance)
     for side, levels in ((BUY, bids), (SELL, asks)):
         for price, size in levels.items():
-            book.rest(Order(price, trader, side, price, size, 0, 0, 0, 0))
+            book.rest(make_order(price, trader, side, price, size, 0, 0, 0, 0))
     return book
 
 

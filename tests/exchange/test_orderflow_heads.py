@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from exchange.accounts import Account, Trader
-from exchange.order_book import BUY, SELL, Book, Order, Side
+from exchange.order_book import BUY, SELL, Book, Order, Side, make_order
 
 NEW, EXECUTED = 1, 4
 FIRST_UNKNOWN = 10**12
@@ -53,7 +53,7 @@ class Replay:
         return [(c[2], c[3]) for c in cells], [(c[0], c[1]) for c in cells]
 
     def rest(self, order_id: int, side: int, price: int, size: int) -> None:
-        order = Order(order_id, self.trader, side, price, size, 0, 0, 0, 0)
+        order = make_order(order_id, self.trader, side, price, size, 0, 0, 0, 0)
         self.book.rest(order)
         self.orders[order_id] = order
 

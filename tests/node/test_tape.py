@@ -154,7 +154,7 @@ def test_an_accounts_events_lead_to_its_balances_and_orders(seed, make_flow, tmp
             order.id: (order.price, order.size)
             for market in ledger.state.markets
             for order in market.book.orders.values()
-            if order.account == account.number and order.level is not None
+            if order.trader.number == account.number and order.level is not None
         }
         assert {number: order for number, order in orders.items() if order[1]} == live
     store.close()

@@ -72,7 +72,7 @@ class Order:
     builder_ppm: int
     """That fee in millionths of the notional."""
     place: int
-    """Its number in the order in which orders came to rest on this book; set when it does."""
+    """Its number in the order in which orders came to rest on this book."""
     noted: bool
     """True while it stands in the book's list of changed orders."""
     tree_place: int
@@ -110,6 +110,7 @@ def make_order(
     order.grant = grant
     order.builder = None
     order.builder_ppm = 0
+    order.place = 0
     order.noted = False
     order.tree_place = -1
     order.watched = False

@@ -55,8 +55,7 @@ class BookTree:
     def update(self, book: Book) -> bytes:
         """Take in what changed on the book since the last time; returns the root."""
         if book.changed:
-            groups = self._collect(book)
-            book.changed.clear()
+            groups = self._collect(book.take_changed())
             self._tree.update({number: self._make_leaf(number) for number in groups})
         return self._tree.root
 
@@ -65,12 +64,11 @@ class BookTree:
         for number, group in self._groups.items():
             yield number, group.data
 
-    def _collect(self, book: Book) -> list[int]:
+    def _collect(self, changed: list[Order]) -> list[int]:
         """Put orders into the groups of their places; returns the numbers of changed groups."""
         dirty: set[int] = set()
         new: list[Order] = []
-        for order in book.changed:
-            order.noted = False
+        for order in changed:
             known = order.tree_place
             if known >= 0:
                 dirty.add(known // ORDERS_PER_GROUP)

@@ -191,7 +191,15 @@ class Book:
         """Live orders by id, resting and pending."""
         self.next_place: int = 0
         self.changed: Final[list[Order]] = []
-        """Orders that came, changed or left since the book's root was computed, each once."""
+        """Orders that came, changed or left since they were taken for the root, each once."""
+
+    def take_changed(self) -> list[Order]:
+        """Return the orders that came, changed or left since the last time, each once."""
+        found = self.changed.copy()
+        for order in found:
+            order.noted = False
+        self.changed.clear()
+        return found
 
     def get_opposite(self, side: int) -> Side:
         """Return the side against which an order of `side` trades."""
@@ -226,19 +234,9 @@ class Book:
             own = self.bids
             key = order.price
             trader.buying += size
-        levels = own.levels
-        if key in levels:
-            level = levels[key]
-            tail = level.tail
-            tail.next = order
-            order.prev = tail
-            level.tail = order
-            level.size += size
-            if not level.touched:
-                level.touched = True
-                own.touched.append(key)
-        else:
-            level = levels[key] = Level()
+        level = own.levels.get(key)
+        if level is None:
+            level = own.levels[key] = Level()
             level.key = key
             level.size = size
             level.touched = True
@@ -250,6 +248,15 @@ class Book:
             else:
                 keys.append(key)
             own.touched.append(key)
+        else:
+            tail = level.tail
+            tail.next = order
+            order.prev = tail
+            level.tail = order
+            level.size += size
+            if not level.touched:
+                level.touched = True
+                own.touched.append(key)
         order.level = level
         place = self.next_place
         order.place = place

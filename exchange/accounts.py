@@ -158,7 +158,7 @@ class Account:
         self.clients: dict[int, Order] = {}
         """Live orders by client id."""
         self.granted: list[bytes] = []
-        """Session keys ever granted, oldest first."""
+        """Its session keys that are known, oldest first."""
         self.commits: int = 0
         self.forfeit_count: int = 0
         self.forfeit_ms: int = 0
@@ -213,7 +213,7 @@ def make_client_key(sub: int, market: int, client_id: int) -> int:
 
 
 class SessionKey:
-    """What a granted key may do. A key stays known for ever, so that it is never granted twice."""
+    """What a granted key may do."""
 
     __slots__ = (
         "account",

@@ -94,7 +94,7 @@ from exchange.roots import (
     update_running_words,
 )
 from exchange.sealing import admit_commit, admit_open
-from exchange.session_keys import process_grant, process_revoke
+from exchange.session_keys import forget_keys, process_grant, process_revoke
 from exchange.slicing import advance_plans
 from exchange.snapshot import renew_rest_word
 from exchange.state import ZERO32, State
@@ -202,6 +202,7 @@ def execute(state: State, block: BlockInput) -> Outcome:
         share_rewards(state, block.pay)
         move_vaults(state)
         prune_nonces(state)
+        forget_keys(state)
         prune_volumes(state.accounts, log.day)
         verify_conservation(state)
     close_windows(state)

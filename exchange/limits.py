@@ -28,6 +28,10 @@ ACTIONS_PER_BUNDLE_MAX: Final = 4_096
 BUNDLE_BYTES_MAX: Final = 256 * 1024
 MARKETS_PER_GRANT_MAX: Final = 64
 GRANT_LIFETIME_MS_MAX: Final = 366 * 86_400_000
+GRANTS_PER_ACCOUNT_MAX: Final = 64
+"""Session keys of one account that the state knows, ended ones among them."""
+GRANT_KEPT_MS: Final = 8 * 86_400_000
+"""For so long an ended session key stays known: longer than a nonce or a chat message counts."""
 DEPOSITS_PER_ATTESTATION_MAX: Final = 512
 REGISTRY_EVENTS_MAX: Final = 64
 """Registry events in one attestation."""

@@ -113,6 +113,8 @@ class Reason(IntEnum):
     TOO_MANY_BUILDERS = 85
     OVER_APPROVAL = 86
     """A builder's fee above what the account has approved."""
+    TOO_MANY_KEYS = 87
+    """Ended keys count until they are forgotten, eight days after their end."""
 
     NOT_VALIDATOR = 96
     ATTESTED_ALREADY = 97

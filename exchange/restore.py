@@ -205,23 +205,7 @@ def _load_rest(state: State, rest: RestRecord, orders: dict[int, list[OrderRecor
     for hot_key, version, height in stored_protocol.votes:
         protocol.votes[hot_key] = (version, height)
     _load_listings_votes(state, rest.listings)
-    for number, key in enumerate(rest.keys):
-        state.keys_by_number.append(key.key)
-        state.keys[key.key] = SessionKey(
-            number + 1,
-            key.account,
-            key.expiry_ms,
-            key.actions,
-            key.markets,
-            int.from_bytes(key.notional_cap, "big"),
-            key.cancel_on_revoke,
-            int.from_bytes(key.total_cap, "big"),
-            key.orders_cap,
-        )
-        state.keys[key.key].revoked = key.revoked
-        state.keys[key.key].notional_used = int.from_bytes(key.notional_used, "big")
-        state.keys[key.key].orders_used = key.orders_used
-        state.accounts[key.account].granted.append(key.key)
+    _load_keys(state, rest)
     for signer, window in rest.nonces:
         state.nonces[signer] = list(window)
     _load_records(state, rest)
@@ -399,6 +383,29 @@ def _open_trader(state: State, market: Market, account_number: int, sub: int) ->
             raise InvalidMessage("a trader without balances")
         trader = account.add_trader(sub, market.id, quote, base)
     return trader
+
+
+def _load_keys(state: State, rest: RestRecord) -> None:
+    for key in rest.keys:
+        if not state.next_key <= key.number < rest.next_key or key.key in state.keys:
+            raise InvalidMessage("session keys stand in order of their numbers, each once")
+        state.next_key = key.number + 1
+        state.keys[key.key] = SessionKey(
+            key.number,
+            key.account,
+            key.expiry_ms,
+            key.actions,
+            key.markets,
+            int.from_bytes(key.notional_cap, "big"),
+            key.cancel_on_revoke,
+            int.from_bytes(key.total_cap, "big"),
+            key.orders_cap,
+        )
+        state.keys[key.key].revoked = key.revoked
+        state.keys[key.key].notional_used = int.from_bytes(key.notional_used, "big")
+        state.keys[key.key].orders_used = key.orders_used
+        state.accounts[key.account].granted.append(key.key)
+    state.next_key = rest.next_key
 
 
 def _load_order(state: State, market: Market, record: OrderRecord) -> Order:

@@ -1,6 +1,9 @@
 """Grant and revoke session keys.
 
-Rule: a key is granted at most once, to one account, for ever; only this file makes or ends a grant.
+Rule: a key belongs to one account and is granted once while it is known; only this file makes, ends
+or forgets a grant. An ended key is known for `GRANT_KEPT_MS`: until then nothing that it has signed
+may be executed any more, and a chat message of its time is judged alike by all. An account has
+`GRANTS_PER_ACCOUNT_MAX` known keys at most, so that grants, which are free, cannot fill the state.
 Spec: docs/spec/exchange.md#session-keys
 Deviations: commits stay when their key is revoked, even with `cancel_on_revoke` (ADR 0023).
 """
@@ -13,12 +16,14 @@ from exchange.admission import Context, queue_cancel_request
 from exchange.batch import CancelRequest
 from exchange.operations import TRADING_MASK, Grant, Revoke, decode_amount
 from exchange.reasons import Reason
+from exchange.state import State
 
 OK = int(Reason.OK)
 REVOKED = int(Reason.REVOKED)
 KEY_USED_BEFORE = int(Reason.KEY_USED_BEFORE)
 BAD_GRANT = int(Reason.BAD_GRANT)
 UNKNOWN_KEY = int(Reason.UNKNOWN_KEY)
+TOO_MANY_KEYS = int(Reason.TOO_MANY_KEYS)
 
 
 def process_grant(context: Context, op: Grant) -> int:
@@ -35,10 +40,13 @@ def process_grant(context: Context, op: Grant) -> int:
         return BAD_GRANT
     if any(market >= len(state.markets) for market in op.markets):
         return BAD_GRANT
-    state.keys_by_number.append(op.key)
+    if len(context.account.granted) >= limits.GRANTS_PER_ACCOUNT_MAX:
+        return TOO_MANY_KEYS
     context.account.granted.append(op.key)
+    number = state.next_key
+    state.next_key += 1
     state.keys[op.key] = SessionKey(
-        len(state.keys_by_number),
+        number,
         context.account.number,
         op.expiry_ms,
         op.actions,
@@ -60,6 +68,7 @@ def process_revoke(context: Context, op: Revoke) -> int:
     if key is None or key.account != context.account.number or key.revoked:
         return UNKNOWN_KEY
     key.revoked = True
+    key.expiry_ms = min(key.expiry_ms, state.time_ms)
     if key.cancel_on_revoke:
         traders = context.account.traders
         for place in sorted(traders):
@@ -69,3 +78,11 @@ def process_revoke(context: Context, op: Revoke) -> int:
                 request = CancelRequest(trader, 0, state.next_order, key.number, REVOKED, None)
                 queue_cancel_request(context, market, request)
     return OK
+
+
+def forget_keys(state: State) -> None:
+    """Forget keys that ended long ago; done at checkpoint heights."""
+    oldest = state.time_ms - limits.GRANT_KEPT_MS
+    ended = [address for address, key in state.keys.items() if key.expiry_ms < oldest]
+    for address in ended:
+        state.accounts[state.keys.pop(address).account].granted.remove(address)

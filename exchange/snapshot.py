@@ -14,7 +14,7 @@ from typing import Final
 
 import msgspec
 
-from exchange.accounts import Account
+from exchange.accounts import Account, SessionKey
 from exchange.allowance import HOUR_MS
 from exchange.batch import Batch, CancelRequest, Commitment, Entry, Replacement, Ticket
 from exchange.book_tree import make_order_record
@@ -124,7 +124,8 @@ def dump_rest(state: State) -> bytes:
         state.participation,
         _dump_protocol(state.protocol),
         _dump_listings(state.listings),
-        tuple(_dump_key(state, key) for key in state.keys_by_number),
+        state.next_key,
+        tuple(_dump_key(address, key) for address, key in state.keys.items()),
         tuple((signer, tuple(state.nonces[signer])) for signer in sorted(state.nonces)),
         tuple((a.number, a.forfeit_count, a.forfeit_ms) for a in state.accounts if a.forfeit_count),
         tuple(_dump_volume(a.number, a.volume) for a in state.accounts if a.volume is not None),
@@ -265,9 +266,9 @@ def _get_voter(item: tuple[bytes, object]) -> bytes:
     return item[0]
 
 
-def _dump_key(state: State, address: bytes) -> KeyRecord:
-    key = state.keys[address]
+def _dump_key(address: bytes, key: SessionKey) -> KeyRecord:
     return KeyRecord(
+        key.number,
         address,
         key.account,
         key.expiry_ms,

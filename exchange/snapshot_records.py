@@ -25,7 +25,7 @@ from exchange.operations import (
 from exchange.outcome import Notes
 
 Atoms = Annotated[bytes, Meta(min_length=32, max_length=32)]
-VERSION = 18
+VERSION = 19
 
 
 class Record(Struct, frozen=True, array_like=True, forbid_unknown_fields=True, gc=False):
@@ -49,8 +49,9 @@ class AccountRecord(Record, frozen=True):
 
 
 class KeyRecord(Record, frozen=True):
-    """One session key; its number is its place plus one."""
+    """One session key that is known."""
 
+    number: int
     key: Address
     account: int
     expiry_ms: int
@@ -384,7 +385,9 @@ class RestRecord(Record, frozen=True):
     participation: Hash32
     protocol: ProtocolRecord
     listings: ListingsRecord
+    next_key: int
     keys: tuple[KeyRecord, ...]
+    """By number, ascending."""
     nonces: tuple[tuple[Address, tuple[int, ...]], ...]
     forfeits: tuple[tuple[int, int, int], ...]
     """(account number, forfeit count, time of the last one) where the count is not zero."""

@@ -57,10 +57,10 @@ class State:
         "genesis",
         "height",
         "keys",
-        "keys_by_number",
         "listings",
         "log",
         "markets",
+        "next_key",
         "next_order",
         "nonces",
         "notes",
@@ -99,9 +99,8 @@ class State:
         self.accounts: Final[list[Account]] = []
         self.by_address: Final[dict[bytes, Account]] = {}
         self.keys: Final[dict[bytes, SessionKey]] = {}
-        """Every session key ever granted, by address."""
-        self.keys_by_number: Final[list[bytes]] = []
-        """Addresses of granted keys; number n stands at n - 1."""
+        """Session keys by address, in order of their numbers; an ended one is known for a while."""
+        self.next_key: int = 1
         self.nonces: Final[dict[bytes, list[int]]] = {}
         """The highest nonces used per signing key, ascending."""
         self.next_order: int = 1

@@ -187,7 +187,7 @@ class Flow:
         mine = {o.id: (o.owner, o.sub, o.side, o.price, o.size) for o in naive.live.values()}
         numbers = {self.world.number(name): name for name in TRADERS}
         assert mine == {
-            o.id: (numbers[o.account], o.trader.sub, o.side, o.price, o.size)
+            o.id: (numbers[o.trader.number], o.trader.sub, o.side, o.price, o.size)
             for o in market.book.orders.values()
         }
         assert list_book(market.book) == naive.get_resting()

@@ -436,7 +436,7 @@ def test_visible_orders_are_ranked_not_taken_as_listed() -> None:
         world.block(one, two, block_hash=keccak256(bytes([seed])))
         head = world.state.markets[0].book.asks.levels[-1_000].head
         assert head is not None
-        firsts.add(head.account)
+        firsts.add(head.trader.number)
     assert len(firsts) == 2
 
 

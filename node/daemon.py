@@ -11,6 +11,7 @@ from __future__ import annotations
 import gc
 import logging
 import os
+import resource
 import signal
 from collections.abc import Sequence
 from pathlib import Path
@@ -24,7 +25,7 @@ from node.api.ticker import run_ticker
 from node.config_schema import Config
 from node.datadir import DataDir
 from node.keys.keystore import find_key, load_key, read_password
-from node.limits import GC_THRESHOLDS, SHUTDOWN_S
+from node.limits import FILES_WANTED, GC_THRESHOLDS, SHUTDOWN_S
 from node.logs import set_up_logs
 from node.network_file import load_network
 from node.node import Node, Setup
@@ -45,6 +46,7 @@ def run(data: DataDir, config: Config, version: str) -> int:
     data.verify_permissions()
     with data.lock():
         set_up_logs(config.log, file=data.log_file)
+        raise_file_limit()
         key, gas_key = load_keys(data, config)
         setup = Setup(
             config=config,
@@ -58,6 +60,19 @@ def run(data: DataDir, config: Config, version: str) -> int:
             version=version,
         )
         return run_lives(setup)
+
+
+def raise_file_limit() -> None:
+    """Take as many open files as the system grants: else two addresses that fill the API's seats
+    leave no file for a connection to another validator."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = FILES_WANTED if hard == resource.RLIM_INFINITY else min(FILES_WANTED, hard)
+    if soft == resource.RLIM_INFINITY or soft >= wanted:
+        return
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+    except (OSError, ValueError) as error:
+        log.warning("only %d files may be open: %s", soft, error)
 
 
 def run_lives(setup: Setup) -> int:

@@ -69,6 +69,7 @@ CHECKPOINT_TURN_MS: Final = 4_000  # the next validator submits when the one bef
 HEADERS_PER_CHECKPOINT_MAX: Final = 64  # as Settlement accepts
 
 SUBSCRIBER_QUEUE_MAX: Final = 1_024  # events waiting for one API subscriber
+FILES_WANTED: Final = 8_192  # open files: 2,048 clients, 400 peers, databases, logs and room
 SHUTDOWN_S: Final = 5  # seconds a clean stop may take before it is cut short
 
 ATTEST_LIFETIME_MS: Final = 600_000  # deadline of an attestation after its nonce

@@ -7,6 +7,7 @@ Spec: docs/spec/node.md (Execution, Life cycle). Deviations: none.
 from __future__ import annotations
 
 import gc
+import resource
 import weakref
 from types import SimpleNamespace
 from typing import Any, cast
@@ -15,8 +16,11 @@ import pytest
 import trio
 
 from node import daemon
+from node.api.limits import SOCKETS_MAX
 from node.blocks import final_blocks
 from node.blocks.final_blocks import FinalBlocks
+from node.limits import FILES_WANTED
+from p2p.limits import CONNECTIONS_MAX
 
 
 def make_final_blocks(waiting: int, included_bytes: int) -> Any:
@@ -68,6 +72,23 @@ async def test_who_waits_for_room_goes_on_when_the_store_has_caught_up(
                 blocks._stored.set()
                 blocks._stored = trio.Event()
             await went_on.wait()
+
+
+def test_clients_cannot_take_all_the_files_that_connections_to_validators_need() -> None:
+    """Shells and services begin with 1,024, of which the API alone may have 2,048."""
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = min(FILES_WANTED, before[1])
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (512, before[1]))
+        daemon.raise_file_limit()
+        assert resource.getrlimit(resource.RLIMIT_NOFILE)[0] == wanted
+        daemon.raise_file_limit()
+        resource.setrlimit(resource.RLIMIT_NOFILE, (before[1], before[1]))
+        daemon.raise_file_limit()
+        assert resource.getrlimit(resource.RLIMIT_NOFILE)[0] == before[1], "never lowered"
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
+    assert FILES_WANTED > 2 * (SOCKETS_MAX + CONNECTIONS_MAX)
 
 
 class World:

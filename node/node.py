@@ -377,7 +377,10 @@ class Node:
     async def _forget_distrust(self) -> None:
         """Remove the operator's mark once the journal holds the silence durably."""
         await self.driver.started.wait()
-        self._setup.data.distrust_file.unlink(missing_ok=True)
+        try:
+            self._setup.data.distrust_file.unlink(missing_ok=True)
+        except OSError as error:
+            log.warning("the next start will be silent again: %s", error)
 
     # News
 

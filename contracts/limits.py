@@ -54,6 +54,8 @@ TIP_WEI = 1_000_000_000
 
 # --- client ----------------------------------------------------------------------------------
 RPC_TIMEOUT_SECONDS = 15
+RPC_TOTAL_SECONDS = 45
+"""For a whole exchange: an answer that comes a byte at a time never times out otherwise."""
 RPC_ANSWER_MAX_BYTES = 16 * 1024 * 1024
 RPC_ATTEMPTS_MAX = 2
 """A kept-alive connection may have been closed meanwhile: one more try on a fresh one."""
@@ -76,6 +78,8 @@ TURN_SECONDS_MAX = 240
 TURN_POLL_SECONDS = 0.05
 NONCE_GAP_MAX = 64
 """Nonces that a re-organisation may have given back before we think that the chain is another."""
+NONCE_LIMIT = 1 << 40
+"""No account has sent as many transactions; what tells so is no chain."""
 VALUE_TRANSFER_GAS = 21_000
 OUTBOX_MAX_BYTES = 4 * 1024 * 1024
 """A pending transaction on disk; the largest checkpoint has about 200 KB."""
@@ -83,9 +87,12 @@ RPC_LIMITED_SECONDS = 2.0
 RPC_LIMITED_MAX_SECONDS = 60.0
 """How long an endpoint that limits us is left alone when it does not say, and at most."""
 RPC_STRANGER_REST_SECONDS = 600.0
-"""Rest of an endpoint that never told its chain, while enough others serve ours."""
+"""Rest of an endpoint that never told its chain, while enough others serve ours; and how long one
+that serves another chain is not asked whether it still does."""
 FEE_BUMP_PERCENT = 25
 """Increase per resubmission; nodes want at least 10."""
+TIP_MAX_WEI = 10**11
+"""Highest tip per gas that a node can talk us into (100 gwei), unless the base fee is higher."""
 MAX_FEE_WEI = 10**13
 """Highest fee per gas that the client ever offers (10,000 gwei)."""
 DEPOSITS_PER_WINDOW_MAX = 4_096

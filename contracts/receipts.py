@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from contracts.rpc import Rpc
 from contracts.rpc_values import data, parse_data, parse_object, parse_quantity, quantity
+from primitives.errors import TransientError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,6 +34,8 @@ def find_receipt(rpc: Rpc, hashes: Sequence[bytes]) -> Receipt | None:
         if answer is None:
             continue
         fields = parse_object(answer)
+        if fields.get("transactionHash", data(transaction_hash)) != data(transaction_hash):
+            raise TransientError("EVM RPC: the receipt of another transaction")
         return Receipt(
             transaction_hash=transaction_hash,
             block_number=parse_quantity(fields.get("blockNumber")),

@@ -11,9 +11,11 @@ Deviations: none
 from __future__ import annotations
 
 import http.client
+import socket
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from typing import Any, Protocol
 from urllib.parse import urlsplit
 
@@ -26,6 +28,7 @@ from contracts.limits import (
     RPC_LIMITED_MAX_SECONDS,
     RPC_LIMITED_SECONDS,
     RPC_TIMEOUT_SECONDS,
+    RPC_TOTAL_SECONDS,
 )
 from primitives.errors import ConfigError, TransientError
 
@@ -95,13 +98,33 @@ class HttpRpc:
         for _ in range(RPC_ATTEMPTS_MAX):
             fresh = self._connection is None
             try:
-                return self._post(body)
+                with self._deadline():
+                    return self._post(body)
             except (OSError, http.client.HTTPException) as error:
                 self._drop()
                 problem = error
                 if fresh:
                     break
         raise ChainAway(f"EVM RPC {self._host}: {problem or 'no answer'}") from problem
+
+    @contextmanager
+    def _deadline(self) -> Iterator[None]:
+        """End an exchange that takes too long, though something comes now and then."""
+        timer = threading.Timer(RPC_TOTAL_SECONDS, self._cut)
+        timer.daemon = True
+        timer.start()
+        try:
+            yield
+        finally:
+            timer.cancel()
+
+    def _cut(self) -> None:
+        """Wake whoever reads from the connection."""
+        connection = self._connection
+        line = None if connection is None else connection.sock
+        if line is not None:
+            with suppress(OSError):
+                line.shutdown(socket.SHUT_RDWR)
 
     def _post(self, body: bytes) -> bytes:
         """One POST over the kept connection."""
@@ -110,8 +133,8 @@ class HttpRpc:
             self._connection = kind(self._host, self._port, timeout=RPC_TIMEOUT_SECONDS)
         headers = {"Content-Type": "application/json", "Accept": "application/json"}
         self._connection.request("POST", self._path, body, headers)
-        response = self._connection.getresponse()
-        answer = response.read(RPC_ANSWER_MAX_BYTES + 1)
+        with self._connection.getresponse() as response:
+            answer = response.read(RPC_ANSWER_MAX_BYTES + 1)
         if len(answer) > RPC_ANSWER_MAX_BYTES:
             self._drop()
             raise TransientError(f"EVM RPC {self._host}: answer too large")

@@ -49,6 +49,7 @@ class Endpoint:
     name: str  # host and port: URLs carry keys
     rpc: Rpc
     chain_id: int = 0  # 0: not asked yet
+    ask_chain_at: float = 0  # when one that serves another chain is asked again
     head: int = -1  # its newest block when it was asked last
     failures: int = 0  # in a row
     rests_until: float = 0
@@ -138,17 +139,27 @@ class RpcPool:
         ]
 
     def _is_ours(self, endpoint: Endpoint) -> bool:
-        """Whether an endpoint serves our chain; asked once it answers."""
-        if not endpoint.chain_id:
-            try:
-                endpoint.chain_id = parse_quantity(endpoint.rpc.call("eth_chainId"))
-            except (RpcRefused, TransientError) as problem:
+        """Whether an endpoint serves our chain; asked once it answers, strangers now and then."""
+        if endpoint.chain_id == self._chain_id:
+            return True
+        if endpoint.chain_id and self._clock() < endpoint.ask_chain_at:
+            return False
+        endpoint.ask_chain_at = self._clock() + RPC_STRANGER_REST_SECONDS
+        try:
+            endpoint.chain_id = parse_quantity(endpoint.rpc.call("eth_chainId"))
+        except (RpcRefused, TransientError) as problem:
+            if not endpoint.chain_id:
                 self._note_failure(endpoint, problem, longest=RPC_STRANGER_REST_SECONDS)
-                return False
         return endpoint.chain_id == self._chain_id
 
     def _find_chain(self) -> str:
-        """The chain id if enough endpoints serve it, else another one that is served."""
+        """The chain id if enough endpoints serve it now, else another one that is served."""
+        for endpoint in self._usable():
+            try:
+                endpoint.chain_id = parse_quantity(endpoint.rpc.call("eth_chainId"))
+            except (RpcRefused, TransientError) as problem:
+                self._note_failure(endpoint, problem)
+            endpoint.ask_chain_at = self._clock() + RPC_REST_MAX_SECONDS
         usable = self._usable()
         if len(usable) >= self._quorum:
             return quantity(self._chain_id)

@@ -121,12 +121,8 @@ class SettlementClient:
 
         Raises WrongNetwork if not, TransientError if it cannot be told now.
         """
-        found = parse_quantity(self.calls.request("eth_chainId"))
-        if found != self._chain_id:
-            raise WrongNetwork(
-                f"the EVM RPC serves chain {found}, this network settles on {self._chain_id}",
-                fix="set the EVM RPC URL to a node of the right chain",
-            )
+        self.verify_chain()
+        found = self._chain_id
         if not parse_data(self.calls.request("eth_getCode", data(self.vault), "latest")):
             raise WrongNetwork(
                 f"there is no vault at {to_checksum(self.vault)} on chain {found}",
@@ -139,6 +135,18 @@ class SettlementClient:
             )
         self._distributor = self._view_words(1, "distributor")[0][12:]
         self._connected = True
+
+    def verify_chain(self) -> None:
+        """Check that the RPC serves our chain now. Raises WrongNetwork, TransientError.
+
+        Vaults of several chains may have one address, so what was read elsewhere looks like ours.
+        """
+        found = parse_quantity(self.calls.request("eth_chainId"))
+        if found != self._chain_id:
+            raise WrongNetwork(
+                f"the EVM RPC serves chain {found}, this network settles on {self._chain_id}",
+                fix="set the EVM RPC URL to a node of the right chain",
+            )
 
     def _ready(self) -> None:
         """Connect once before the first use."""
@@ -228,13 +236,18 @@ class SettlementClient:
         self._ready()
         return as_integer(self._view_words(1, "isPaid", index)[0]) == 1
 
-    def deposits_in(self, first_block: int, last_block: int) -> tuple[Deposit, ...]:
+    def deposits_in(
+        self, first_block: int, last_block: int, ids: range | None = None
+    ) -> tuple[Deposit, ...]:
         """Return the deposits of a range of EVM blocks in order of their ids.
 
-        Raises TransientError for an answer that is not one gapless run of ids.
+        Anybody can make more of them than one answer holds, so whoever wants certain ones names
+        their `ids`. Raises TransientError for an answer that is not one gapless run of ids.
         """
         self._ready()
-        found = self._logs(self.vault, "Settlement", "Deposited", first_block, last_block)
+        found = self._logs(
+            self.vault, "Settlement", "Deposited", first_block, last_block, numbers=ids
+        )
         deposits = sorted((decode_deposit(log) for log in found), key=lambda one: one.id)
         if len(deposits) > DEPOSITS_PER_WINDOW_MAX:
             raise TransientError("EVM RPC: more deposits than the blocks can hold")
@@ -243,19 +256,24 @@ class SettlementClient:
                 raise TransientError("EVM RPC: deposits are missing or out of order")
         if any(not first_block <= one.block_number <= last_block for one in deposits):
             raise TransientError("EVM RPC: deposits from other blocks than asked for")
+        if ids is not None and any(one.id not in ids for one in deposits):
+            raise TransientError("EVM RPC: other deposits than asked for")
         return tuple(deposits)
 
-    def deposit_window(self, index: int) -> DepositWindow | None:
+    def deposit_window(self, index: int, ids: range | None = None) -> DepositWindow | None:
         """Return an aligned window of EVM blocks, or None until it is confirmed.
 
-        Raises TransientError if the chain changed while it was read.
+        With `ids` those deposits of it, which begin with the first of them. Raises TransientError
+        if the chain changed while it was read.
         """
         first = index * self._window_blocks
         last = first + self._window_blocks - 1
         if self.head()[0] < last + self._confirmations:
             return None
         before = self.block_hash(last)
-        deposits = self.deposits_in(first, last)
+        deposits = self.deposits_in(first, last, ids)
+        if ids is not None and deposits and deposits[0].id != ids.start:
+            raise TransientError("EVM RPC: the first of the deposits is missing")
         after = self.block_hash(last)
         if before is None or before != after:
             raise TransientError("the EVM chain was re-organised while a window was read")
@@ -277,9 +295,12 @@ class SettlementClient:
         found = self._logs(self.vault, "Settlement", "CheckpointAccepted", first_block, last_block)
         return tuple(decode_checkpoint(log) for log in found)
 
-    def validator_changes(self, first_block: int, last_block: int) -> tuple[ValidatorChange, ...]:
+    def validator_changes(
+        self, first_block: int, last_block: int, numbers: range | None = None
+    ) -> tuple[ValidatorChange, ...]:
         """Return the registry's records of a range of EVM blocks in order of their numbers.
 
+        With `numbers` only those, since there may be more than one answer holds.
         Nothing where the network's registry is on another chain. Raises TransientError for an
         answer that is not one gapless run of numbers.
         """
@@ -287,10 +308,12 @@ class SettlementClient:
         registry = self._view_words(1, "registry")[0][12:]
         if registry == bytes(20):
             return ()
-        found = self._logs(registry, REGISTRY, CHANGED, first_block, last_block)
+        found = self._logs(registry, REGISTRY, CHANGED, first_block, last_block, numbers=numbers)
         changes = order_changes([decode_validator_change(log) for log in found])
         if any(not first_block <= one.block_number <= last_block for one in changes):
             raise TransientError("EVM RPC: changes of validators from other blocks than asked for")
+        if numbers is not None and any(one.number not in numbers for one in changes):
+            raise TransientError("EVM RPC: other changes of validators than asked for")
         return changes
 
     def is_closed(self) -> bool:
@@ -515,12 +538,22 @@ class SettlementClient:
         return self.calls.words(VAULT, self.vault, count, function, *arguments, at=at)
 
     def _logs(
-        self, emitter: bytes, contract: str, event: str, first_block: int, last_block: int
+        self,
+        emitter: bytes,
+        contract: str,
+        event: str,
+        first_block: int,
+        last_block: int,
+        *,
+        numbers: range | None = None,
     ) -> list[Any]:
-        """eth_getLogs for one event of one contract."""
+        """eth_getLogs for one event of one contract; `numbers` are its first argument's."""
+        wanted: list[Any] = [data(topics(contract)[event])]
+        if numbers is not None:
+            wanted.append([data(one.to_bytes(WORD, "big")) for one in numbers])
         query = {
             "address": data(emitter),
-            "topics": [data(topics(contract)[event])],
+            "topics": wanted,
             "fromBlock": quantity(first_block),
             "toBlock": quantity(last_block),
         }

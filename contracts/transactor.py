@@ -25,9 +25,11 @@ from contracts.limits import (
     MAX_FEE_WEI,
     NONCE_ATTEMPTS_MAX,
     NONCE_GAP_MAX,
+    NONCE_LIMIT,
     RECEIPT_POLL_SECONDS,
     RESUBMIT_SECONDS,
     SUBMISSIONS_MAX,
+    TIP_MAX_WEI,
     TIP_WEI,
     VALUE_TRANSFER_GAS,
 )
@@ -114,6 +116,7 @@ class Transactor:
             receipt, least = self._finish_left(to, payload, value)
             if receipt is not None:
                 return receipt
+            self._verify_chain()
             for _ in range(NONCE_ATTEMPTS_MAX):
                 pending = self._sign(
                     Transaction(
@@ -311,12 +314,21 @@ class Transactor:
             )
             self._broadcast(sign_transaction(filler, self._key).raw)
 
+    def _verify_chain(self) -> None:
+        """See that the nonce that comes next is asked of our chain. Raises TransientError."""
+        found = parse_quantity(self._ask("eth_chainId"))
+        if found != self._chain_id:
+            raise TransientError(f"the EVM RPC serves chain {found} now, not {self._chain_id}")
+
     def _next_nonce(self) -> int:
         """Number of transactions mined so far. Raises TransientError."""
         try:
-            return count_at(self._rpc, self.address, "latest")
+            found = count_at(self._rpc, self.address, "latest")
         except RpcRefused as problem:
             raise TransientError(str(problem)) from problem
+        if found >= NONCE_LIMIT:
+            raise TransientError(f"the EVM RPC tells of {found} transactions of one account")
+        return found
 
     def _suggest_fees(self) -> Fees:
         """A tip as the node suggests, and room for six full blocks of rising base fee."""
@@ -326,7 +338,8 @@ class Transactor:
             tip = parse_quantity(self._rpc.call("eth_maxPriorityFeePerGas"))
         except RpcRefused:
             tip = TIP_WEI
-        tip = min(tip, MAX_FEE_WEI)
+        # A tip is paid in full, whatever the block costs, so no node may name any.
+        tip = min(tip, max(base_fee, TIP_MAX_WEI), MAX_FEE_WEI)
         return Fees(tip=tip, maximum=max(tip, min(2 * base_fee + tip, MAX_FEE_WEI)))
 
     def _ask(self, method: str, *parameters: Any) -> Any:

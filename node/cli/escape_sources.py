@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 
 from contracts.settlement_client import SettlementClient
 from contracts.settlement_types import Deposit
+from exchange.limits import DEPOSITS_PER_ATTESTATION_MAX
 from node.cli import http as node_http
 from node.limits import EVM_SCAN_BLOCKS_MAX
 from node.network_file import Chain, NetworkFile
@@ -84,16 +85,23 @@ def _download(url: str, root: Cid) -> bytes:
 
 
 def find_uncredited(client: SettlementClient, chain: Chain, ledger: Ledger) -> list[Deposit]:
-    """Return the deposits that the ledger has not credited, looking backwards from the head."""
+    """Return the deposits that the ledger has not credited, looking backwards from the head.
+
+    There may be any number of them: they are asked for by their ids, some at a time.
+    """
     cursor = ledger.state.vaults.get((chain.chain_id, chain.vault_bytes))
     credited = 0 if cursor is None else cursor.credited
     last, _ = client.head()
+    end = client.status().deposits
     found: list[Deposit] = []
-    missing = client.status().deposits - credited
-    while last >= chain.first_block and len(found) < missing:
+    while last >= chain.first_block and end > credited:
         first = max(chain.first_block, last - EVM_SCAN_BLOCKS_MAX + 1)
-        found += [one for one in client.deposits_in(first, last) if one.id >= credited]
-        last = first - 1
+        ids = range(max(credited, end - DEPOSITS_PER_ATTESTATION_MAX), end)
+        part = client.deposits_in(first, last, ids)
+        found += part
+        end = min((one.id for one in part), default=end)
+        if not part or part[0].id != ids.start:
+            last = first - 1  # what is older than these lies before these blocks
     return found
 
 

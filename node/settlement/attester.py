@@ -23,7 +23,13 @@ from node.network_file import Chain
 from node.problems import Problems
 from node.replica.ledger import Ledger
 from node.settlement.chain_witness import ChainWitness, name_freezes
-from node.settlement.evm_windows import Cursor, WindowReader, make_attestation, read_cursor
+from node.settlement.evm_windows import (
+    Cursor,
+    WindowReader,
+    make_attestation,
+    read_cursor,
+    read_cursor_before,
+)
 from primitives.errors import NodeError, TransientError
 from primitives.secp256k1 import PrivateKey
 
@@ -130,7 +136,7 @@ class Attester:
         """Attest the window that others applied before this node could, if it sees the same."""
         if self._sent[0] == before.content:
             return
-        window = await self._call(self._reader.read, now.window)
+        window = await self._call(self._reader.read, now.window, before)
         op = None if window is None else make_attestation(self._chain, window, before)
         if op is not None and compute_window_hash(op) == now.content:
             self._attest(op)
@@ -158,7 +164,7 @@ class Attester:
             return
         self._looked_ms = now_ms
         content = vault.last_hash
-        window = await self._call(self._reader.read, vault.window)
+        window = await self._call(self._reader.read, vault.window, read_cursor_before(vault))
         if vault.last_hash != content:
             return  # another one was applied while the chain was asked
         doubt = self._witness.judge(vault, window, now_ms)

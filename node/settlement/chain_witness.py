@@ -15,7 +15,7 @@ from exchange.operations import Doubt, Settled
 from exchange.vaults import DOUBTED, STALE, Vault, compute_window_hash
 from node.limits import WITNESS_RESEND_MS
 from node.network_file import Chain
-from node.settlement.evm_windows import Cursor, Window, make_attestation
+from node.settlement.evm_windows import Window, make_attestation, read_cursor_before
 
 
 class ChainWitness:
@@ -70,13 +70,7 @@ def is_as_applied(chain: Chain, vault: Vault, window: Window) -> bool:
     """Tell whether a window has just what was applied of it; its blocks may be others."""
     before = vault.before
     assert before is not None
-    cursor = Cursor(
-        content=before.previous,
-        window=vault.window,
-        credited=before.credited,
-        changes=before.changes,
-    )
-    op = make_attestation(chain, window, cursor)
+    op = make_attestation(chain, window, read_cursor_before(vault))
     if op is None:
         return False
     op = msgspec.structs.replace(op, end_hash=before.end_hash)

@@ -50,6 +50,18 @@ def read_cursor(vault: Vault) -> Cursor:
     )
 
 
+def read_cursor_before(vault: Vault) -> Cursor:
+    """Return how far the ledger was before the last attestation that it applied."""
+    before = vault.before
+    assert before is not None
+    return Cursor(
+        content=before.previous,
+        window=vault.window,
+        credited=before.credited,
+        changes=before.changes,
+    )
+
+
 class WindowReader:
     """Reads one chain; `has_registry` is true for the one whose registry the network follows."""
 
@@ -58,6 +70,7 @@ class WindowReader:
         self._client = client
         self._has_registry = has_registry
         self._scan_from = chain.first_block
+        self._scan_hash = b""  # of the block before; empty if none was read
         self.head = 0  # newest EVM block seen
 
     def look(self) -> None:
@@ -68,41 +81,54 @@ class WindowReader:
         """Return the first confirmed window with something that is not applied yet."""
         size = self._chain.window_blocks
         self.look()
+        self._forget_undone()
         last = (self.head - self._chain.confirmations + 1) // size * size - 1
         first = max(self._scan_from, cursor.window * size, 0)
         while first <= last:
             end = min(last, first + EVM_SCAN_BLOCKS_MAX - 1)
+            mark = self._client.block_hash(end)
             block = self._find_block(first, end, cursor)
             if block is not None:
-                self._scan_from = block // size * size
-                return self.read(block // size)
+                self._scan_from, self._scan_hash = block // size * size, b""
+                return self.read(block // size, cursor)
+            if mark is None or self._client.block_hash(end) != mark:
+                raise TransientError("the EVM chain was re-organised while it was searched")
             first = end + 1
-            self._scan_from = first
+            self._scan_from, self._scan_hash = first, mark
         return None
 
-    def read(self, index: int) -> Window | None:
-        """Return a window, or None until it is confirmed. Raises TransientError."""
-        found = self._client.deposit_window(index)
+    def read(self, index: int, cursor: Cursor) -> Window | None:
+        """Return what the ledger at a cursor can still take of a window, or None until it is
+        confirmed. Raises TransientError, WrongNetwork.
+        """
+        ids = range(cursor.credited, cursor.credited + DEPOSITS_PER_ATTESTATION_MAX)
+        found = self._client.deposit_window(index, ids)
         if found is None:
             return None
-        changes = self._changes(found.first_block, found.last_block)
+        numbers = range(cursor.changes, cursor.changes + REGISTRY_EVENTS_MAX)
+        changes = self._changes(found.first_block, found.last_block, numbers)
         if self._client.block_hash(found.last_block) != found.end_hash:
             raise TransientError("the EVM chain was re-organised while a window was read")
+        self._client.verify_chain()
         return Window(deposits=found, changes=changes)
 
+    def _forget_undone(self) -> None:
+        """Search again if what was searched is no longer, or never was, part of the chain."""
+        if self._scan_hash and self._client.block_hash(self._scan_from - 1) != self._scan_hash:
+            self._scan_from, self._scan_hash = self._chain.first_block, b""
+
     def _find_block(self, first: int, end: int, cursor: Cursor) -> int | None:
-        blocks = [
-            one.block_number
-            for one in self._client.deposits_in(first, end)
-            if one.id >= cursor.credited
-        ]
-        blocks += [
-            one.block_number for one in self._changes(first, end) if one.number >= cursor.changes
-        ]
+        """The block with the next deposit or change, of which there may be any number."""
+        next_id = range(cursor.credited, cursor.credited + 1)
+        number = range(cursor.changes, cursor.changes + 1)
+        blocks = [one.block_number for one in self._client.deposits_in(first, end, next_id)]
+        blocks += [one.block_number for one in self._changes(first, end, number)]
         return min(blocks, default=None)
 
-    def _changes(self, first: int, last: int) -> tuple[ValidatorChange, ...]:
-        found = self._client.validator_changes(first, last) if self._has_registry else ()
+    def _changes(self, first: int, last: int, numbers: range) -> tuple[ValidatorChange, ...]:
+        if not self._has_registry:
+            return ()
+        found = self._client.validator_changes(first, last, numbers)
         for one in found:
             if one.stake > AMOUNT_ATOMS_MAX or max(one.number, one.services) >= UINT_LIMIT:
                 raise TransientError("EVM RPC: a change of a validator that there cannot be")

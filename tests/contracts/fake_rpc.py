@@ -15,6 +15,7 @@ from primitives.keccak import keccak256
 class FakeRpc:
     """Implements what the transactor asks for."""
 
+    chain_id: int = 5
     height: int = 10
     fork: int = 0
     nonce: int = 0
@@ -35,6 +36,9 @@ class FakeRpc:
             self.fail_calls -= 1
             raise TransientError("the line is down")
         return getattr(self, method)(*parameters)
+
+    def eth_chainId(self) -> str:
+        return quantity(self.chain_id)
 
     def eth_getTransactionCount(self, address: str, tag: str) -> str:
         assert tag != "pending", "COTI knows no pending block"

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import socket
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import closing, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -163,6 +165,28 @@ def test_stalling_server_is_given_up(
     with pytest.raises(TransientError):
         rpc.call("x")
     release.set()
+
+
+def test_an_answer_a_byte_at_a_time_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each byte comes in time, the answer never."""
+    monkeypatch.setattr(rpc_module, "RPC_TOTAL_SECONDS", 0.3)
+    done = threading.Event()
+
+    def drip(listener: socket.socket) -> None:
+        line, _ = listener.accept()
+        with line, suppress(OSError):
+            line.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n")
+            while not done.wait(0.05):
+                line.sendall(b" ")
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        dripping = threading.Thread(target=drip, args=(listener,))
+        dripping.start()
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        with closing(HttpRpc(url)) as slow, pytest.raises(TransientError):
+            slow.call("x")
+        done.set()
+        dripping.join()
 
 
 def test_nobody_listening_is_transient(server: Server) -> None:

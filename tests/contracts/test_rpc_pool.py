@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -153,6 +154,21 @@ def test_an_endpoint_of_another_chain_never_counts():
     pool = make(foreign, Chain(), quorum=1)
     assert pool.call("eth_getBlockByNumber", "0x1", False)["hash"] == data(keccak256(b"0/0x1"))
     assert foreign.calls == ["eth_chainId"]
+    assert pool.call("eth_chainId") == quantity(CHAIN)
+
+
+def test_an_endpoint_that_changes_its_chain_is_noticed_when_the_chain_is_asked_for():
+    turning = Chain()
+    pool = make(turning, Chain(), quorum=2)
+    assert pool.call("eth_chainId") == quantity(CHAIN)
+    turning.chain_id = 1
+    assert pool.call("eth_chainId") == quantity(1)
+    with pytest.raises(TransientError):
+        pool.call("eth_getBlockByNumber", "0x1", False)
+    turning.chain_id = CHAIN
+    for _ in range(200):  # a second each; a while later it is asked again
+        with suppress(TransientError):
+            pool.call("eth_getBlockByNumber", "0x1", False)
     assert pool.call("eth_chainId") == quantity(CHAIN)
 
 

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import threading
 from itertools import pairwise
+from typing import Any
 
 import pytest
 import rlp
 
 from contracts.errors import GasAccountEmpty
-from contracts.limits import SUBMISSIONS_MAX, TIP_WEI
-from contracts.receipts import Receipt
+from contracts.limits import SUBMISSIONS_MAX, TIP_MAX_WEI, TIP_WEI
+from contracts.outbox import MemoryOutbox
+from contracts.receipts import Receipt, find_receipt
+from contracts.rpc_values import data, quantity
 from contracts.transactor import Transactor
 from primitives.errors import TransientError
 from primitives.keccak import keccak256
@@ -229,3 +232,55 @@ def test_stop_ends_the_wait() -> None:
     transactor = Transactor(FakeRpc(mine_after_sending=None), KEY, chain_id=5, stop=stop)
     with pytest.raises(TransientError, match="stopped"):
         transactor.send(TO, b"", gas=1)
+
+
+def test_a_node_that_serves_another_chain_now_is_asked_for_no_nonce() -> None:
+    rpc = FakeRpc(chain_id=7, nonce=500)
+    with pytest.raises(TransientError, match="serves chain 7 now"):
+        send(rpc)
+    assert rpc.sent == []
+
+
+def test_a_nonce_that_no_account_has_is_not_signed() -> None:
+    outbox = MemoryOutbox()
+    transactor = Transactor(FakeRpc(nonce=1 << 64), KEY, chain_id=5, outbox=outbox)
+    with pytest.raises(TransientError, match="transactions of one account"):
+        transactor.send(TO, b"payload", gas=100_000)
+    assert outbox.load() is None
+
+
+@pytest.mark.parametrize("base_fee", [7, 3 * TIP_MAX_WEI])
+def test_no_node_talks_us_into_any_tip(base_fee: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    rpc = FakeRpc()
+    monkeypatch.setattr(rpc, "eth_maxPriorityFeePerGas", lambda: quantity(1 << 255))
+    block = rpc.eth_getBlockByNumber
+    monkeypatch.setattr(
+        rpc,
+        "eth_getBlockByNumber",
+        lambda tag, full: {**block(tag, full), "baseFeePerGas": quantity(base_fee)},
+    )
+    assert send(rpc).succeeded
+    assert fields(rpc.sent[0])["tip"] == max(base_fee, TIP_MAX_WEI)
+
+
+def test_the_receipt_of_another_transaction_is_none() -> None:
+    rpc = FakeRpc()
+    rpc.mine(b"another")
+    honest = rpc.eth_getTransactionReceipt
+
+    def lie(asked: str) -> Any:
+        found = honest(data(keccak256(b"another")))
+        return {**found, "transactionHash": data(keccak256(b"another"))}
+
+    with pytest.raises(TransientError, match="of another transaction"):
+        find_receipt(Lying(lie), [b"a" * 32])
+
+
+class Lying:
+    """Answers every question in one way."""
+
+    def __init__(self, answer: Any) -> None:
+        self.answer = answer
+
+    def call(self, method: str, *parameters: Any) -> Any:
+        return self.answer(parameters[0])

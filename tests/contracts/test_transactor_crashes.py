@@ -49,6 +49,9 @@ class Chain:
     def nonce(self) -> int:
         return sum(bool(raw) for raw in self.blocks)
 
+    def eth_chainId(self) -> str:
+        return quantity(5)
+
     def eth_getTransactionCount(self, _address: str, at: str) -> str:
         upto = len(self.blocks) if at == "latest" else int(at, 16) + 1
         return quantity(sum(bool(raw) for raw in self.blocks[:upto]))

@@ -41,7 +41,10 @@ def refuse(context: Context) -> None:
     """Leave a deposit that no node takes."""
     box = open_outbox(context.data.outbox("wallet"), CHAIN, KEY.address)
     sender = Transactor(
-        FakeRpc(refuse_sending=["insufficient funds"]), KEY, chain_id=CHAIN, outbox=box
+        FakeRpc(chain_id=CHAIN, refuse_sending=["insufficient funds"]),
+        KEY,
+        chain_id=CHAIN,
+        outbox=box,
     )
     with pytest.raises(GasAccountEmpty):
         sender.send(VAULT, PAYLOAD, gas=100_000)
@@ -65,7 +68,7 @@ def test_what_is_left_is_listed_with_what_will_become_of_it(context: Context) ->
 
 def test_what_is_left_can_be_dropped(context: Context, monkeypatch: pytest.MonkeyPatch) -> None:
     refuse(context)
-    rpc = FakeRpc()
+    rpc = FakeRpc(chain_id=CHAIN)
     monkeypatch.setattr(outbox_commands, "find_rpc_url", lambda *_: "http://evm")
     monkeypatch.setattr("contracts.rpc.HttpRpc", lambda _: rpc)
     monkeypatch.setattr(Context, "load_key", lambda *_: KEY)
@@ -85,7 +88,7 @@ def test_who_holds_an_account_holds_it_alone(context: Context) -> None:
     refuse(context)  # and goes out neither now nor by what is held for
     stopped = threading.Event()
     stopped.set()
-    rpc = FakeRpc()
+    rpc = FakeRpc(chain_id=CHAIN)
     other = Transactor(
         rpc,
         KEY,

@@ -2,7 +2,8 @@
 
 Rule: time follows the wall clock but never steps back: when the wall clock was set back, time runs
 at half speed until both meet, so timers go on and block times ascend. Jumps are reported.
-Spec: docs/spec/node.md (Clock). Deviations: none.
+Spec: docs/spec/node.md (Clock). Deviations: who comes back from the future alone begins anew
+(ADR 0365).
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 Rule: every SQLite error leaves this room as one of the node's own errors, with a text that says
 what to do; a schema newer than the program is refused, never touched.
-Spec: docs/spec/storage.md#databases
+Spec: docs/spec/storage.md#databases; docs/adr/0366-sqlite-syncs-itself.md
 Deviations: none.
 """
 

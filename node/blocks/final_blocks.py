@@ -155,7 +155,9 @@ class FinalBlocks:
                 self._problems.set(
                     "DSK003",
                     f"executed blocks cannot be stored: {error}; they wait in memory",
-                    fix="free some space or make the disk writable",
+                    fix=error.fix
+                    if isinstance(error, OperatorError)
+                    else "free some space or make the disk writable",
                 )
                 await trio.sleep(RETRY_S)
                 continue

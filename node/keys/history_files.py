@@ -2,7 +2,8 @@
 
 Rule: each key of a data directory has its own guard and its own journal, and neither is ever used
 for another key; the first key's have plain names.
-Spec: docs/reference/data-directory.md; docs/reference/signing.md (Another key). Deviations: none.
+Spec: docs/reference/data-directory.md; docs/reference/signing.md (Another key).
+Deviations: one history per key (ADR 0364).
 """
 
 from __future__ import annotations

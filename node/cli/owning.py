@@ -297,7 +297,7 @@ def exit_(context: Context, as_json: bool, *, purse: Purse) -> None:
 def show_standing(score: dict[str, Any] | None) -> str:
     """Return what the ledger says of a validator, in words."""
     if score is None:
-        return "the ledger does not know it yet (registry events take some minutes)"
+        return "unknown: no node runs here, or the registry's events are not attested yet"
     if score["is_convicted"]:
         return "convicted of two conflicting votes: use a new hot key"
     if score["jailed_until_ms"]:

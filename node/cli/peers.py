@@ -6,11 +6,16 @@ Spec: docs/reference/cli.md. Deviations: none.
 
 from __future__ import annotations
 
+import re
+from typing import Final
+
 import click
 
 from node.cli import http
 from node.cli.context import Context, json_option
 from node.cli.show import shorten, show_bytes, show_json, show_table
+
+LETTERS_MAX: Final = 80  # of the last column
 
 
 @click.group(invoke_without_command=True)
@@ -50,11 +55,17 @@ def list_peers(context: Context, as_json: bool) -> None:
                 peer["direction"],
                 show_bytes(peer["bytes_in"]),
                 show_bytes(peer["bytes_out"]),
-                peer["last_error"] or next(iter(peer["multiaddrs"]), ""),
+                shorten_error(peer["last_error"]) or next(iter(peer["multiaddrs"]), ""),
             )
             for peer in found["peers"]
         ],
     )
+
+
+def shorten_error(text: str) -> str:
+    """Return why a peer is away without the names of our own classes, in at most 80 letters."""
+    text = re.sub(r"^\w*(Error|Exception): ", "", text).removesuffix(" (with exceptions)")
+    return text if len(text) <= LETTERS_MAX else f"{text[: LETTERS_MAX - 1]}…"
 
 
 @peers.command()

@@ -91,8 +91,9 @@ def root(
 
     \b
     Example:
-      omnibazaar devnet up            a local network with a live market
-      omnibazaar init && omnibazaar run
+      omnibazaar devnet up                  a local network with a live market
+      omnibazaar init --network FILE        a node of your own; it says what comes next
+      omnibazaar --url URL trade book WETH-USDX
     """
     ctx.obj = Context(data_dir=data_dir, network=network, url=url, yes=yes)
 

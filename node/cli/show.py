@@ -26,6 +26,10 @@ HINTS: Final = {
     "unknown_key": "the account has not granted this key, or names another: look at --account",
     "key_expired": "the wallet grants another key; `keys new` makes one",
     "over_key_total": "the key has used its budget up; the wallet grants another key",
+    "deadline_passed": "compare this machine's clock with the world's: by it, what is signed is"
+    " good for a minute",
+    "nonce_out_of_window": "compare this machine's clock with the world's; `doctor` shows by how"
+    " much it is off",
     "below_minimum": "the smallest amounts of each asset stand in the node's /v1/assets",
     "outside_band": "`omnibazaar market list` shows the band; place the limit within",
 }

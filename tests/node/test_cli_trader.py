@@ -16,6 +16,7 @@ from client.errors import AnchorOutdated
 from exchange.actions import GTC, IOC
 from node.cli import chat, http, proofs, sessions, trade, trade_account, trade_options, transferring
 from node.cli.context import Context
+from node.cli.peers import shorten_error
 from node.cli.sessions import grant, grants
 from node.cli.trade_account import describe_state, fills, orders
 from node.cli.trade_parts import iceberg, schedule
@@ -273,6 +274,13 @@ def test_a_room_is_found_whatever_its_case_and_others_are_named(
     assert chat._find_room("", "weth-usdx") == "WETH-USDX"
     with pytest.raises(click.UsageError, match="there are lobby, WETH-USDX"):
         chat._find_room("", "nowhere")
+
+
+def test_why_a_peer_is_away_is_told_without_names_of_classes() -> None:
+    told = shorten_error("SwarmDialAllFailedError: no address of it answers (with exceptions)")
+    assert told == "no address of it answers"
+    assert len(shorten_error("x" * 500)) == 80
+    assert not shorten_error("")
 
 
 def test_a_span_is_a_number_with_its_unit() -> None:

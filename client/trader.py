@@ -236,15 +236,18 @@ class Trader:
         orders_cap: int = 0,
         cancel_on_revoke: bool = False,
         timeout_s: float = OUTCOME_TIMEOUT_S,
-    ) -> None:
+    ) -> int:
         """Let a session key trade for this account; the wallet signs. Raises ActionRejected.
+
+        Returns when it ends, in Unix ms.
 
         `client.limits` has the usual lifetimes of a day and a week. Notionals are quote atoms: of
         one order, and of all orders that the key ever sends; zero means no cap.
         """
+        expiry_ms = now_ms() + lifetime_ms
         op = make_grant(
             key,
-            now_ms() + lifetime_ms,
+            expiry_ms,
             markets=tuple(markets),
             notional_cap=notional_cap,
             notional_total=notional_total,
@@ -252,6 +255,7 @@ class Trader:
             cancel_on_revoke=cancel_on_revoke,
         )
         verify_accepted(await self.execute(op, timeout_s=timeout_s))
+        return expiry_ms
 
     async def revoke(self, key: bytes, *, timeout_s: float = OUTCOME_TIMEOUT_S) -> None:
         """End a session key at once; the wallet signs. Raises ActionRejected."""

@@ -30,7 +30,10 @@ MARKETS_MAX: Final = 64  # of one grant, docs/spec/actions.md
 @click.argument("session_key")
 @click.option("--for", "span", default=SPAN_DEFAULT, show_default=True, help="30m, 12h or 7d.")
 @click.option("--market", "markets", multiple=True, help="Only there; repeatable.  [all]")
-@click.option("--order-max", help="Quote units that one order may be worth.")
+@click.option(
+    "--order-max",
+    help="Quote units of one order; a sealed one counts as its tier, up to ten times.",
+)
 @click.option("--total", help="Quote units that all its orders together may be worth.")
 @click.option("--orders", type=click.IntRange(1, (1 << 32) - 1), help="Orders in all.")
 @click.option("--cancel-on-revoke", is_flag=True, help="`revoke` also cancels what it placed.")
@@ -67,10 +70,9 @@ def grant(
     terms = [find_market(context, market) for market in markets]
     each, whole = (_read_budget(context, text, terms) for text in (order_max, total))
     wallet = context.find_address(signer.key)
-    expiry_ms = time.time_ns() // 1_000_000 + lifetime_ms
 
     async def work(trader: Trader) -> dict[str, Any]:
-        await trader.grant(
+        expiry_ms = await trader.grant(
             address,
             lifetime_ms=lifetime_ms,
             markets=[market["id"] for market in terms],
@@ -83,7 +85,7 @@ def grant(
 
     result = with_trader(context, signer, work)
     where = ", ".join(market["name"] for market in terms) or "every market"
-    text = f"{result['key']} may trade in {where} until {format_time(expiry_ms)}\n"
+    text = f"{result['key']} may trade in {where} until {format_time(result['expiry_ms'])} UTC\n"
     text += f"it signs with: --as {session_key} --account {wallet}"
     show_result(result, text, as_json)
 

@@ -24,8 +24,13 @@ HINTS: Final = {
     " --maker",
     "needs_wallet": "sign with the wallet's own key: --as its name, without --account",
     "unknown_key": "the account has not granted this key, or names another: look at --account",
-    "key_expired": "the wallet grants another key; `keys new` makes one",
+    "key_expired": "the wallet grants another key: `keys new`, then `wallet grant`",
+    "key_revoked": "the wallet grants another key: `keys new`, then `wallet grant`",
+    "key_lacks_market": "`wallet grants` shows the key's markets; the wallet grants another key",
+    "over_key_notional": "`wallet grants` shows the most per order; an order that takes counts as"
+    " the tier that hides it, which is up to ten times its size",
     "over_key_total": "the key has used its budget up; the wallet grants another key",
+    "over_key_orders": "the key has used its orders up; the wallet grants another key",
     "deadline_passed": "compare this machine's clock with the world's: by it, what is signed is"
     " good for a minute",
     "nonce_out_of_window": "compare this machine's clock with the world's; `doctor` shows by how"

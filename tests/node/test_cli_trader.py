@@ -55,8 +55,9 @@ class Asked:
         self.calls.append(op)
         return 4711
 
-    async def grant(self, key: bytes, **bounds: Any) -> None:
+    async def grant(self, key: bytes, **bounds: Any) -> int:
         self.calls.append((key, bounds))
+        return 1_795_296_878_736
 
     async def transfer(self, *what: Any, **where: Any) -> None:
         self.calls.append((*what, where))
@@ -114,6 +115,7 @@ def test_a_session_key_gets_the_budget_that_was_typed(asked: Asked) -> None:
     line = (BOT, "--as", "alice", "--for", "7d", "--market", "WETH-USDX")
     said = invoke(grant, *line, "--total", "5000", "--order-max", "0.5", "--orders", "9")
     assert f"--as {BOT} --account {ALICE}" in said
+    assert "in WETH-USDX until 2026-11-21 21:34:38 UTC" in said
     [(key, bounds)] = asked.calls
     assert key == bytes.fromhex(BOT[2:])
     assert bounds == {

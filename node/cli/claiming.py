@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from node.cli import http
+from node.cli.assets import list_assets
 from node.cli.context import Context, json_option
 from node.cli.owning import from_option, hot_option, show_standing
 from node.cli.show import format_atoms, show_json
@@ -202,25 +203,50 @@ def claim(
     if found is not None and found.exiting and 0 < found.exit_at_s <= desk.client.now_s():
         text = f"take the stake of {staking.show_xom(found.stake)} out"
         steps.add(text, desk.client.withdraw_stake)
-    balances: list[dict[str, Any]] = []
-    try:
-        url = context.find_url()
-        balances = http.get(url, f"/v1/accounts/{payout}")["balances"]
-        _plan_withdrawals(context, steps, url, payout, owner, rpc)
-    except (NotRunning, http.Refused) as error:
-        click.echo(f"rewards are not looked at, no node tells of {payout}: {error}", err=True)
+    # What was earned before the payout account was changed stays with the one before.
+    accounts = dict.fromkeys((payout, to_checksum(owner.address)))
+    held = []
+    for account in accounts:
+        held += _look_at(context, steps, account, owner, rpc)
     done = steps.run()
-    held = [row for row in balances if int(row["free"])]
     if as_json:
         show_json({"steps": done, "payout": payout, "balances": held})
         return
     if not done:
         click.echo("Nothing to claim on chain.")
     for row in held:
-        amount = format_atoms(int(row["free"]), row["decimals"]) if "decimals" in row else ""
-        click.echo(f"on the ledger: {amount or row['free'] + ' atoms of'} {row['symbol']}")
-    if held:
-        click.echo(f"take it out with the key of {payout}: omnibazaar wallet withdraw ASSET AMOUNT")
+        click.echo(f"on the ledger: {row['shown']} {row['symbol']} of {row['account']}")
+    for account in dict.fromkeys(row["account"] for row in held):
+        click.echo(
+            f"take it out with the key of {account}: omnibazaar wallet withdraw ASSET AMOUNT"
+        )
+
+
+def _look_at(
+    context: Context, steps: Any, account: str, owner: PrivateKey, rpc: str | None
+) -> list[dict[str, Any]]:
+    """Plan the withdrawals of an account; return what it has on the ledger."""
+    try:
+        url = context.find_url()
+        balances = http.get(url, f"/v1/accounts/{account}")["balances"]
+        decimals = {asset["id"]: asset["decimals"] for asset in list_assets(url)}
+        _plan_withdrawals(context, steps, url, account, owner, rpc)
+    except NotRunning as error:
+        click.echo(f"rewards are not looked at: {error}", err=True)
+        return []
+    except http.Refused as error:
+        if error.code != "not_found":
+            click.echo(f"rewards of {account} are not looked at: {error}", err=True)
+        return []  # nothing was ever credited to it
+    return [
+        {
+            **row,
+            "account": account,
+            "shown": format_atoms(int(row["free"]), decimals[row["asset"]]),
+        }
+        for row in balances
+        if int(row["free"])
+    ]
 
 
 def _plan_withdrawals(

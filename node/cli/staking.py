@@ -106,7 +106,7 @@ class Steps:
         if not self._as_json:
             for number, (text, _) in enumerate(self._steps, 1):
                 click.echo(f"{number}. {text}")
-            if warning:
+            if warning and self._steps:
                 click.echo(warning)
         if self._steps and self._context.may_ask:
             click.confirm("Go on?", abort=True, err=True)

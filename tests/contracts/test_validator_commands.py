@@ -21,6 +21,7 @@ from contracts.registry_events import Change
 from contracts.registry_reasons import REASONS, explain
 from contracts.transactor import Transactor
 from node.cli import claiming, staking
+from node.cli.context import Context
 from node.cli.root import call
 from node.keys.keystore import save_key
 from node.network_file import Chain
@@ -184,6 +185,31 @@ def test_the_stake_is_claimed_after_unbonding_and_not_before(
     assert RegistryBalance(owner).atoms() == before + 1_000 * XOM
     assert owner.run("status")[1]["validator"] is None
     assert owner.done("claim") == []
+
+
+def test_what_was_earned_before_the_payout_changed_is_shown_too(
+    owner: Owner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    join(owner)
+    assert owner.done("set-payout", PAYOUT) == ["done"]
+    mine = to_checksum(TRADER.address)
+    free = {mine: "1500000", PAYOUT: "7"}
+
+    def get(_url: str, path: str) -> Any:
+        account = path.rpartition("/")[2]
+        return {"balances": [{"asset": 4, "symbol": "USDX", "free": free[account]}]}
+
+    monkeypatch.setattr(claiming.http, "get", get)
+    monkeypatch.setattr(claiming, "_plan_withdrawals", lambda *_: None)
+    monkeypatch.setattr(claiming, "list_assets", lambda _: [{"id": 4, "decimals": 6}])
+    monkeypatch.setattr(Context, "find_url", lambda _: "http://node")
+    code, answer, _ = owner.run("claim")
+    assert code == 0
+    assert answer["payout"] == PAYOUT
+    assert {(row["account"], row["shown"]) for row in answer["balances"]} == {
+        (mine, "1.5"),
+        (PAYOUT, "0.000007"),
+    }
 
 
 class RegistryBalance:

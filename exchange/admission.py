@@ -28,6 +28,7 @@ from exchange.price_band import is_outside
 from exchange.reasons import Reason
 from exchange.settlement import (
     compute_hold,
+    compute_need,
     delist,
     enlist,
     hold_funds,
@@ -131,7 +132,11 @@ def get_current_batch(context: Context, market: Market) -> Batch:
 
 
 def open_trader(context: Context, market: Market) -> Trader:
-    """Return the sub-account's side in the market, made if need be."""
+    """Return the sub-account's side in the market, made if need be.
+
+    Asked only once the funds were found, so that no refused order opens balances, which are kept
+    for ever. A side without orders is in no snapshot: whether it exists must decide nothing.
+    """
     account = context.account
     trader = account.get_trader(context.sub, market.id)
     if trader is None:
@@ -142,6 +147,17 @@ def open_trader(context: Context, market: Market) -> Trader:
             touch(market, balance)
         trader = account.add_trader(context.sub, market.id, quote, base)
     return trader
+
+
+def can_pay(
+    context: Context, market: Market, side: int, price: int, size: int, cushion: int = 0
+) -> bool:
+    """Tell whether the sub-account has free what such an order holds, and a cushion."""
+    balance = context.account.get_balance(context.sub, market.base if side else market.quote)
+    if balance is None:
+        return False
+    need = compute_need(market, side, price, size, context.builder_ppm)
+    return balance.free >= need + cushion
 
 
 def admit_place(context: Context, op: Place, index: int) -> int:
@@ -170,7 +186,7 @@ def admit_place(context: Context, op: Place, index: int) -> int:
     account = context.account
     trader = account.get_trader(context.sub, op.market)
     if trader is None:
-        if account.get_balance(context.sub, market.base if op.side else market.quote) is None:
+        if not can_pay(context, market, op.side, op.price, op.size):
             return INSUFFICIENT_FUNDS
         trader = open_trader(context, market)
     elif not may_add_order(state, account, len(trader.orders)):

@@ -16,6 +16,7 @@ from exchange.admission import (
     ALL_ORDERS,
     Context,
     admit_place,
+    can_pay,
     check_market,
     check_scope,
     check_status,
@@ -75,7 +76,7 @@ def admit_trigger(context: Context, op: PlaceTrigger, index: int) -> int:
         return reason
     if _is_reached(market, op):
         return TRIGGER_REACHED
-    trader = _get_trader(context, market, op.side)
+    trader = _get_trader(context, market, op.side, price, op.size)
     if isinstance(trader, int):
         return trader
     order = _make_order(context, trader, op, price)
@@ -98,7 +99,7 @@ def admit_trailing(context: Context, op: PlaceTrailing, index: int) -> int:
         return reason
     if len(market.triggers.trailing) >= limits.TRAILING_PER_MARKET_MAX:
         return TOO_MANY_TRIGGERS
-    trader = _get_trader(context, market, op.side)
+    trader = _get_trader(context, market, op.side, op.price, op.size)
     if isinstance(trader, int):
         return trader
     last = market.last_price
@@ -248,21 +249,25 @@ def _check_waiting(
     return OK
 
 
-def _get_trader(context: Context, market: Market, side: int) -> Trader | int:
+def _get_trader(context: Context, market: Market, side: int, price: int, size: int) -> Trader | int:
     """Return the sub-account's side in the market, or why it may have no more that waits."""
-    if context.account.get_balance(context.sub, market.base if side else market.quote) is None:
+    account = context.account
+    if account.get_balance(context.sub, market.base if side else market.quote) is None:
         return INSUFFICIENT_FUNDS
-    trader = open_trader(context, market)
-    if not may_add_order(context.state, context.account, len(trader.orders)):
+    trader = account.get_trader(context.sub, market.id)
+    live = 0 if trader is None else len(trader.orders)
+    if not may_add_order(context.state, account, live):
         return TOO_MANY_ORDERS
     triggers = market.triggers
-    waiting = triggers.counts.get((trader.number, trader.sub), 0)
+    waiting = triggers.counts.get((account.number, context.sub), 0)
     if (
         waiting >= limits.TRIGGERS_PER_TRADER_MAX
         or len(triggers.by_id) >= limits.TRIGGERS_PER_MARKET_MAX
     ):
         return TOO_MANY_TRIGGERS
-    return trader
+    if trader is None and not can_pay(context, market, side, price, size):
+        return INSUFFICIENT_FUNDS
+    return open_trader(context, market)
 
 
 def _make_order(

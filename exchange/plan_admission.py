@@ -14,6 +14,7 @@ from exchange import limits
 from exchange.accounts import Trader
 from exchange.admission import (
     Context,
+    can_pay,
     check_market,
     check_scope,
     check_status,
@@ -61,6 +62,8 @@ def admit_iceberg(context: Context, op: PlaceIceberg, index: int) -> int:
     market = state.markets[op.market]
     if market.band_bps and is_outside(market, op.side, op.price, state.time_ms):
         return OUTSIDE_BAND
+    if not _has_funds(context, market, op, parts):
+        return INSUFFICIENT_FUNDS
     plan = Plan(_make_whole(context, op), context.action.id, op.visible, 0, 0, 0)
     reason = _add_plan(context, market, plan, parts)
     if reason:
@@ -84,6 +87,8 @@ def admit_schedule(context: Context, op: PlaceSchedule, index: int) -> int:
     if reason:
         return reason
     market = state.markets[op.market]
+    if not _has_funds(context, market, op, op.slots):
+        return INSUFFICIENT_FUNDS
     order = _make_whole(context, op)
     plan = Plan(order, context.action.id, 0, op.slots, op.interval_ms, op.participation_bps)
     plan.next_ms = state.time_ms + op.interval_ms
@@ -111,17 +116,28 @@ def _check(context: Context, op: PlaceIceberg | PlaceSchedule, tif: int) -> int:
         reason = check_status(market, tif)
         if reason:
             return reason
-    balance = context.account.get_balance(context.sub, market.base if op.side else market.quote)
-    if balance is None:
+    account = context.account
+    if account.get_balance(context.sub, market.base if op.side else market.quote) is None:
         return INSUFFICIENT_FUNDS
-    trader = open_trader(context, market)
-    if not may_add_order(context.state, context.account, len(trader.orders) + 1):
+    trader = account.get_trader(context.sub, market.id)
+    live = 0 if trader is None else len(trader.orders)
+    if not may_add_order(context.state, account, live + 1):
         return TOO_MANY_ORDERS
     plans = market.plans
-    own = plans.counts.get((trader.number, trader.sub), 0)
+    own = plans.counts.get((account.number, context.sub), 0)
     if own >= limits.PLANS_PER_TRADER_MAX or plans.live >= limits.PLANS_PER_MARKET_MAX:
         return TOO_MANY_PLANS
     return OK
+
+
+def _has_funds(
+    context: Context, market: Market, op: PlaceIceberg | PlaceSchedule, parts: int
+) -> bool:
+    """Check the funds of a whole for which a side in the market would have to be opened."""
+    if context.account.get_trader(context.sub, market.id) is not None:
+        return True
+    cushion = 0 if op.side else parts
+    return can_pay(context, market, op.side, op.price, op.size, cushion)
 
 
 def _make_whole(context: Context, op: PlaceIceberg | PlaceSchedule) -> Order:

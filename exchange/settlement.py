@@ -29,13 +29,18 @@ SHARES: Final = BPS * BPS
 
 
 def compute_hold(market: Market, order: Order, price: int, size: int) -> int:
+    """Compute the atoms that an order must hold with such a price and size."""
+    return compute_need(market, order.side, price, size, order.builder_ppm)
+
+
+def compute_need(market: Market, side: int, price: int, size: int, builder_ppm: int) -> int:
     """Compute the atoms that such an order must hold: quote with the fees for a buy, else base."""
-    if order.side:
+    if side:
         return size * market.lot
     cost = price * size * market.tick
     hold = cost - -cost * market.hold_bps // BPS
-    if order.builder_ppm:
-        hold += cost * order.builder_ppm // PPM
+    if builder_ppm:
+        hold += cost * builder_ppm // PPM
     return hold
 
 

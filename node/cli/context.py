@@ -137,11 +137,9 @@ class Context:
 
     def ask_password(self, file: Path | None, *, is_new: bool = False) -> str:
         """Return a password from a file, systemd, the configuration or the terminal."""
-        from node.keys.keystore import read_password
-
-        password = read_password(file)
+        password = _read_own_password(file)
         if password is None and not is_new:
-            password = read_password(self._configured_password_file())
+            password = _read_own_password(self._configured_password_file())
         if password is not None:
             return password
         if not self.may_ask:
@@ -178,6 +176,16 @@ class Context:
         name = self.load_config().config.validator.password_file
         file = self.data.root / name
         return file if name and file.is_file() else None
+
+
+def _read_own_password(file: Path | None) -> str | None:
+    """Return the password in a file; say so when others can read it too. Raises KeystoreError."""
+    from node.keys.keystore import read_password
+
+    password = read_password(file)
+    if file is not None and file.stat().st_mode & 0o077:
+        click.echo(f"warning: other users can read {file}: chmod go= {file}", err=True)
+    return password
 
 
 def is_here(host: str) -> bool:

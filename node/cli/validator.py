@@ -47,6 +47,7 @@ def list_validators(context: Context, as_json: bool) -> None:
     if as_json:
         show_json(found)
         return
+    total = sum(one["weight"] for one in found["validators"]) or 1
     show_table(
         ("seat", "name", "validator", "weight", "score", "link"),
         [
@@ -54,7 +55,7 @@ def list_validators(context: Context, as_json: bool) -> None:
                 one["index"],
                 one["name"],
                 shorten(one["address"]),
-                one["weight"],
+                f"{100 * one['weight'] / total:.2f} %",
                 one["score"],
                 "up" if one["connected"] else "away",
             )

@@ -5,6 +5,7 @@ Rule: the node's answers are real shapes; the trader behind the commands notes w
 
 from __future__ import annotations
 
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -283,6 +284,20 @@ def test_why_a_peer_is_away_is_told_without_names_of_classes() -> None:
     assert told == "no address of it answers"
     assert len(shorten_error("x" * 500)) == 80
     assert not shorten_error("")
+
+
+def test_a_password_that_others_can_read_is_said(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    context = Context(data_dir=tmp_path, network="devnet", url=None, yes=True)
+    file = tmp_path / "password"
+    file.write_text("secret\n")
+    file.chmod(0o600)
+    assert context.ask_password(file) == "secret"
+    assert not capsys.readouterr().err
+    file.chmod(0o640)
+    assert context.ask_password(file) == "secret"
+    assert f"chmod go= {file}" in capsys.readouterr().err
 
 
 def test_a_span_is_a_number_with_its_unit() -> None:

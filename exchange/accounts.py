@@ -51,6 +51,7 @@ class Trader:
         "market",
         "number",
         "orders",
+        "place",
         "quote",
         "selling",
         "sub",
@@ -63,6 +64,8 @@ class Trader:
         self.number: int = account.number
         self.sub: int = sub
         self.market: int = market
+        self.place: int = sub * limits.MARKETS_MAX + market
+        """Its key among its account's."""
         self.quote: Balance = quote
         self.base: Balance = base
         self.orders: dict[int, Order] = {}
@@ -85,8 +88,13 @@ class Trader:
             self.highest = number
         else:
             self.is_ascending = False  # hidden orders got their ids before they were shown
-        if order.grant:
-            self.granted.setdefault(order.grant, {})[number] = order
+        grant = order.grant
+        if grant:
+            placed = self.granted.get(grant)
+            if placed is None:
+                placed = self.granted[grant] = {}
+                self.account.placing.setdefault(grant, {})[self.place] = self
+            placed[number] = order
 
     def remove(self, order: Order) -> None:
         """Forget an order."""
@@ -96,6 +104,10 @@ class Trader:
             del placed[order.id]
             if not placed:
                 del self.granted[order.grant]
+                sides = self.account.placing[order.grant]
+                del sides[self.place]
+                if not sides:
+                    del self.account.placing[order.grant]
 
     def make_client_key(self, client_id: int) -> int:
         """Make the key of a client id of this sub-account in this market."""
@@ -140,6 +152,7 @@ class Account:
         "operations_hour",
         "operations_used",
         "owner",
+        "placing",
         "traders",
         "volume",
     )
@@ -159,6 +172,9 @@ class Account:
         """Live orders by client id."""
         self.granted: list[bytes] = []
         """Its session keys that are known, oldest first."""
+        self.placing: dict[int, dict[int, Trader]] = {}
+        """The sides in markets where a session key has live orders, by the key's number and their
+        places."""
         self.commits: int = 0
         self.forfeit_count: int = 0
         self.forfeit_ms: int = 0
@@ -194,7 +210,7 @@ class Account:
     def add_trader(self, sub: int, market: int, quote: Balance, base: Balance) -> Trader:
         """Make the sub-account's side in a market."""
         trader = Trader(self, sub, market, quote, base)
-        self.traders[sub * limits.MARKETS_MAX + market] = trader
+        self.traders[trader.place] = trader
         return trader
 
     def get_market_traders(self, market: int) -> list[Trader]:

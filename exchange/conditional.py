@@ -187,12 +187,11 @@ def begin_block(state: State, block_hash: bytes) -> None:
     """Bring what time and prices made due into the batches of this block."""
     for key in state.switches.take(state.time_ms, limits.SWITCHES_PER_BLOCK_MAX):
         number, sub = divmod(key, limits.SUB_ACCOUNT_MAX + 1)
-        traders = state.accounts[number].traders
-        for place in sorted(traders):
-            trader = traders[place]
-            if trader.sub == sub and trader.orders:
+        account = state.accounts[number]
+        for market in state.markets:  # the sides of other sub-accounts may be a hundred times more
+            trader = account.get_trader(sub, market.id)
+            if trader is not None and trader.orders:
                 request = CancelRequest(trader, 0, state.next_order, ALL_ORDERS, SWITCHED_OFF, None)
-                market = state.markets[trader.market]
                 _open_batch(state, market, block_hash).cancels.append(request)
     for market in state.markets:
         if market.expiries.queue:

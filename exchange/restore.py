@@ -89,18 +89,21 @@ def _restore(genesis: ExchangeGenesis, chunks: Sequence[bytes]) -> State:
     head = _decode(bytes(pairs[0][1]), HeadRecord)
     accounts: list[AccountRecord] = []
     orders: dict[int, list[OrderRecord]] = {}
-    leaves = rest = b""
+    leaf_parts: list[bytes] = []
+    rest_parts: list[bytes] = []
     for kind, content in pairs[1:]:
         if kind == ACCOUNTS:
             accounts += _decode(bytes(content), list[AccountRecord])
         elif kind == WITHDRAWALS:
-            leaves += _decode(bytes(content), bytes)
+            leaf_parts.append(_decode(bytes(content), bytes))
         elif kind == REST:
-            rest += _decode(bytes(content), bytes)
+            rest_parts.append(_decode(bytes(content), bytes))
         else:
             market, groups = _decode(bytes(content), tuple[int, list[list[OrderRecord]]])
             for group in groups:
                 orders.setdefault(market, []).extend(group)
+    leaves = b"".join(leaf_parts)
+    rest = b"".join(rest_parts)
     sizes = (len(accounts), len(leaves), len(rest))
     if head.version != VERSION or sizes != (head.accounts, 32 * head.withdrawals, head.rest_bytes):
         raise InvalidMessage("the snapshot's parts contradict its head")

@@ -70,13 +70,12 @@ def process_revoke(context: Context, op: Revoke) -> int:
     key.revoked = True
     key.expiry_ms = min(key.expiry_ms, state.time_ms)
     if key.cancel_on_revoke:
-        traders = context.account.traders
-        for place in sorted(traders):
-            trader = traders[place]
-            if key.number in trader.granted:
-                market = state.markets[trader.market]
-                request = CancelRequest(trader, 0, state.next_order, key.number, REVOKED, None)
-                queue_cancel_request(context, market, request)
+        sides = context.account.placing.get(key.number, {})
+        for place in sorted(sides):
+            trader = sides[place]
+            market = state.markets[trader.market]
+            request = CancelRequest(trader, 0, state.next_order, key.number, REVOKED, None)
+            queue_cancel_request(context, market, request)
     return OK
 
 

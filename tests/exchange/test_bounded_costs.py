@@ -71,6 +71,30 @@ def test_a_key_that_placed_nothing_is_revoked_without_a_look_at_the_orders() -> 
     assert len(trader_of(world).orders) == 100
 
 
+def test_a_revocation_looks_at_the_sides_where_its_key_has_orders_and_at_no_others() -> None:
+    world = make_world(1, grant=True)
+    account = world.state.by_address[ANN]
+    for sub in range(1, 100):
+        balance = account.open_balance(sub, 0)
+        account.add_trader(sub, 0, balance, balance)
+    looks: list[object] = []
+
+    class Sides(dict[int, Trader]):
+        def __iter__(self):  # type: ignore[no-untyped-def]
+            looks.extend(self.keys())
+            return super().__iter__()
+
+    account.traders = Sides(account.traders)
+    order = world.quick("ann", Place(0, 0, 900, 5))
+    order.signer = b"\x01" * 20
+    world.block(order)
+    outcome = world.block(*[world.quick("ann", Revoke(bytes([n]) * 20)) for n in (1, 2)])
+    ended = [(event.size, event.reason) for event in outcome.orders if event.kind == CLOSED]
+    assert ended == [(5, Reason.REVOKED)]
+    assert not looks
+    assert not account.placing
+
+
 def test_a_revoked_key_takes_its_own_orders_along_and_no_others() -> None:
     world = make_world(3, grant=True)
     for number, key in ((7, 1), (8, 2)):

@@ -31,7 +31,7 @@ def generate(target: Path) -> None:
         try:
             lone.start()
             lone.until(lambda: lone.final() > HEIGHT, f"a final block above {HEIGHT}")
-            lone.end(signal.SIGTERM, 30)
+            lone.end(signal.SIGTERM, 240)
         finally:
             lone.remove()
         for left_out in LEFT_OUT:

@@ -129,8 +129,9 @@ def test_tests_that_come_across_a_mutant_are_asked_the_most_telling_first() -> N
         return Mutant(source="A.sol", name=name, line=1, start=0, end=1, after=b"", scope=(0, 9))
 
     switched, alone = mutant("switched"), mutant("alone")
-    schema = Schema(sources={}, numbers={"switched": 1}, alone=[alone])
-    together = Together(mutants=[switched, alone], schema=schema, artifacts=Path())
+    open_door = mutant("A.sol f: drop modifier: guarded -> ")
+    schema = Schema(sources={}, numbers={"switched": 1}, alone=[alone, open_door])
+    together = Together(mutants=[switched, alone, open_door], schema=schema, artifacts=Path())
     together.arrange(
         {
             "again": {"seconds": 0, "seen": [1]},
@@ -142,6 +143,7 @@ def test_tests_that_come_across_a_mutant_are_asked_the_most_telling_first() -> N
     assert together.judges == ["telling", "costly", "again", "elsewhere"]
     assert together.tests_of(switched) == ["telling", "costly", "again"]
     assert together.tests_of(alone) == ["telling", "costly", "again"], "of its function"
+    assert together.tests_of(open_door) == together.judges, "whom it keeps out is not seen in it"
 
 
 def test_mutants_change_one_place() -> None:

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 Node = dict[str, Any]
 
@@ -33,6 +33,8 @@ ARITHMETIC = {
 }
 COMPOUND = {"+=": "-=", "-=": "+=", "*=": "/=", "/=": "*=", "|=": "&=", "&=": "|="}
 SCOPES = {"FunctionDefinition", "ModifierDefinition", "VariableDeclaration"}
+
+NO_MODIFIER: Final = "drop modifier"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -201,7 +203,7 @@ def _index(raw: bytes, node: Node) -> Iterator[Raw]:
 
 def _modifier(raw: bytes, node: Node) -> Iterator[Raw]:
     if not node.get("arguments"):
-        yield "drop modifier", *_span(node), b""
+        yield NO_MODIFIER, *_span(node), b""
 
 
 def _yul_literal(raw: bytes, node: Node) -> Iterator[Raw]:

@@ -20,7 +20,7 @@ from typing import Any
 
 from tests.contracts import harness
 from tests.contracts.mutation.memory import digest, support_digest
-from tests.contracts.mutation.operators import Mutant
+from tests.contracts.mutation.operators import NO_MODIFIER, Mutant
 from tests.contracts.mutation.schema import Schema, make_schema
 from tests.contracts.mutation.suite import (
     TESTS,
@@ -64,11 +64,17 @@ class Together:
         return mutant.name in self.schema.numbers
 
     def tests_of(self, mutant: Mutant) -> list[str]:
-        """Tests that come across a mutant, or across its function if it has no switch."""
+        """Tests that come across a mutant, or across its function if it has no switch.
+
+        Whom a modifier keeps out does not come across its function: all others are asked too.
+        """
         if self.holds(mutant):
             return self.tests.get(self.schema.numbers[mutant.name], [])
         near = self.near.get((mutant.source, mutant.scope), set())
-        return [name for name in self.judges if name in near] or self.judges
+        reaching = [name for name in self.judges if name in near] or self.judges
+        if f": {NO_MODIFIER}: " not in mutant.name:
+            return reaching
+        return [*reaching, *(name for name in self.judges if name not in near)]
 
     def trust(self, judges: Sequence[str]) -> None:
         """Let tests judge all mutants without looking; each that kills is looked at then."""

@@ -116,7 +116,7 @@ class Attester:
         await self._bear_witness(vault)
         cursor = read_cursor(vault)
         if self._seen is not None and self._seen.content != cursor.content:
-            await self._catch_up(self._seen, cursor)
+            await self._catch_up(vault)
         self._seen = cursor
         previous, sent_ms = self._sent
         is_fresh = self._clock.now_ms() - sent_ms < ATTEST_RESEND_MS
@@ -132,8 +132,14 @@ class Attester:
         if op is not None:
             self._attest(op)
 
-    async def _catch_up(self, before: Cursor, now: Cursor) -> None:
-        """Attest the window that others applied before this node could, if it sees the same."""
+    async def _catch_up(self, vault: Vault) -> None:
+        """Attest the window that others applied before this node could, if it sees the same.
+
+        The ledger may have moved by more than one since this node looked: the last one counts.
+        """
+        if vault.before is None:
+            return
+        before, now = read_cursor_before(vault), read_cursor(vault)
         if self._sent[0] == before.content:
             return
         window = await self._call(self._reader.read, now.window, before)

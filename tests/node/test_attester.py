@@ -105,6 +105,19 @@ async def test_a_window_that_others_applied_first_is_attested_late(world: World)
     assert [op.previous for op in then] == [compute_window_hash(first)]
 
 
+async def test_a_ledger_that_moved_twice_between_two_looks_is_caught_up_with(world: World):
+    others, desk = Desk(world), Desk(world)
+    await desk.round()
+    desk.attester._sent = (b"elsewhere", 1)  # as if it had not come to attest in time
+    applied = []
+    while ops := await others.round():
+        applied += ops
+        others.apply(ops[0])
+        desk.apply(ops[0])
+    assert len(applied) > 2
+    assert await desk.round() == applied[-1:]
+
+
 async def test_content_that_this_node_does_not_see_is_not_attested_late(world: World):
     others, desk = Desk(world), Desk(world)
     (first,) = await others.round()

@@ -306,13 +306,22 @@ class DecisionDesk:
             return terms.nonce < nonce or terms.valid_until_s < now_s
 
         for one in list(self.proposals.values()):
-            if (one.chain_id, one.vault) == where and (
-                is_over(one.decision) or one.decision.epoch < epoch
-            ):
+            if (one.chain_id, one.vault) != where:
+                continue
+            if is_over(one.decision) or self._is_outlived(one, epoch):
                 self._drop(one.digest)
         for name, approval in list(self.approvals.items()):
             if (approval.chain_id, approval.vault) == where and is_over(approval.decision):
                 self.withdraw(name)
+
+    def _is_outlived(self, one: Proposal, epoch: int) -> bool:
+        """Whether signatures are of an epoch that is over. Right after a border they are kept until
+        somebody has signed again, so that operators still find the decision and can approve it.
+        """
+        if one.decision.epoch + 1 < epoch:
+            return True
+        found = self.find(one.name)
+        return one.decision.epoch < epoch and found is not one
 
     def _renew(self, where: tuple[int, bytes], epoch: int) -> None:
         """Sign in this epoch what was approved in an earlier one."""
@@ -326,6 +335,8 @@ class DecisionDesk:
 
     def _repeat(self) -> None:
         for one in self.proposals.values():
+            if one.decision.epoch < self.places[one.chain_id, one.vault].epoch:
+                continue  # nobody takes them any more
             for signature in one.signatures.values():
                 ballot = Ballot.of(one.chain_id, one.vault, one.decision, signature)
                 self._broadcast(codec.encode(ballot))

@@ -189,7 +189,7 @@ async def test_what_is_over_is_forgotten_and_what_is_open_is_repeated() -> None:
     late = Table().desks[3]  # it was away when the others signed
     late.on_frame(b"", table.frames[0])
     assert late.proposals[made.digest].weight == 1
-    for terms in ((1, 6, NOW_S), (2, 5, NOW_S), (1, 5, NOW_S + 8 * 86_400)):
+    for terms in ((1, 6, NOW_S), (3, 5, NOW_S), (1, 5, NOW_S + 8 * 86_400)):
         later = Table().desks[3]
         later.on_frame(b"", table.frames[0])
         later._forget(PLACE, *terms)
@@ -205,6 +205,8 @@ def cross(table: Table, epoch: int, committee: Committee = COMMITTEE) -> None:
         desk._forget(PLACE, *table.terms)
         desk._renew(PLACE, epoch)
         table.deliver()
+    for desk in table.desks:
+        desk._forget(PLACE, *table.terms)
 
 
 async def test_what_is_approved_is_signed_again_in_every_epoch(tmp_path: Path) -> None:
@@ -240,7 +242,11 @@ async def test_an_approval_outlives_an_epoch_without_a_seat() -> None:
     made = await propose(table.desks[0])
     table.deliver()
     cross(table, 2, Committee(COMMITTEE.members[1:]))
-    assert not any(desk.proposals for desk in table.desks)
+    late = await table.desks[2].approve(made.name)  # it is still found, and signed anew
+    assert (late.decision.epoch, late.weight) == (2, 1)
+    assert not table.desks[0].withdraw(bytes(32))
+    table.desks[2].withdraw(made.name)
+    table.frames.clear()
     cross(table, 3)
     assert all(
         sorted(desk.proposals[one].signatures) == [0]

@@ -15,7 +15,8 @@ from contracts.chain.accounts import BALANCE_WEI, account_key
 from contracts.chain.anvil import find_anvil, start_anvil
 from contracts.rpc import HttpRpc
 from contracts.rpc_values import data, parse_quantity
-from primitives.errors import TransientError
+from devnet.anvil import restore_state
+from primitives.errors import OperatorError, TransientError
 from tests.devnet.local_devnet import PATIENCE_S
 from tests.free_ports import free_port
 
@@ -85,3 +86,35 @@ def test_what_it_keeps_of_old_blocks_goes_with_it(program: str) -> None:
     assert chain.states.is_dir()
     chain.stop()
     assert not chain.states.exists(), f"{program} leaves gigabytes behind"
+
+
+@pytest.mark.parametrize("program", PROGRAMS)
+def test_a_kill_in_the_middle_of_a_write_costs_seconds_only(tmp_path: Path, program: str) -> None:
+    port = free_port()
+    rpc = HttpRpc(f"http://127.0.0.1:{port}")
+    account = data(account_key(5, 1).address)
+    chain = start(port, tmp_path)
+    state, copy = tmp_path / "anvil.json", tmp_path / "anvil.copy.json"
+    try:
+        height(rpc)
+        rpc.call("anvil_setBalance", account, "0x7")
+        set_at, deadline = time.time_ns(), time.monotonic() + PATIENCE_S
+        while not copy.exists() or copy.stat().st_mtime_ns < set_at + 2_500_000_000:
+            assert time.monotonic() < deadline, "no copy is kept"
+            time.sleep(0.1)
+    finally:
+        chain.kill()
+        chain.wait(PATIENCE_S)
+    state.write_bytes(state.read_bytes()[:1_000])  # what a kill leaves in the worst moment
+    chain = start(port, tmp_path)
+    try:
+        assert height(rpc) >= 1
+        assert parse_quantity(rpc.call("eth_getBalance", account, "latest")) == 7
+    finally:
+        chain.kill()
+        chain.wait(PATIENCE_S)
+    for half in (state, copy):
+        half.write_bytes(b"{")
+    with pytest.raises(OperatorError, match="damaged"):
+        restore_state(tmp_path)
+    rpc.close()

@@ -17,6 +17,7 @@ from node.cli import http
 from node.cli.context import Context, json_option
 from node.cli.show import shorten, show_json, show_table
 from node.cli.wallet_options import (
+    chain_option,
     find_chain,
     key_option,
     open_settlement,
@@ -58,7 +59,7 @@ def decision() -> None:
 @click.argument("wish", type=click.Choice(tuple(WISHES)))
 @click.argument("address", required=False)
 @click.option("--vault", help="That decides; default: where the assets are.")
-@click.option("--chain", type=int, help="EVM chain of the vault; default: the network's first.")
+@chain_option
 @click.option("--days", type=click.IntRange(1, 30), default=7, show_default=True)
 @json_option
 @click.pass_obj

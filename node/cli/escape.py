@@ -16,6 +16,7 @@ from node.cli.account_options import find_owner
 from node.cli.context import Context, json_option
 from node.cli.show import show_json, show_table
 from node.cli.wallet_options import (
+    chain_option,
     find_chain,
     find_vault,
     key_option,
@@ -40,7 +41,7 @@ NOT_READY = 7
 @click.option("--account", help="Any wallet's address instead of a key.")
 @click.option("--from", "source", help="CAR file, or URL of a gateway; default: the node.")
 @click.option("--cid", help="Archive to fetch; default: the newest that the node keeps.")
-@click.option("--chain", type=int, help="EVM chain of the vault; default: the network's first.")
+@chain_option
 @vault_option
 @click.option("--withdrawal", "claims", multiple=True, help="INDEX:ASSET:ATOMS:TO, if not paid.")
 @click.option("--offline", is_flag=True, help="Do not ask the EVM chain; no refunds then.")

@@ -15,6 +15,7 @@ import click
 from node.cli.context import Context, json_option
 from node.cli.show import show_json, show_table
 from node.cli.wallet_options import (
+    chain_option,
     find_chain,
     find_rpc_url,
     key_option,
@@ -76,7 +77,7 @@ def list_left(context: Context, as_json: bool) -> None:
 
 
 @outbox.command()
-@click.option("--chain", type=int, help="EVM chain; default: the network's first.")
+@chain_option
 @key_option
 @password_option
 @rpc_option

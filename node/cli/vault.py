@@ -18,6 +18,7 @@ from node.cli.context import Context, json_option
 from node.cli.show import format_age, show_json, show_table
 from node.cli.voting import password_option, send_vote
 from node.cli.wallet_options import (
+    chain_option,
     find_chain,
     find_rpc_url,
     key_option,
@@ -28,7 +29,6 @@ from primitives.address import to_checksum
 from primitives.errors import ConfigError
 
 NOBODY: Final = "0x" + "00" * 20
-chain_option = click.option("--chain", type=int, help="EVM chain; default: the network's first.")
 
 
 @click.group()

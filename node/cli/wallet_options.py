@@ -44,6 +44,7 @@ relay_option = click.option(
 vault_option = click.option(
     "--vault", help="Another vault of the chain; default: the network file's."
 )
+chain_option = click.option("--chain", type=int, help="EVM chain; default: the network's first.")
 rpc_option = click.option("--rpc", help="JSON-RPC URL of the EVM chain; default: evm.rpc_urls.")
 F = TypeVar("F", bound=Callable[..., Any])
 

@@ -38,7 +38,7 @@ class DecisionBoard:
     def withdraw(self, name: bytes) -> DecisionView:
         """Sign it no more in the epochs to come. Raises InvalidMessage."""
         proposal = self._desk.find(name)
-        if not self._desk.withdraw(name) or proposal is None:
+        if proposal is None or not self._desk.withdraw(name):
             raise InvalidMessage("this node has not signed such a decision")
         return self._view(proposal)
 

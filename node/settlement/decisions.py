@@ -316,9 +316,10 @@ class DecisionDesk:
 
     def _is_outlived(self, one: Proposal, epoch: int) -> bool:
         """Whether signatures are of an epoch that is over. Right after a border they are kept until
-        somebody has signed again, so that operators still find the decision and can approve it.
+        somebody has signed again, so that operators still find the decision and can approve it;
+        what this operator has approved is kept for longer, so that it can be withdrawn.
         """
-        if one.decision.epoch + 1 < epoch:
+        if one.decision.epoch + 1 < epoch and one.name not in self.approvals:
             return True
         found = self.find(one.name)
         return one.decision.epoch < epoch and found is not one

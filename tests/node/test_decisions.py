@@ -256,6 +256,18 @@ async def test_an_approval_outlives_an_epoch_without_a_seat() -> None:
     assert all(desk.find(made.name) for desk in table.desks)
 
 
+async def test_what_nobody_signs_any_more_can_still_be_withdrawn() -> None:
+    table = Table()
+    made = await propose(table.desks[0])
+    table.deliver()
+    for epoch in (2, 3, 4):  # without a seat for whom has approved it
+        cross(table, epoch, Committee(COMMITTEE.members[1:]))
+    assert [desk.find(made.name) is not None for desk in table.desks] == [True, False, False, False]
+    assert table.desks[0].withdraw(made.name)
+    cross(table, 5)
+    assert not any(desk.proposals for desk in table.desks)
+
+
 async def test_what_is_withdrawn_is_not_signed_again(tmp_path: Path) -> None:
     table = Table(folder=tmp_path)
     made = await propose(table.desks[0])
